@@ -1,0 +1,43 @@
+"""Audio as every module here passes it around: mono float32 with its rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """A stretch of mono sound."""
+
+    samples: Samples
+    """float32, shape (n,), values in [-1, 1]."""
+    rate: int
+    """Samples per second."""
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+
+def silence(seconds: float, rate: int) -> Audio:
+    return Audio(np.zeros(round(seconds * rate), np.float32), rate)
+
+
+def join(parts: list[Audio]) -> Audio:
+    """One after the other; all of one rate, at least one."""
+    return Audio(np.concatenate([part.samples for part in parts]), parts[0].rate)
+
+
+def from_pcm16(data: bytes, rate: int) -> Audio:
+    """Signed 16-bit little-endian mono bytes as Audio."""
+    return Audio(np.frombuffer(data, "<i2").astype(np.float32) / 32768, rate)
+
+
+def to_pcm16(audio: Audio) -> bytes:
+    """Signed 16-bit little-endian mono bytes; louder than full scale is clipped, not wrapped."""
+    return (audio.samples.clip(-1, 1) * 32767).astype("<i2").tobytes()

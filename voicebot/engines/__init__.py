@@ -1,0 +1,261 @@
+"""What the conversation needs from a model, and how a model is found by name.
+
+An engine is any class with the right method; it need not inherit anything. Its constructor's
+keyword arguments are its settings. It may have a `close()`, called once when voicebot ends.
+The library behind an engine is imported in its constructor, so that an engine can be looked at
+(`voicebot engines`) where its library is not installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol
+
+from ..audio import Audio, Samples
+from ..errors import ConfigError, Missing
+from ..events import Passage
+from ..flow import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start: float
+    """Seconds from the start of the sound it was heard in, or is spoken in."""
+    end: float
+    confidence: float = 1.0
+    """In [0, 1]; 1 where the engine does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of recognised speech."""
+
+    text: str
+    start: float
+    """Seconds from the start of the sound it was heard in."""
+    end: float
+    words: tuple[Word, ...] = ()
+    confidence: float = 1.0
+    """In [0, 1]; geometric mean over the words or tokens."""
+    language: str = ""
+    """Two-letter code; empty where the engine does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing said in the conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    passages: tuple[Passage, ...] = ()
+    """What to answer a user's message from. Text of strangers: data, never instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A few more characters of a reply, or what else a model has to tell while it replies."""
+
+    text: str = ""
+    passages: tuple[Passage, ...] = ()
+    """The passages the reply is drawn from; sent once, before any text."""
+    finish: Literal["", "stop", "length"] = ""
+    """On the last delta: whether the model had finished or ran into its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A chunk of a text being spoken."""
+
+    audio: Audio
+    words: tuple[Word, ...] = ()
+    """Those that end in this chunk, one for each `text.split()` in order, with seconds from the
+    start of the whole text's sound; empty where the engine does not know."""
+
+
+class VoiceDetector(Protocol):
+    """Remembers the sound before, so each conversation has one of its own."""
+
+    rate: int
+    """Samples per second the detector expects."""
+    window: int
+    """Samples per call."""
+
+    def probability(self, window: Samples) -> float:
+        """Chance in [0, 1] that this window holds speech. Takes under 1 ms, on the loop."""
+
+
+class Transcriber(Protocol):
+    def transcribe(self, audio: Audio) -> Stream[Segment]:
+        """Yield text as it is recognised; joined with spaces, it is the transcript.
+
+        Raises:
+            EngineError: the model failed on this audio.
+        """
+
+
+class ChatModel(Protocol):
+    def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        """Yield the answer to the last message a few characters at a time.
+
+        Raises:
+            EngineError: the model failed on these messages.
+        """
+
+
+class Synthesizer(Protocol):
+    def synthesize(self, text: str) -> Stream[Speech]:
+        """Yield a clause or a sentence spoken aloud, in chunks of any length, all of one rate.
+
+        Raises:
+            EngineError: the model failed on this text.
+        """
+
+
+Kind = Literal["vad", "stt", "llm", "tts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A built-in engine, and what must be there before it can be loaded."""
+
+    path: str
+    """"package.module:Class"."""
+    says: str
+    """What it is, for people choosing."""
+    packages: tuple[str, ...] = ()
+    """Import names it needs."""
+    extra: str = ""
+    """The extra of voicebot that installs them."""
+    weights: bool = False
+    """It takes `model`, a path to weights that are not part of any package."""
+
+
+# In each kind the best first: `engine = "auto"` takes the first that has all it needs.
+ENGINES: dict[Kind, dict[str, Entry]] = {
+    "vad": {
+        "silero": Entry(
+            "voicebot.engines.silero:Silero",
+            "Silero VAD on onnxruntime",
+            ("onnxruntime", "silero_vad"),
+            "embedded",
+        ),
+    },
+    "stt": {
+        "whisper": Entry(
+            "voicebot.engines.whisper:Whisper",
+            "Whisper on faster-whisper",
+            ("faster_whisper",),
+            "whisper",
+            weights=True,
+        ),
+        "pocketsphinx": Entry(
+            "voicebot.engines.pocketsphinx:PocketSphinx",
+            "PocketSphinx with its own English model",
+            ("pocketsphinx",),
+            "embedded",
+        ),
+        "openai": Entry(
+            "voicebot.engines.openai_stt:OpenAITranscriber",
+            "any OpenAI-compatible transcription server",
+            ("httpx",),
+            "openai",
+        ),
+    },
+    "llm": {
+        "llama": Entry(
+            "voicebot.engines.llama:Llama",
+            "any GGUF chat model on llama.cpp",
+            ("llama_cpp",),
+            "llama",
+            weights=True,
+        ),
+        "extractive": Entry(
+            "voicebot.engines.extractive:Extractive",
+            "quotes your documents, no language model",
+        ),
+        "openai": Entry(
+            "voicebot.engines.openai_chat:OpenAIChat",
+            "any OpenAI-compatible chat server",
+            ("httpx",),
+            "openai",
+        ),
+    },
+    "tts": {
+        "kokoro": Entry(
+            "voicebot.engines.kokoro:Kokoro",
+            "Kokoro-82M, on onnxruntime or torch",
+            ("onnxruntime",),
+            "kokoro",
+            weights=True,
+        ),
+        "espeak": Entry(
+            "voicebot.engines.espeak:Espeak",
+            "espeak-ng in a process of its own",
+            ("espeakng_loader",),
+            "embedded",
+        ),
+        "openai": Entry(
+            "voicebot.engines.openai_tts:OpenAISynthesizer",
+            "any OpenAI-compatible speech server",
+            ("httpx",),
+            "openai",
+        ),
+    },
+}
+
+
+def find(kind: Kind, name: str) -> Entry:
+    """The engine called `name`: one of ENGINES, or anybody's own as "package.module:Class".
+
+    Raises:
+        ConfigError: no such engine.
+    """
+    known = ENGINES[kind]
+    if entry := known.get(name):
+        return entry
+    if ":" in name:
+        return Entry(name, "your own")
+    raise ConfigError(f"[{kind}] no engine {name!r}; there is auto, {', '.join(known)}")
+
+
+def lacking(entry: Entry) -> list[str]:
+    """The packages the engine needs that are not installed. Imports none of them."""
+    return [package for package in entry.packages if find_spec(package) is None]
+
+
+def options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
+    """The settings an engine takes, by name, from its constructor's signature."""
+    parameters = inspect.signature(_class(kind, name)).parameters
+    return {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+
+
+def load(kind: Kind, name: str, **settings: Any) -> Any:
+    """Import and build the engine called `name`.
+
+    Raises:
+        ConfigError: no such engine, or it does not take these settings.
+        Missing: its packages are not installed.
+    """
+    entry, engine = find(kind, name), _class(kind, name)
+    known = options(kind, name)
+    for key in settings.keys() - known.keys():
+        raise ConfigError(f"[{kind}] {name} has no setting {key!r}; there is {', '.join(known)}")
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in settings:
+            raise ConfigError(f"[{kind}] {name} needs {key}")
+    if absent := lacking(entry):
+        raise Missing(f"[{kind}] {name} needs {absent[0]}; pip install 'voicebot[{entry.extra}]'")
+    return engine(**settings)
+
+
+def _class(kind: Kind, name: str) -> Any:
+    module, _, attribute = find(kind, name).path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise Missing(f"[{kind}] {name}: {error}") from error

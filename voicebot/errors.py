@@ -1,0 +1,46 @@
+"""Everything that can go wrong, who should catch it, and the exit code it ends a command with.
+
+VoicebotError
+├── ConfigError      2  a setting or an argument; shown at start-up, never later
+├── Missing          4  a package, weights or a sound device that is not there
+├── InputError       5  a recording that cannot be read
+└── EngineError      1  a model failed; ends the turn, not the conversation
+"""
+
+
+class VoicebotError(Exception):
+    """Base of every error raised on purpose here. Its text is one line meant for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(VoicebotError):
+    """A setting is unknown or has the wrong value."""
+
+    exit_code = 2
+
+
+class Missing(VoicebotError):
+    """Something chosen is not on this machine; the message says how to get it."""
+
+    exit_code = 4
+
+
+class InputError(VoicebotError):
+    """A file cannot be read as sound."""
+
+    exit_code = 5
+
+
+class EngineError(VoicebotError):
+    """A model could not do its work on this input."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+        """Which kind of engine: vad, stt, llm or tts."""
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        # An exception is rebuilt from `args`, which hold one string: crossing a process needs both.
+        return type(self), (self.stage, self.reason)
