@@ -1,0 +1,94 @@
+"""Silero hears people and not noise, remembers one stream each, and leaves torch alone."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import recordings
+
+from voicebot.engines.silero import Silero, probabilities
+
+
+def listen(samples):
+    """What a fresh detector says of each whole window."""
+    silero = Silero()
+    whole = len(samples) // silero.window * silero.window
+    return [silero.probability(w) for w in samples[:whole].reshape(-1, silero.window)]
+
+
+@recordings.needed
+def test_a_person_speaking_is_speech():
+    speech = recordings.read("whisper_fixtures/jfk.flac")
+    assert np.mean(np.array(listen(speech.samples)) > 0.5) > 0.6
+
+
+def test_silence_is_not_speech():
+    assert max(listen(np.zeros(16000, np.float32))) < 0.1
+
+
+@recordings.needed
+def test_dishes_and_taps_and_trumpets_and_birds_are_not_speech():
+    noises = {name: recordings.read(name) for name in recordings.names("nonspeech")}
+    assert [name for name, noise in noises.items() if max(listen(noise.samples)) > 0.5] == []
+
+
+@recordings.needed
+def test_two_streams_do_not_disturb_each_other():
+    speech = recordings.read("whisper_fixtures/jfk.flac").samples[: 512 * 60].reshape(-1, 512)
+    alone = listen(speech.reshape(-1))
+    ours, theirs = Silero(), Silero()
+    together = []
+    for window in speech:
+        together.append(ours.probability(window))
+        theirs.probability(window[::-1].copy())
+    assert together == alone
+
+
+@recordings.needed
+def test_a_whole_recording_at_once_is_heard_as_window_by_window():
+    speech = recordings.read("whisper_fixtures/jfk.flac").samples[: 512 * 60]
+    assert probabilities(speech) == pytest.approx(listen(speech), abs=1e-5)
+
+
+def test_the_last_piece_of_a_recording_is_heard_too():
+    assert len(probabilities(np.zeros(512 * 3 + 1, np.float32))) == 4
+    assert len(probabilities(np.zeros(0, np.float32))) == 0
+
+
+@pytest.mark.parametrize("shape", [(511,), (513,), (1, 512), (0,)])
+def test_a_window_of_another_size_is_refused(shape):
+    with pytest.raises(ValueError, match="512 samples"):
+        Silero().probability(np.zeros(shape, np.float32))
+
+
+def test_its_chances_are_plain_numbers():
+    assert type(Silero().probability(np.zeros(512, np.float32))) is float
+
+
+def in_a_fresh_process(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_torch_stays_out():
+    done = in_a_fresh_process(
+        "import sys, numpy as np\n"
+        "from voicebot.engines.silero import Silero\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "Silero().probability(np.zeros(512, np.float32))\n"
+        "assert not {'torch', 'silero_vad'} & sys.modules.keys()\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_its_package_it_says_how_to_get_it(tmp_path):
+    (tmp_path / "silero_vad").mkdir()
+    (tmp_path / "silero_vad/__init__.py").touch()
+    done = in_a_fresh_process(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from voicebot.engines.silero import Silero\n"
+        "from voicebot.errors import Missing\n"
+        "try: Silero()\n"
+        "except Missing as error: print(error)\n"
+    )
+    assert "pip install --no-deps silero-vad" in done.stdout

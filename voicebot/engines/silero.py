@@ -1,0 +1,98 @@
+"""Speech or not, one 32 ms window at a time: Silero VAD on onnxruntime.
+
+The weights are read from the silero_vad package without importing it: importing it would import
+torch and set torch's threads to one for the whole process.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import Samples
+from ..errors import EngineError, Missing
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it has no stubs
+
+RATE = 16000
+WINDOW = 512
+CONTEXT = 64
+"""Samples of the window before that the network reads again."""
+
+
+class Silero:
+    """The voice detector of one stream: it remembers the sound before."""
+
+    rate = RATE
+    window = WINDOW
+
+    def __init__(self) -> None:
+        self._session = _session("silero_vad_16k_op15.onnx")
+        self._state = np.zeros((2, 1, 128), np.float32)
+        self._heard = np.zeros((1, CONTEXT + WINDOW), np.float32)
+
+    def probability(self, window: Samples) -> float:
+        """Chance in [0, 1] that this window holds speech.
+
+        Raises:
+            ValueError: not `window` samples.
+        """
+        if window.shape != (WINDOW,):
+            raise ValueError(f"silero takes {WINDOW} samples at a time, not {window.shape}")
+        self._heard = np.concatenate((self._heard[:, -CONTEXT:], window[None]), 1, dtype=np.float32)
+        chance, self._state = _run(
+            self._session, input=self._heard, state=self._state, sr=np.array(RATE)
+        )
+        return float(chance[0, 0])
+
+
+def probabilities(samples: Samples) -> Samples:
+    """What a fresh `Silero` says of each window of a recording at 16 kHz, in one call.
+
+    The last window is filled up with silence. Costs half of going window by window.
+    """
+    count = -(-len(samples) // WINDOW)
+    if not count:
+        return np.zeros(0, np.float32)
+    padded = np.zeros(CONTEXT + count * WINDOW, np.float32)
+    padded[CONTEXT : CONTEXT + len(samples)] = samples
+    windows = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + WINDOW)[::WINDOW]
+    memory = np.zeros((1, 1, 128), np.float32)
+    session = _session("silero_vad_16k_sequence.onnx")
+    chances, *_ = _run(session, input=np.ascontiguousarray(windows), h=memory, c=memory)
+    return chances.reshape(-1)
+
+
+@cache
+def _session(name: str) -> InferenceSession:
+    """One session for all streams: their memory is passed in and out, not kept inside."""
+    found = find_spec("silero_vad")
+    folders = found.submodule_search_locations if found else None
+    path = Path(folders[0], "data", name) if folders else None
+    if path is None or not path.is_file():
+        raise Missing(f"[vad] silero: no {name}; pip install --no-deps silero-vad")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # The network is too small to share out: a second thread costs more than it does.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Exporting left unused weights in the file; that is nothing the user should read about.
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen types of its own
+        raise Missing(f"[vad] silero: {path} cannot be loaded: {error}") from error
+
+
+def _run(session: InferenceSession, **inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+    try:
+        outputs: list[NDArray[np.float32]] = session.run(None, inputs)
+    except Exception as error:  # as above
+        raise EngineError("vad", f"silero: {error}") from error
+    return outputs
