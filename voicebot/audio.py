@@ -35,7 +35,7 @@ def join(parts: list[Audio]) -> Audio:
 
 def from_pcm16(data: bytes, rate: int) -> Audio:
     """Signed 16-bit little-endian mono bytes as Audio."""
-    return Audio(np.frombuffer(data, "<i2").astype(np.float32) / 32768, rate)
+    return Audio(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768), rate)
 
 
 def to_pcm16(audio: Audio) -> bytes:

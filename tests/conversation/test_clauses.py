@@ -1,0 +1,90 @@
+import asyncio
+
+import pytest
+
+from voicebot.conversation.clauses import Clauses, clauses
+
+
+def cut(text, size=1):
+    """Feed `text` a few characters at a time."""
+    cutter = Clauses()
+    pieces = [piece for i in range(0, len(text), size) for piece in cutter.feed(text[i : i + size])]
+    return pieces + cutter.flush()
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_the_pieces_do_not_depend_on_how_the_text_arrives(size):
+    text = 'At noon, I think. "Really?" Yes. Dr. Smith paid $3.50, i.e. a lot.'
+    assert cut(text, size) == [
+        "At noon,", "I think.", '"Really?"', "Yes.", "Dr. Smith paid $3.50, i.e. a lot.",
+    ]  # fmt: skip
+
+
+def test_the_first_piece_may_be_a_clause_and_the_next_are_sentences():
+    assert cut("In the morning, about nine, it opens. On Sunday, at ten, it does not.") == [
+        "In the morning,",
+        "about nine, it opens.",
+        "On Sunday, at ten, it does not.",
+    ]
+
+
+def test_a_single_word_is_not_spoken_alone_while_the_rest_is_coming():
+    assert cut("Yes, that is right.") == ["Yes, that is right."]
+
+
+def test_a_piece_is_given_as_soon_as_its_end_is_certain():
+    cutter = Clauses()
+    assert cutter.feed("It is three.") == []  # "three.5"? "three..."?
+    assert cutter.feed(" Then") == ["It is three."]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "It costs 1,000.50 dollars today.",
+        "Ask Mr. Jones or Mrs. Smith at St. Mary's.",
+        "J. R. R. Tolkien wrote it.",
+        "It opens at 9 a.m. on weekdays.",
+        "See no. 5 in vol. 2.",
+        "The U.S. team won.",
+    ],
+)
+def test_numbers_names_and_abbreviations_are_never_split(whole):
+    assert cut(whole) == [whole]
+
+
+def test_a_long_sentence_is_cut_at_a_comma():
+    long = " ".join(["word"] * 30) + ", and " + " ".join(["more"] * 30) + "."
+    assert cut("First of all. " + long) == [
+        "First of all.",
+        " ".join(["word"] * 30) + ",",
+        "and " + " ".join(["more"] * 30) + ".",
+    ]
+
+
+def test_languages_without_spaces_are_cut_too():
+    assert cut("你好。今天天气很好。我们去公园吧") == ["你好。", "今天天气很好。", "我们去公园吧"]
+
+
+def test_what_is_written_for_screens_is_not_spoken():
+    text = "**Boil** the `egg`:\n- 6 minutes\n# Then\n1. See [the book](http://x.y/z).\n"
+    assert cut(text) == ["Boil the egg:", "6 minutes", "Then", "1. See the book."]
+
+
+def test_names_with_underscores_and_sums_survive():
+    assert cut("Set max_size to 3 * 4.") == ["Set max_size to 3 * 4."]
+
+
+def test_what_has_no_sound_is_left_out():
+    assert cut("... — !\n\n") == []
+
+
+def test_a_stream_is_cut_while_it_is_written():
+    async def written():
+        for piece in ("One two", " three. Fo", "ur five."):
+            yield piece
+
+    async def spoken():
+        return [piece async for piece in clauses(written())]
+
+    assert asyncio.run(spoken()) == ["One two three.", "Four five."]

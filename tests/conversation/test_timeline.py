@@ -1,0 +1,50 @@
+import asyncio
+
+import pytest
+from room import InstantLoop
+
+from voicebot.conversation.timeline import Timeline
+from voicebot.errors import EngineError
+
+
+def live(life):
+    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+        return runner.run(life)
+
+
+async def every(seconds, count):
+    for i in range(count):
+        await asyncio.sleep(seconds)
+        yield i
+
+
+def test_a_stage_is_marked_at_its_first_and_its_last():
+    async def marks():
+        line = Timeline(late=0.5, patience=9)
+        assert [i async for i in line.timed("llm", every(1.0, 3))] == [0, 1, 2]
+        return line.marks
+
+    assert live(marks()) == pytest.approx({"llm.first": 1.5, "llm.last": 3.5})
+
+
+def test_of_several_clauses_the_first_beginning_and_the_last_end_count():
+    async def marks():
+        line = Timeline(late=0.0, patience=9)
+        for _ in range(2):
+            async for _ in line.timed("tts", every(1.0, 2)):
+                pass
+        return line.marks
+
+    assert live(marks()) == pytest.approx({"tts.first": 1.0, "tts.last": 4.0})
+
+
+def test_an_engine_is_waited_for_between_items_and_not_while_its_reader_is_busy():
+    async def marks():
+        line = Timeline(late=0.0, patience=2.0)
+        async for _ in line.timed("tts", every(1.0, 3)):
+            await asyncio.sleep(5.0)
+        with pytest.raises(EngineError, match="tts: nothing came for 2 s"):
+            async for _ in line.timed("tts", every(3.0, 1)):
+                pass
+
+    live(marks())

@@ -1,0 +1,120 @@
+"""Find where the user's speech starts, pauses and ends. No I/O and no clock of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..audio import Audio, Samples
+from ..errors import ConfigError
+from ..events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
+
+LETTING_GO = 0.15
+"""Speech goes on at a probability this much lower than it takes to begin: words end softly."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSettings:
+    threshold: float = 0.5
+    """Probability above which a window counts as speech."""
+    start_ms: int = 96
+    """Speech needed before we believe it: shorter is a cough, longer is a late barge-in."""
+    pause_ms: int = 192
+    """Silence after which an answer is begun, unheard. Shorter wastes work on short pauses."""
+    end_ms: int = 480
+    """Silence that ends an utterance. No reply is heard before it has passed."""
+    before_ms: int = 320
+    """Sound kept from before speech was detected, so first consonants survive."""
+    longest_s: float = 30.0
+    """Speech is cut here, and what follows is the same question going on: bounds memory."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"[listen] threshold should be between 0 and 1, not {self.threshold}")
+        if not 0 < self.pause_ms <= self.end_ms:
+            raise ConfigError(
+                f"[listen] pause_ms should be above 0 and at most end_ms ({self.end_ms}), "
+                f"not {self.pause_ms}"
+            )
+        for name in ("start_ms", "before_ms", "longest_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"[listen] {name} should be above 0, not {getattr(self, name)}")
+
+
+class Listener:
+    """Turn windows of sound and their speech probabilities into events.
+
+    Feed it every window in order; time is counted in samples fed.
+    """
+
+    def __init__(self, rate: int, window: int, settings: ListenSettings) -> None:
+        self.rate = rate
+        self._threshold = settings.threshold
+        ms = window * 1000 / rate
+        self._start = max(1, round(settings.start_ms / ms))
+        self._pause = max(1, round(settings.pause_ms / ms))
+        self._end = max(self._pause, round(settings.end_ms / ms))
+        self._longest = max(self._start + 1, round(settings.longest_s * 1000 / ms))
+        self._recent: deque[Samples] = deque(maxlen=round(settings.before_ms / ms) + self._start)
+        self._speech: list[Samples] = []
+        self._loud = 0  # consecutive windows of speech
+        self._quiet = 0  # windows since speech was last believed
+        self._paused = False
+        self._fed = 0
+
+    @property
+    def now(self) -> float:
+        """Seconds of sound fed so far."""
+        return self._fed / self.rate
+
+    def feed(
+        self, window: Samples, probability: float
+    ) -> SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded | None:
+        """Take the next window and the chance that it holds speech; tell what it changed."""
+        self._fed += len(window)
+        self._recent.append(window)
+        needed = self._threshold - (LETTING_GO if self._speech else 0)
+        self._loud = self._loud + 1 if probability >= needed else 0
+        return self._during(window) if self._speech else self._waiting()
+
+    def finish(self) -> SpeechEnded | None:
+        """The microphone has closed: what was being said ends here."""
+        return self._ended() if self._speech else None
+
+    def _waiting(self) -> SpeechStarted | None:
+        if self._loud < self._start:
+            return None
+        self._speech, self._quiet = list(self._recent), 0
+        return SpeechStarted(at=self.now)
+
+    def _during(self, window: Samples) -> SpeechPaused | SpeechResumed | SpeechEnded | None:
+        self._speech.append(window)
+        # After a pause, a click must not pass for speech: it takes as long as at the start.
+        if self._loud >= (self._start if self._paused else 1):
+            self._quiet = 0
+            if self._paused:
+                self._paused = False
+                return SpeechResumed(at=self.now)
+        else:
+            self._quiet += 1
+        if len(self._speech) >= self._longest or (self._quiet >= self._end and not self._loud):
+            return self._ended()
+        if self._quiet >= self._pause and not self._paused:
+            self._paused = True
+            return SpeechPaused(self._utterance())
+        return None
+
+    def _ended(self) -> SpeechEnded:
+        event = SpeechEnded(self._utterance())
+        self._speech, self._paused = [], False
+        while len(self._recent) > self._quiet:  # what comes next must not repeat what was said
+            self._recent.popleft()
+        return event
+
+    def _utterance(self) -> Utterance:
+        samples = np.concatenate(self._speech)
+        start = self.now - len(samples) / self.rate
+        end = self.now - self._quiet * len(self._speech[-1]) / self.rate
+        return Utterance(Audio(samples, self.rate), start, end)

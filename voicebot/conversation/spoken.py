@@ -1,0 +1,64 @@
+"""Which words of a reply have reached the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..engines import Speech, Word
+
+
+PACE = 0.065
+"""Seconds a character takes to say, until this voice has shown its own pace."""
+
+
+@dataclass(slots=True)
+class _Clause:
+    text: str
+    seconds: float = 0.0
+    words: list[Word] = field(default_factory=list)
+    complete: bool = False
+    """All of its sound was made; otherwise `seconds` covers only a part of `text`."""
+
+    def within(self, seconds: float, pace: float) -> list[str]:
+        """The words whose sound had ended after `seconds` of this clause."""
+        text = self.text.split()
+        if self.complete and seconds >= self.seconds:
+            return text
+        if self.words:
+            return text[: sum(word.end <= seconds for word in self.words)]
+        # The engine does not tell when words are spoken: cut in proportion.
+        whole = self.seconds if self.complete else max(self.seconds, pace * len(self.text))
+        return text[: int(len(text) * min(seconds, self.seconds) / whole)]
+
+
+class Spoken:
+    """Clauses sent to the speaker, with how many seconds each takes."""
+
+    def __init__(self) -> None:
+        self._clauses: list[_Clause] = []
+
+    def begin(self, text: str) -> None:
+        """What is added from now on speaks `text`."""
+        self._clauses.append(_Clause(text))
+
+    def end(self) -> None:
+        """All the sound of what was begun last has been added; nothing if none was made."""
+        if self._clauses:
+            self._clauses[-1].complete = True
+
+    def add(self, speech: Speech) -> None:
+        clause = self._clauses[-1]
+        clause.seconds += speech.audio.seconds
+        clause.words += speech.words
+
+    def within(self, seconds: float) -> str:
+        """The words spoken in the first `seconds` of sound."""
+        complete = [clause for clause in self._clauses if clause.complete]
+        letters = sum(len(clause.text) for clause in complete)
+        pace = sum(clause.seconds for clause in complete) / letters if letters else PACE
+        heard: list[str] = []
+        for clause in self._clauses:
+            heard += clause.within(seconds, pace)
+            if (seconds := seconds - clause.seconds) < 0:
+                break
+        return " ".join(heard)
