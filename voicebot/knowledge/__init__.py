@@ -1,0 +1,1 @@
+"""The user's documents, and a chat model that answers with them in view."""

@@ -1,0 +1,136 @@
+"""A folder of documents, searched by the words of a question (BM25 on SQLite's FTS5)."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import prose
+from ..errors import ConfigError
+from ..events import Passage
+from .chunks import Chunk, chunks
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".md", ".markdown", ".txt"})
+BIGGEST = 8_000_000
+"""Bytes of a document. A larger one is a log or an export, and would hold up the start."""
+CLOSE = 0.3
+"""Share of what a question is about, weighed by rarity, that a passage must hold to be close. On
+Wikipedia passages in English this loses 1 right one of 100 (4 in German and Chinese) and refuses
+a third to half of the questions about something else; 0.4 would refuse two thirds or more, but
+lose up to 7, and up to 19 where a recogniser got one word wrong."""
+
+
+class Library:
+    """What the documents below `folder` say, in memory.
+
+    It is read once, when it is made. Use it from one thread at a time.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise ConfigError(f"[documents] no folder {str(folder)!r}; make it or name another")
+        # Made in one thread and used in another, but never in two at once.
+        self._index = sqlite3.connect(":memory:", check_same_thread=False)
+        # Terms come cut, folded and stemmed from `prose`; this tokenizer leaves them as they are.
+        self._index.execute(
+            "CREATE VIRTUAL TABLE chunk USING fts5"
+            "(heading, body, id UNINDEXED, text UNINDEXED, tokenize='ascii')"
+        )
+        self._index.execute("CREATE VIRTUAL TABLE term USING fts5vocab(chunk, row)")
+        self._index.executemany(
+            "INSERT INTO chunk VALUES (?, ?, ?, ?)",
+            (_row(document, chunk) for document, chunk in _read(folder)),
+        )
+        (self._size,) = self._index.execute("SELECT count(*) FROM chunk").fetchone()
+        if not self._size:
+            log.warning("no documents in %s: put .md or .txt files there", folder)
+
+    def __len__(self) -> int:
+        """Passages there are."""
+        return int(self._size)
+
+    def search(self, question: str, most: int = 4) -> list[Passage]:
+        """At most `most` passages that fit `question`, best first; none if nothing is close."""
+        weights = self._weights(prose.subject(question))
+        if not weights:
+            return []
+        # Each term is quoted and holds letters and digits only: no question is a syntax error.
+        any_term = " OR ".join(f'"{term}"' for term in weights)
+        found = self._index.execute(
+            "SELECT id, text, heading || ' ' || body, bm25(chunk) FROM chunk"
+            " WHERE chunk MATCH ? ORDER BY bm25(chunk) LIMIT ?",
+            (any_term, most),
+        )
+        whole = sum(weights.values())
+        passages = []
+        for id, text, held, rank in found:
+            share = sum(weights[term] for term in weights.keys() & set(held.split())) / whole
+            if share >= CLOSE:
+                passages.append(Passage(id, text, -rank))
+        return passages
+
+    def close(self) -> None:
+        self._index.close()
+
+    def _weights(self, terms: list[str]) -> dict[str, float]:
+        """What each term tells passages apart by: its inverse document frequency."""
+        marks = ", ".join("?" * len(terms))
+        known = dict(
+            self._index.execute(f"SELECT term, doc FROM term WHERE term IN ({marks})", terms)
+        )
+        # A pair of characters that no document holds mostly straddles two words and means nothing,
+        # where a whole word that none holds says that they are about something else.
+        return {
+            term: math.log(1 + (self._size - n + 0.5) / (n + 0.5))
+            for term in terms
+            if (n := known.get(term, 0)) or not prose.is_pair(term)
+        }
+
+
+def _read(folder: Path) -> Iterator[tuple[str, Chunk]]:
+    """The chunks of every document below `folder`, each with the name of its document."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES or any(p.startswith(".") for p in name.parts):
+            continue
+        try:
+            text = _text(path)
+        except (OSError, ValueError) as error:
+            log.warning("document %s is left out: %s", path, error)
+            continue
+        for chunk in chunks(name.as_posix(), text):
+            yield name.with_suffix("").as_posix(), chunk
+
+
+def _text(path: Path) -> str:
+    """The text of a file in whichever encoding it is.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text, or too much.
+    """
+    if (size := path.stat().st_size) > BIGGEST:
+        raise ValueError(f"{size / 1e6:.0f} MB is more than {BIGGEST / 1e6:.0f} MB; split it")
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    if b"\0" in data:
+        raise ValueError("it is not text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _row(document: str, chunk: Chunk) -> tuple[str, str, str, str]:
+    heading = prose.terms(f"{document} {chunk.heading}")
+    text = f"# {chunk.heading}\n\n{chunk.text}" if chunk.heading else chunk.text
+    return " ".join(heading), " ".join(prose.terms(chunk.text)), chunk.id, text
