@@ -11,7 +11,6 @@ UTF-8 with NULs between them, because no text that reaches C can hold one.
     SPEAK     voice, text, words/min, pitch     PIECE* then DONE
     PHONEMES  voice, text, tie                  DONE holding the phonemes
     VOICES                                      DONE holding the names, NULs between them
-    STOP      (while SPEAK is answered)         the next thing is DONE
                                                 FAILED holding a reason, instead of any DONE
 """
 
@@ -23,19 +22,15 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, BinaryIO
 
-SPEAK, PHONEMES, VOICES, STOP, PIECE, DONE, FAILED = range(7)
+SPEAK, PHONEMES, VOICES, PIECE, DONE, FAILED = range(6)
 
 RATE = 22050
 
-WORD, CLAUSE_END = 1, 5
-"""espeak-ng's own numbers for the events we pass on."""
-
 _HEAD = struct.Struct("<BI")
-MARK = struct.Struct("<BIII")
-"""Kind of event, sample it is at, character (from 0) and number of characters it is about."""
+_MARK = struct.Struct("<II")
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
@@ -57,36 +52,33 @@ def receive(pipe: BinaryIO) -> tuple[int, bytes]:
     raise EOFError
 
 
-def pack_piece(pcm: bytes, marks: list[tuple[int, int, int, int]]) -> bytes:
-    packed = b"".join(MARK.pack(*mark) for mark in marks)
+def pack_piece(pcm: bytes, marks: list[tuple[int, int]]) -> bytes:
+    """Sound, and of each word that begins in it the sample and the character it begins at."""
+    packed = b"".join(_MARK.pack(*mark) for mark in marks)
     return struct.pack("<I", len(marks)) + packed + pcm
 
 
-def unpack_piece(payload: bytes) -> tuple[bytes, list[tuple[int, int, int, int]]]:
+def unpack_piece(payload: bytes) -> tuple[bytes, list[tuple[int, int]]]:
     (count,) = struct.unpack_from("<I", payload)
-    pcm_at = 4 + count * MARK.size
-    return payload[pcm_at:], list(MARK.iter_unpack(payload[4:pcm_at]))
+    pcm_at = 4 + count * _MARK.size
+    return payload[pcm_at:], list(_MARK.iter_unpack(payload[4:pcm_at]))
 
 
 def main(library: str, data: str) -> None:
     # Ctrl-C reaches every process of the terminal; whether it ends us is our parent's to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Not sys.stdin, which the interpreter wants for itself when it ends.
-    requests_in = open(0, "rb", closefd=False)  # noqa: SIM115 - open until we end
+    requests_in = open(0, "rb", closefd=False)
     requests: SimpleQueue[tuple[int, bytes]] = SimpleQueue()
-    stopped = Event()
     espeak = _Espeak(library, data)
 
     def listen() -> None:
         try:
             while True:
-                kind, payload = receive(requests_in)
-                if kind == STOP:
-                    stopped.set()
-                else:
-                    requests.put((kind, payload))
-        except EOFError:
-            # Our parent ended, in whatever way. A thread sees it even in the middle of a sentence.
+                requests.put(receive(requests_in))
+        finally:
+            # Our parent ended, in whatever way: the read met an end or an error. In a thread,
+            # because it is seen there even in the middle of a sentence.
             os._exit(0)
 
     Thread(target=listen, daemon=True).start()
@@ -98,11 +90,10 @@ def main(library: str, data: str) -> None:
     while True:
         kind, payload = requests.get()
         fields = payload.decode().split("\0")
-        stopped.clear()
         try:
             if kind == SPEAK:
                 voice, text, rate, pitch = fields
-                espeak.speak(voice, text, int(rate), int(pitch), send, stopped)
+                espeak.speak(voice, text, int(rate), int(pitch), send)
                 send(DONE)
             elif kind == PHONEMES:
                 send(DONE, espeak.phonemes(*fields).encode())
@@ -200,21 +191,19 @@ class _Espeak:
         rate: int,
         pitch: int,
         send: Callable[[int, bytes], None],
-        stopped: Event,
     ) -> None:
-        """Send the text's sound, piece by piece, until its end or until `stopped`."""
+        """Send the text's sound, piece by piece."""
         self._choose(voice)
+        word = 1
 
         def on_sound(samples: int | None, count: int, events: Any) -> int:
-            if stopped.is_set():
-                return 1
             marks, index = [], 0
             while kind := events[index].type:
                 event = events[index]
                 index += 1
-                if kind in (WORD, CLAUSE_END):
-                    at = max(event.text_position - 1, 0)  # the library counts from 1
-                    marks.append((kind, event.sample, at, event.length))
+                if kind == word:
+                    # The library counts characters from 1.
+                    marks.append((event.sample, event.text_position - 1))
             if samples or marks:
                 pcm = self._c.string_at(samples, count * 2) if samples else b""
                 send(PIECE, pack_piece(pcm, marks))

@@ -15,11 +15,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import IO, BinaryIO, Literal
+from typing import IO, BinaryIO
 
 from ..errors import EngineError, Missing
 from . import espeak_child as child
@@ -30,8 +30,6 @@ RATE = child.RATE
 _PATIENCE = 10.0
 """Seconds without a sign of the child before it is taken for hung. It makes a sentence in
 milliseconds; less would end calls on a machine that is only busy."""
-_STOP_PATIENCE = 0.5
-"""The same for a child told to stop: a new one is ready in less."""
 
 _LANGUAGE_SWITCH = re.compile(r"\([a-z0-9-]+\)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -39,15 +37,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where in the sound espeak-ng begins a word, or ends a clause."""
+    """Where espeak-ng begins a word of its own: "3.50" is four of them."""
 
-    kind: Literal["word", "clause end"]
     sample: int
     """From the start of the text's sound."""
     position: int
     """Character of the text, from 0."""
-    length: int
-    """Characters of the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class EspeakProcess:
             for kind, payload in answer:
                 if kind == child.PIECE:
                     pcm, marks = child.unpack_piece(payload)
-                    yield Piece(pcm, tuple(_mark(*mark) for mark in marks))
+                    yield Piece(pcm, tuple(Mark(*mark) for mark in marks))
 
     def phonemes(self, text: str, voice: str = "en-us", tie: str = "") -> str:
         """The text in IPA with stress marks, a space between words, no punctuation.
@@ -147,7 +142,11 @@ class EspeakProcess:
                 yield frame
         except GeneratorExit:
             if not answered:
-                running.stop()
+                # espeak-ng can be told to stop, but then the start of the next text is wrong. A
+                # new child is clean, and ready before the user has said why they interrupted.
+                running.end()
+                with suppress(EngineError):  # closed meanwhile
+                    self._running()
             raise
         except (EOFError, OSError, ValueError) as error:  # ValueError: close() came in between
             raise EngineError("tts", f"espeak-ng {running.post_mortem(error)}") from error
@@ -168,7 +167,7 @@ class _Child:
 
     def __init__(self, command: list[str]) -> None:
         ours, theirs = socket.socketpair()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - end() closes it
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
         with theirs:
             self.process = subprocess.Popen(
                 command,
@@ -187,18 +186,6 @@ class _Child:
 
     def receive(self) -> tuple[int, bytes]:
         return child.receive(self._source)
-
-    def stop(self) -> None:
-        """Let the answer being given end early; a child that does not is ended itself."""
-        try:
-            self._socket.settimeout(_STOP_PATIENCE)
-            self.send(child.STOP)
-            # What it had sent before is at most a socket's buffer.
-            while self.receive()[0] == child.PIECE:
-                pass
-            self._socket.settimeout(_PATIENCE)
-        except (EOFError, OSError):
-            self.end()
 
     def post_mortem(self, error: Exception) -> str:
         """End the child; say what it died of."""
@@ -228,7 +215,3 @@ def _plain(text: str) -> str:
     # A space for each, so that positions stay true. NUL would end the text; what follows U+0001
     # espeak-ng takes for a command that changes its voice.
     return _CONTROL.sub(" ", text)
-
-
-def _mark(kind: int, sample: int, position: int, length: int) -> Mark:
-    return Mark("word" if kind == child.WORD else "clause end", sample, position, length)

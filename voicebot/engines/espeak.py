@@ -1,0 +1,135 @@
+"""Speech from espeak-ng, word by word: nobody's favourite voice, but ready at once anywhere."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Generator
+from contextlib import aclosing, closing
+from difflib import get_close_matches
+
+import numpy as np
+
+from ..audio import Samples, from_pcm16
+from ..errors import ConfigError, EngineError, Missing
+from ..flow import Stream, Worker
+from . import Speech, Word
+from .espeak_process import RATE, EspeakProcess
+
+_WORDS_PER_MINUTE = 175
+"""espeak-ng's own idea of a normal speed."""
+
+_AUDIBLE = 0.003
+"""A word ends where its sound falls below this; the pause after it is nobody's word. espeak-ng's
+pauses are all zeros and its quietest consonants above 0.01."""
+
+
+class Espeak:
+    """A synthesizer that tells word times.
+
+    Args:
+        voice: a language code, and a variant if you like: "en-us", "en-gb-scotland", "de+f3".
+        speed: 1 is normal, 2 twice as fast; 0.5 to 2.5.
+        pitch: 0 (low) to 99.
+
+    Raises:
+        ConfigError: no such voice, or a speed or a pitch out of range.
+        Missing: espeak-ng is not installed or cannot be started.
+    """
+
+    def __init__(self, voice: str = "en-us", speed: float = 1.0, pitch: int = 50) -> None:
+        if not 0.5 <= speed <= 2.5:
+            raise ConfigError(f"[tts] espeak: speed = {speed} is not between 0.5 and 2.5")
+        if not 0 <= pitch <= 99:
+            raise ConfigError(f"[tts] espeak: pitch = {pitch} is not between 0 and 99")
+        self._voice = voice
+        self._words_per_minute = round(_WORDS_PER_MINUTE * speed)
+        self._pitch = pitch
+        self._process = EspeakProcess()
+        try:
+            _check(voice, self._process.voices())
+        except EngineError as error:
+            self._process.close()
+            raise Missing(f"[tts] {error.reason}; reinstall espeakng-loader") from error
+        except ConfigError:
+            self._process.close()
+            raise
+        self._worker = Worker("espeak")
+
+    async def synthesize(self, text: str) -> Stream[Speech]:
+        """Yield the text spoken aloud, a word at a time; nothing if there is nothing to say.
+
+        Raises:
+            EngineError: espeak-ng ended or hung.
+        """
+        async with aclosing(self._worker.stream(self._speak, text)) as speech:
+            async for word in speech:
+                yield word
+
+    def close(self) -> None:
+        self._worker.close()
+        self._process.close()
+
+    def _speak(self, text: str) -> Generator[Speech]:
+        found = list(re.finditer(r"\S+", text))
+        words, starts = [word.group() for word in found], [word.start() for word in found]
+        said, speaking = 0, -1  # how many words are told; which one we are in the middle of
+        sound, sound_at = b"", 0
+        if not words:
+            return
+        pieces = self._process.synthesize(text, self._voice, self._words_per_minute, self._pitch)
+        with closing(pieces):
+            for piece in pieces:
+                if self._worker.abandoned:
+                    return
+                sound += piece.pcm
+                for mark in piece.marks:
+                    word = _word_at(mark.position, words, starts)
+                    if word <= speaking:
+                        continue
+                    if mark.sample > sound_at:
+                        cut = 2 * (mark.sample - sound_at)
+                        yield _speech(sound[:cut], sound_at, words[said:word], speaking - said)
+                        sound, sound_at, said = sound[cut:], mark.sample, word
+                    speaking = word
+        if speaking >= 0:
+            yield _speech(sound, sound_at, words[said:], speaking - said)
+
+
+def _word_at(position: int, words: list[str], starts: list[int]) -> int:
+    """The word that espeak-ng means by this character; its own words are often parts of one."""
+    # What a sign is called ("grinning face") is placed at the sign and the character after it.
+    word = max(bisect_right(starts, position) - 1, 0)
+    # "one - two" is marked at "one" and at the dash, which makes no sound of its own.
+    dash = not words[word].strip("-") and word + 1 < len(words)
+    return word + dash
+
+
+def _speech(pcm: bytes, at: int, words: list[str], spoken: int) -> Speech:
+    """The sound of the word number `spoken`; those before and after it in `words` have none."""
+    audio = from_pcm16(pcm, RATE)
+    start, end = at / RATE, (at + _audible(audio.samples)) / RATE
+    return Speech(
+        audio,
+        tuple(
+            Word(text, end if index > spoken else start, start if index < spoken else end)
+            for index, text in enumerate(words)
+        ),
+    )
+
+
+def _audible(samples: Samples) -> int:
+    """How many samples there are up to the last that can be heard."""
+    heard = np.flatnonzero(np.abs(samples) > _AUDIBLE)
+    return int(heard[-1]) + 1 if len(heard) else 0
+
+
+def _check(voice: str, voices: list[str]) -> None:
+    language, plus, variant = voice.lower().partition("+")
+    for name in (language, plus + variant):
+        if name and name in voices:
+            continue
+        if name or not language:
+            kind = [known for known in voices if known.startswith("+") == name.startswith("+")]
+            near = get_close_matches(name, kind, 5, 0.4) or kind[:5]
+            raise ConfigError(f"[tts] espeak has no voice {voice!r}; near it: {', '.join(near)}")
