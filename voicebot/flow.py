@@ -129,13 +129,29 @@ class Worker:
         async with aclosing(self.stream(once)) as results:
             return await anext(results)
 
-    def close(self) -> None:
-        """Let the thread end after the call it is in; what still waits its turn is dropped."""
+    def close(self, last: Callable[[], None] | None = None) -> None:
+        """Let the thread end after the call it is in; what still waits its turn is dropped.
+
+        last: called in the thread before it ends, to tidy up what only it may touch.
+        """
         self._left.set()
         while not self._jobs.empty():
             self._jobs.get_nowait()
+        if last:
+            self._jobs.put(last)
         self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+
+
+async def pulled(source: Generator[T]) -> Stream[T]:
+    """Yield what a blocking generator yields, each item made in a thread when it is asked for."""
+    worker = Worker("reader")
+    done: Any = object()
+    try:
+        while (item := await worker.run(next, source, done)) is not done:
+            yield item
+    finally:
+        worker.close(source.close)  # in its thread: a generator at work cannot be closed

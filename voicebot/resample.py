@@ -1,6 +1,8 @@
-"""Sound at the rate a stage wants, whatever the rate it arrives at."""
+"""Sound at the rate and in the pieces a stage wants, however it arrives."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import soxr
@@ -38,3 +40,19 @@ class Resampler:
         return np.asarray(
             self._stream.resample_chunk(np.zeros(0, np.float32), last=True), np.float32
         )
+
+
+class Windows:
+    """Cut a stream of audio into windows of `size` samples at `rate`."""
+
+    def __init__(self, rate: int, size: int) -> None:
+        self.size = size
+        self._resampler = Resampler(rate)
+        self._pending = np.zeros(0, np.float32)
+
+    def feed(self, audio: Audio) -> Iterator[Samples]:
+        """Yield each window that is complete; what is left over waits for more."""
+        self._pending = np.concatenate([self._pending, self._resampler.feed(audio)])
+        while len(self._pending) >= self.size:
+            window, self._pending = self._pending[: self.size], self._pending[self.size :]
+            yield window

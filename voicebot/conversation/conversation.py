@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
-import numpy as np
-
 from ..audio import Audio, join
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber, VoiceDetector
 from ..errors import EngineError
@@ -39,7 +37,7 @@ from ..events import (
     TurnEnded,
 )
 from ..flow import Stream, ahead, stop
-from ..resample import Resampler
+from ..resample import Windows
 from .clauses import clauses
 from .listen import Listener, ListenSettings
 from .spoken import Spoken
@@ -164,14 +162,11 @@ class Conversation:
         self, microphone: AsyncGenerator[Audio]
     ) -> Stream[tuple[SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded, float]]:
         """Yield each speech event with how many seconds ago the speech in it ended."""
-        size, rate = self.vad.window, self.vad.rate
-        listener, resampler = Listener(rate, size, self.listen), Resampler(rate)
-        pending = np.zeros(0, np.float32)
+        listener = Listener(self.vad.rate, self.vad.window, self.listen)
+        windows = Windows(self.vad.rate, self.vad.window)
         async with aclosing(microphone):
             async for audio in microphone:
-                pending = np.concatenate([pending, resampler.feed(audio)])
-                while len(pending) >= size:
-                    window, pending = pending[:size], pending[size:]
+                for window in windows.feed(audio):
                     event = listener.feed(window, self.vad.probability(window))
                     if isinstance(event, SpeechPaused | SpeechEnded):
                         yield event, listener.now - event.utterance.end

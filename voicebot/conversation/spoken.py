@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from ..engines import Speech, Word
 
-
 PACE = 0.065
 """Seconds a character takes to say, until this voice has shown its own pace."""
 

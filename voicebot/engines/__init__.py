@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args, get_origin
 
 from ..audio import Audio, Samples
 from ..errors import ConfigError, Missing
@@ -230,8 +230,37 @@ def lacking(entry: Entry) -> list[str]:
 
 def options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
     """The settings an engine takes, by name, from its constructor's signature."""
-    parameters = inspect.signature(_class(kind, name)).parameters
+    parameters = inspect.signature(_class(kind, name), eval_str=True).parameters
     return {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+
+
+def check(kind: Kind, name: str, settings: dict[str, Any]) -> None:
+    """See that the engine called `name` takes these settings. Does not build it.
+
+    Raises:
+        ConfigError: no such engine, no such setting, or a value of the wrong type.
+    """
+    known = options(kind, name)
+    for key, value in settings.items():
+        if key not in known:
+            raise ConfigError(
+                f"[{kind}] {name} has no setting {key!r}; there is {', '.join(known) or 'none'}"
+            )
+        if not fits(value, hint := known[key].annotation):
+            wanted = " or ".join(t.__name__ for t in get_args(hint) or (hint,))
+            raise ConfigError(f"[{kind}] {key} should be {wanted}, not {value!r}")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value from a settings file is what a parameter's annotation asks for."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    types = tuple(get_origin(t) or t for t in get_args(hint) or (hint,))
+    if any(t in (Any, inspect.Parameter.empty) for t in types):
+        return True
+    if isinstance(value, bool):
+        return bool in types
+    return isinstance(value, types) or (float in types and isinstance(value, int))
 
 
 def load(kind: Kind, name: str, **settings: Any) -> Any:
@@ -241,16 +270,19 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
         ConfigError: no such engine, or it does not take these settings.
         Missing: its packages are not installed.
     """
-    entry, engine = find(kind, name), _class(kind, name)
-    known = options(kind, name)
-    for key in settings.keys() - known.keys():
-        raise ConfigError(f"[{kind}] {name} has no setting {key!r}; there is {', '.join(known)}")
-    for key, parameter in known.items():
+    check(kind, name, settings)
+    for key, parameter in options(kind, name).items():
         if parameter.default is parameter.empty and key not in settings:
-            raise ConfigError(f"[{kind}] {name} needs {key}")
+            raise ConfigError(f"[{kind}] {name} needs the setting {key!r}")
+    entry = find(kind, name)
     if absent := lacking(entry):
-        raise Missing(f"[{kind}] {name} needs {absent[0]}; pip install 'voicebot[{entry.extra}]'")
-    return engine(**settings)
+        raise Missing(f"[{kind}] {name} needs {absent[0]}; {install(entry)}")
+    return _class(kind, name)(**settings)
+
+
+def install(entry: Entry) -> str:
+    """The command that installs the engine's packages."""
+    return f"pip install 'voicebot[{entry.extra}]'"
 
 
 def _class(kind: Kind, name: str) -> Any:
@@ -258,4 +290,4 @@ def _class(kind: Kind, name: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise Missing(f"[{kind}] {name}: {error}") from error
+        raise Missing(f"[{kind}] engine {name!r} cannot be imported: {error}") from error

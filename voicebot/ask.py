@@ -1,0 +1,202 @@
+"""`voicebot ask`: a recorded or typed question in, the spoken answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, aclosing
+from math import inf
+from pathlib import Path
+
+from .assembly import Parts, assemble
+from .audio import Audio
+from .config import Config
+from .conversation import Speaker
+from .errors import ConfigError, Missing
+from .events import (
+    Event,
+    Failed,
+    Heard,
+    Passages,
+    Said,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechResumed,
+    TurnEnded,
+    as_json,
+)
+from .flow import Stream
+from .recordings import WavWriter, recording
+
+RATE = 16000
+BLOCK = 512
+"""Samples fed at a time: the voice detector's window, so that pacing is as fine as its events."""
+
+NO_SPEECH = 3
+
+
+def run(
+    config: Config,
+    models: Path,
+    *,
+    question: str | None,
+    text: str | None,
+    output: str | None,
+    as_lines: bool,
+) -> int:
+    """Ask the question in the file `question`, or `text`; return the exit code.
+
+    output: a WAV file for the answer, "-" for standard output, None for the loudspeaker.
+    as_lines: print one JSON object per event instead of text for people.
+
+    Raises:
+        VoicebotError: before anything was asked, or because a file or device is gone.
+    """
+    if (question is None) == (text is None):
+        raise ConfigError("ask needs a recording or --text, one of the two")
+    if output == "-" and as_lines:
+        raise ConfigError("--json and the sound cannot both go to standard output")
+    # What is for people must not end up in the sound.
+    out = sys.stderr if output == "-" else sys.stdout
+    report = _Lines() if as_lines else _Report(lambda line: print(line, file=out, flush=True))
+    with ExitStack() as closing:
+        parts = closing.enter_context(assemble(config, models))
+        for line in parts.describe():
+            print(line, file=sys.stderr)
+        speaker = _speaker(output, closing)
+        asyncio.run(_converse(parts, speaker, report, question, text))
+    return report.exit_code
+
+
+def _speaker(output: str | None, closing: ExitStack) -> Speaker:
+    if output is not None:
+        return _FileSpeaker(closing.enter_context(WavWriter(output)))
+    try:
+        from .devices import LocalSpeaker
+
+        return closing.enter_context(LocalSpeaker())
+    except Missing as error:
+        print(f"{error}; the answer is not played: -o answer.wav keeps it", file=sys.stderr)
+        return _FileSpeaker(None)
+
+
+async def _converse(
+    parts: Parts, speaker: Speaker, report: _Report, question: str | None, text: str | None
+) -> None:
+    if question is None:
+        conversation = parts.conversation(speaker, report.note)
+        return await conversation.ask(text or "")
+    microphone = _Microphone(question)
+
+    def emit(event: Event) -> None:
+        microphone.note(event)
+        report.note(event)
+
+    await parts.conversation(speaker, emit).run(microphone.listen())
+    return None
+
+
+class _FileSpeaker:
+    """Takes sound as fast as it is made; all of it counts as heard."""
+
+    def __init__(self, wav: WavWriter | None) -> None:
+        self._wav = wav
+
+    async def play(self, audio: Audio) -> None:
+        if self._wav:
+            self._wav.write(audio)
+
+    async def drain(self) -> None:
+        pass
+
+    def stop(self) -> float:
+        return inf
+
+
+class _Microphone:
+    """Plays a recording to the conversation as a person would ask it.
+
+    Speech is fed as fast as it can be listened to. While a pause may be the end of a question
+    it is fed at its own pace, so that the times in the answer's timeline are those of a live
+    conversation; and while an answer is given it waits, so that no question interrupts one.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._paced = False
+        self._free = asyncio.Event()
+        self._free.set()
+
+    def note(self, event: Event) -> None:
+        match event:
+            case SpeechPaused():
+                self._paced = True
+            case SpeechResumed():
+                self._paced = False
+            case SpeechEnded():
+                self._paced = False
+                self._free.clear()
+            case TurnEnded():
+                self._free.set()
+
+    async def listen(self) -> Stream[Audio]:
+        async with aclosing(recording(self._path, RATE)) as blocks:
+            async for block in blocks:
+                for start in range(0, len(block.samples), BLOCK):
+                    audio = Audio(block.samples[start : start + BLOCK], RATE)
+                    yield audio
+                    await asyncio.sleep(audio.seconds if self._paced else 0)
+                    await self._free.wait()
+
+
+class _Report:
+    """Tells people what happens, and knows how it went."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._heard = self._said = self._failed = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 only if every question that was heard has been answered aloud."""
+        if self._failed:
+            return 1
+        if not self._heard:
+            return NO_SPEECH
+        return 0 if self._said else 1
+
+    def note(self, event: Event) -> None:
+        match event:
+            case Heard():
+                self._heard = True
+            case Said():
+                self._said = True
+            case Failed():
+                self._failed = True
+        self.show(event)
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Heard(text):
+                self._write(f"question: {text}")
+            case Passages(passages):
+                self._write(f"passages: {', '.join(p.id for p in passages)}")
+            case Said(text):
+                self._write(f"answer:   {text}")
+            case Failed(stage, reason):
+                self._write(f"failed:   {stage}: {reason}")
+            case TurnEnded(marks):
+                times = ", ".join(f"{name} {seconds:.2f}" for name, seconds in marks.items())
+                self._write(f"timeline: {times} (seconds after the end of speech)")
+
+
+class _Lines(_Report):
+    """Tells programs what happens: one JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda line: print(line, flush=True))
+
+    def show(self, event: Event) -> None:
+        self._write(json.dumps(as_json(event), ensure_ascii=False))

@@ -1,0 +1,161 @@
+"""From settings to engines that can talk: which were chosen, why, and what would be better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import engines, weights
+from .config import AssistantSettings, Config, EngineChoice
+from .conversation import Conversation, ListenSettings, Speaker
+from .engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, VoiceDetector
+from .errors import Missing
+from .events import Event
+from .knowledge import Informed, Library
+
+EARS: tuple[Kind, ...] = ("vad", "stt")
+DOES = {"vad": "detects speech", "stt": "listens", "llm": "answers", "tts": "speaks"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The engine of one kind, ready to be loaded."""
+
+    kind: Kind
+    name: str
+    options: dict[str, Any]
+    better: str = ""
+    """The command that gets a better one, where "auto" had to settle for less."""
+
+    def __str__(self) -> str:
+        model = f" ({Path(self.options['model']).name})" if "model" in self.options else ""
+        better = f"; better: {self.better}" if self.better else ""
+        return f"{self.name}{model} {DOES[self.kind]}{better}"
+
+
+def choose(config: Config, models: Path) -> list[Chosen]:
+    """The engine of each kind that these settings mean on this machine. Loads none of them.
+
+    Raises:
+        Missing: no engine of a kind has all it needs, or the one named lacks its weights.
+        ConfigError: an engine named does not exist.
+    """
+    return [_choose(kind, config.choice(kind), models) for kind in ENGINES]
+
+
+def _choose(kind: Kind, choice: EngineChoice, models: Path) -> Chosen:
+    if choice.engine != "auto":
+        return Chosen(kind, choice.engine, _with_weights(kind, choice, models))
+    better = ""
+    for name, entry in ENGINES[kind].items():
+        absent, model = engines.lacking(entry), None
+        if entry.weights and not absent:
+            model = weights.find(name, models)
+        if not absent and (model or not entry.weights):
+            return Chosen(kind, name, {"model": str(model)} if model else {}, better)
+        better = better or _getting(name, entry, models)
+    raise Missing(f"[{kind}] there is no engine that can run here; {better}")
+
+
+def _getting(name: str, entry: Entry, models: Path) -> str:
+    """One command that brings all an engine lacks."""
+    steps = [engines.install(entry)] if engines.lacking(entry) else []
+    if entry.weights and not weights.find(name, models):
+        # The smallest one is enough to be better than what is there.
+        sizes = {m.name: m.size for m in weights.manifest().values() if m.engine == name}
+        steps.append(f"voicebot models pull {min(sizes, key=lambda model: sizes[model])}")
+    return " && ".join(steps)
+
+
+def _with_weights(kind: Kind, choice: EngineChoice, models: Path) -> dict[str, Any]:
+    """The engine's settings, its `model` turned from a name into a path."""
+    entry = engines.find(kind, choice.engine)
+    if not entry.weights:
+        return choice.options
+    if model := choice.options.get("model"):
+        return {**choice.options, "model": str(weights.resolve(model, models))}
+    if found := weights.find(choice.engine, models):
+        return {**choice.options, "model": str(found)}
+    needs = _getting(choice.engine, entry, models)
+    raise Missing(f"[{kind}] {choice.engine} has no weights in {models}; {needs}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """What it takes to understand speech; may be shared by many conversations."""
+
+    stt: Transcriber
+    settings: ListenSettings
+    chosen: list[Chosen]
+
+    def vad(self) -> VoiceDetector:
+        """A voice detector of one's own: it remembers the sound before."""
+        vad = next(c for c in self.chosen if c.kind == "vad")
+        detector: VoiceDetector = engines.load("vad", vad.name, **vad.options)
+        return detector
+
+    def describe(self) -> list[str]:
+        """One line an engine: what it does here, and the command that gets a better one."""
+        return [str(chosen) for chosen in self.chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Ears):
+    """All it takes to hold conversations; may be shared by many."""
+
+    llm: ChatModel
+    tts: Synthesizer
+    assistant: AssistantSettings
+
+    def conversation(self, speaker: Speaker, emit: Callable[[Event], None]) -> Conversation:
+        return Conversation(
+            self.vad(),
+            self.stt,
+            self.llm,
+            self.tts,
+            speaker,
+            emit,
+            listen=self.settings,
+            instructions=self.assistant.instructions,
+            patience=self.assistant.patience_s,
+        )
+
+
+@contextmanager
+def ears(config: Config, models: Path) -> Iterator[Ears]:
+    """Load only what understands speech, and close it in the end. Raises as `assemble`."""
+    chosen = [_choose(kind, config.choice(kind), models) for kind in EARS]
+    with ExitStack() as closing:
+        loaded = Ears(_load(chosen[1], closing), config.listen, chosen)
+        loaded.vad()  # fails here rather than in the first conversation
+        yield loaded
+
+
+@contextmanager
+def assemble(config: Config, models: Path) -> Iterator[Parts]:
+    """Load what these settings mean, and close it all in the end.
+
+    Raises:
+        ConfigError, Missing: as `choose`, or as an engine's constructor.
+    """
+    chosen = choose(config, models)
+    with ExitStack() as closing:
+        # An engine that cannot be built fails here, and those before it are closed again.
+        stt, llm, tts = [_load(c, closing) for c in chosen if c.kind != "vad"]
+        if config.documents.folder:
+            library = Library(Path(config.documents.folder))
+            closing.callback(library.close)
+            llm = Informed(llm, library, passages=config.documents.passages)
+        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant)
+        parts.vad()
+        yield parts
+
+
+def _load(chosen: Chosen, closing: ExitStack) -> Any:
+    engine = engines.load(chosen.kind, chosen.name, **chosen.options)
+    if close := getattr(engine, "close", None):
+        closing.callback(close)
+    return engine

@@ -1,0 +1,204 @@
+"""The `voicebot` command: each subcommand is one call.
+
+Modules are imported only by the subcommand that needs them, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .errors import VoicebotError
+
+if TYPE_CHECKING:
+    from .config import Config
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it: 128 + SIGINT."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code. A user's mistake is one line, no traceback."""
+    args = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.WARNING,
+        format="%(name)s: %(message)s" if args.verbose else "voicebot: %(message)s",
+    )
+    code = 1
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Our reader has seen enough. Python would complain once more while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        known = [e for e in _leaves(error) if isinstance(e, VoicebotError)]
+        if not known or args.verbose:
+            raise
+        print(f"voicebot: {known[0]}", file=sys.stderr)
+        code = known[0].exit_code
+    sys.exit(code)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside nested groups: a conversation's tasks end in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "voicebot", description="A voice assistant that runs on your own machine."
+    )
+    parser.add_argument("--version", action="version", version=f"voicebot {__version__}")
+    parser.add_argument("--config", metavar="FILE", help="settings; default ./voicebot.toml")
+    parser.add_argument("--models", metavar="DIR", help="where weights are ($VOICEBOT_MODELS)")
+    parser.add_argument("--verbose", action="store_true", help="tell what happens inside")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
+        added = commands.add_parser(name, help=says, description=says.capitalize() + ".")
+        added.set_defaults(run=run)
+        return added
+
+    talk = command("talk", _talk, "talk through the microphone and the loudspeaker")
+    talk.add_argument("--devices", action="store_true", help="list the sound devices and exit")
+    talk.add_argument("--input", metavar="DEVICE", help="number or part of a name")
+    talk.add_argument("--output", metavar="DEVICE", help="number or part of a name")
+    talk.add_argument(
+        "--mute", action="store_true", help="do not listen while speaking (no headphones)"
+    )
+
+    ask = command("ask", _ask, "ask a recorded or typed question and hear the answer")
+    ask.add_argument("question", nargs="?", metavar="FILE", help="any recording; - is stdin")
+    ask.add_argument("--text", help="the question, typed")
+    ask.add_argument("-o", "--output", metavar="WAV", help="keep the answer; - is stdout")
+    ask.add_argument("--json", action="store_true", help="one JSON object per event on stdout")
+
+    transcribe = command("transcribe", _transcribe, "write down what was said in recordings")
+    transcribe.add_argument("files", nargs="+", metavar="FILE", help="any recording; - is stdin")
+    transcribe.add_argument("--format", choices=("txt", "srt", "json"), default="txt")
+    transcribe.add_argument("-o", "--output", metavar="DIR", help="one file for each recording")
+
+    command("engines", _engines, "list the engines, what each needs and its settings")
+    command("doctor", _doctor, "check packages, weights and sound devices")
+
+    models = command("models", _models_list, "list, pull and verify weights")
+    actions = models.add_subparsers(metavar="ACTION", required=True)
+
+    def action(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
+        added = actions.add_parser(name, help=says, description=says.capitalize() + ".")
+        added.set_defaults(run=run)
+        return added
+
+    action("list", _models_list, "list the models and profiles")
+    pull = action("pull", _models_pull, "get models from their hub, verified")
+    pull.add_argument("names", nargs="+", metavar="NAME", help="models or profiles")
+    pull.add_argument("--update", action="store_true", help="accept what has changed upstream")
+    verify = action("verify", _models_verify, "compare every file with its known hash")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+    path = action("path", _models_path, "print where a model is")
+    path.add_argument("name", metavar="NAME")
+    export = action("export", _models_export, "make an ONNX model from a checkpoint")
+    export.add_argument("name", choices=("kokoro",))
+    return parser
+
+
+Parser = argparse.ArgumentParser
+
+
+def _config(args: argparse.Namespace) -> Config:
+    from . import config
+
+    return config.read(config.find(args.config))
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    from . import weights
+
+    return weights.folder(args.models)
+
+
+def _talk(args: argparse.Namespace) -> int:
+    from . import talk
+
+    if args.devices:
+        return talk.print_devices()
+    return talk.run(
+        _config(args), _folder(args), input=args.input, output=args.output, mute=args.mute
+    )
+
+
+def _ask(args: argparse.Namespace) -> int:
+    from . import ask
+
+    return ask.run(
+        _config(args),
+        _folder(args),
+        question=args.question,
+        text=args.text,
+        output=args.output,
+        as_lines=args.json,
+    )
+
+
+def _transcribe(args: argparse.Namespace) -> int:
+    from . import transcribe
+
+    return transcribe.run(
+        _config(args), _folder(args), files=args.files, form=args.format, output=args.output
+    )
+
+
+def _engines(args: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.list_engines(_folder(args))
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from . import config, doctor
+
+    return doctor.examine(_config(args), _folder(args), config.find(args.config))
+
+
+def _models_list(args: argparse.Namespace) -> int:
+    from . import models
+
+    return models.list_models(_folder(args))
+
+
+def _models_pull(args: argparse.Namespace) -> int:
+    from . import models
+
+    return models.pull(args.names, _folder(args), update=args.update)
+
+
+def _models_verify(args: argparse.Namespace) -> int:
+    from . import models
+
+    return models.verify(args.names, _folder(args))
+
+
+def _models_path(args: argparse.Namespace) -> int:
+    from . import models
+
+    return models.path(args.name, _folder(args))
+
+
+def _models_export(args: argparse.Namespace) -> int:
+    from . import models
+
+    return models.export(args.name, _folder(args))

@@ -1,0 +1,158 @@
+"""Settings: one TOML file, sane when empty, an error for every surprise.
+
+An engine's constructor signature is the schema of its section.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from . import engines
+from .conversation.listen import ListenSettings
+from .engines import ENGINES, Kind
+from .errors import ConfigError
+
+S = TypeVar("S")
+
+INSTRUCTIONS = (
+    "You are a voice assistant. Your answers are spoken aloud: answer in one to three short "
+    "sentences of plain words, without lists, links, markup or emoji. If you do not know, say so."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Which engine, and the keyword arguments of its constructor."""
+
+    engine: str = "auto"
+    """A name from `voicebot engines`, "package.module:Class" of your own, or "auto"."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantSettings:
+    instructions: str = INSTRUCTIONS
+    """What the language model is told before anything else."""
+    patience_s: float = 30.0
+    """An engine that gives nothing for this long fails its turn."""
+
+    def __post_init__(self) -> None:
+        if self.patience_s <= 0:
+            raise ConfigError(f"[assistant] patience_s should be above 0, not {self.patience_s:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSettings:
+    folder: str = ""
+    """Where your .md and .txt files are; relative to this file. Empty: no documents."""
+    passages: int = 4
+    """How many passages a reply may draw on. More cost a language model time to read."""
+
+    def __post_init__(self) -> None:
+        if self.passages < 1:
+            raise ConfigError(f"[documents] passages should be at least 1, not {self.passages}")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    assistant: AssistantSettings = field(default_factory=AssistantSettings)
+    documents: DocumentSettings = field(default_factory=DocumentSettings)
+    vad: EngineChoice = field(default_factory=EngineChoice)
+    stt: EngineChoice = field(default_factory=EngineChoice)
+    llm: EngineChoice = field(default_factory=EngineChoice)
+    tts: EngineChoice = field(default_factory=EngineChoice)
+
+    def choice(self, kind: Kind) -> EngineChoice:
+        chosen: EngineChoice = getattr(self, kind)
+        return chosen
+
+
+def find(given: str | None = None) -> Path | None:
+    """The settings file: `given`, or ./voicebot.toml, or the user's own; None if there is none.
+
+    Raises:
+        ConfigError: `given` is not a file.
+    """
+    if given:
+        if not Path(given).is_file():
+            raise ConfigError(f"{given}: no such file")
+        return Path(given)
+    return next((p for p in (Path("voicebot.toml"), _users()) if p.is_file()), None)
+
+
+def _users() -> Path:
+    home = Path.home()
+    if sys.platform == "win32":
+        folder = os.environ.get("APPDATA") or home / "AppData" / "Roaming"
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Application Support"
+    else:
+        folder = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
+    return Path(folder) / "voicebot" / "voicebot.toml"
+
+
+def read(path: Path | None) -> Config:
+    """Read settings from `path`; what it leaves out keeps its default.
+
+    Raises:
+        ConfigError: naming the file, the section and the key.
+    """
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+        sections = [f.name for f in dataclasses.fields(Config)]
+        for name, values in table.items():
+            if name not in sections:
+                raise ConfigError(f"[{name}] is not a section; there is {', '.join(sections)}")
+            if not isinstance(values, dict):
+                raise ConfigError(f"{name} should be a section, [{name}], not {values!r}")
+        read = {name: _section(name, values, path.parent) for name, values in table.items()}
+        return Config(**read)
+    except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
+    if name == "listen":
+        return _checked(name, values, ListenSettings)
+    if name == "assistant":
+        return _checked(name, values, AssistantSettings)
+    if name == "documents":
+        documents = _checked(name, values, DocumentSettings)
+        if not documents.folder:
+            return documents
+        return dataclasses.replace(documents, folder=str(folder / documents.folder))
+    kind: Kind = next(kind for kind in ENGINES if kind == name)
+    options = dict(values)
+    engine = options.pop("engine", "auto")
+    if not isinstance(engine, str):
+        raise ConfigError(f"[{name}] engine should be a name, not {engine!r}")
+    if engine == "auto" and options:
+        raise ConfigError(
+            f"[{name}] {next(iter(options))} is a setting of one engine: name it, "
+            f"engine = {' or '.join(repr(known) for known in ENGINES[kind])}"
+        )
+    if engine != "auto":
+        engines.check(kind, engine, options)
+    model = options.get("model")
+    if isinstance(model, str) and (folder / model).exists():
+        options["model"] = str(folder / model)
+    return EngineChoice(engine, options)
+
+
+def _checked(name: str, values: dict[str, Any], settings: type[S]) -> S:
+    types = get_type_hints(settings)
+    for key, value in values.items():
+        if key not in types:
+            raise ConfigError(f"[{name}] {key} is not a setting; there is {', '.join(types)}")
+        if not engines.fits(value, types[key]):
+            raise ConfigError(f"[{name}] {key} should be {types[key].__name__}, not {value!r}")
+    return settings(**values)

@@ -1,0 +1,100 @@
+"""`voicebot doctor` and `voicebot engines`: what is here, what is missing, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from . import __version__, engines, weights
+from .assembly import choose
+from .config import Config
+from .engines import ENGINES, Entry, Kind
+from .errors import VoicebotError
+
+PACKAGES = (
+    "numpy", "av", "soxr", "onnxruntime", "silero-vad", "pocketsphinx", "espeakng-loader",
+    "faster-whisper", "llama-cpp-python", "kokoro", "torch", "httpx", "huggingface-hub",
+    "sounddevice",
+)  # fmt: skip
+
+
+def list_engines(models: Path) -> int:
+    """Print every engine, whether it can run here or what it lacks, and its settings."""
+    for kind, known in ENGINES.items():
+        print(f"[{kind}]")
+        for name, entry in known.items():
+            print(f"  {name:13} {_state(name, entry, models):24} {entry.says}")
+            for setting, parameter in engines.options(kind, name).items():
+                print(f"      {_setting(setting, parameter)}")
+    return 0
+
+
+def _state(name: str, entry: Entry, models: Path) -> str:
+    if absent := engines.lacking(entry):
+        return f"needs {', '.join(absent)}"
+    if entry.weights and not weights.find(name, models):
+        return "needs weights"
+    return "present"
+
+
+def _setting(name: str, parameter: inspect.Parameter) -> str:
+    kind = getattr(parameter.annotation, "__name__", str(parameter.annotation))
+    default = "needed" if parameter.default is parameter.empty else f"= {parameter.default!r}"
+    return f"{name}: {kind} {default}"
+
+
+def examine(config: Config, models: Path, source: Path | None) -> int:
+    """Print the state of all that voicebot rests on; 0 if a conversation could begin now."""
+    print(f"voicebot {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"processor: {cores} cores for this process")
+    print(f"settings:  {source or 'none; the defaults'}")
+    print(f"packages:  {', '.join(_versions())}")
+    pulled = [name for name, model in weights.manifest().items() if weights.present(model, models)]
+    print(f"weights:   {', '.join(pulled) or 'none'} in {models}")
+    return max(_engines(config, models), _devices())
+
+
+def _versions() -> list[str]:
+    found = []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"no {package}")
+    return found
+
+
+def _engines(config: Config, models: Path) -> int:
+    try:
+        for chosen in choose(config, models):
+            print(f"{chosen.kind + ':':10} {chosen}")
+            _buildable(chosen.kind, chosen.name, chosen.options)
+    except VoicebotError as error:
+        print(f"engines:   {error}")
+        return error.exit_code
+    return 0
+
+
+def _buildable(kind: Kind, name: str, options: dict[str, object]) -> None:
+    """Build the engine and let it go: present is not the same as working."""
+    engine = engines.load(kind, name, **options)
+    if close := getattr(engine, "close", None):
+        close()
+
+
+def _devices() -> int:
+    from .devices import devices
+
+    try:
+        found = devices()
+    except VoicebotError as error:
+        print(f"sound:     {error}")
+        return 0  # talking needs a device; asking, transcribing and serving do not
+    for device in found:
+        ways = [w for w, n in (("microphone", device.inputs), ("speaker", device.outputs)) if n]
+        print(f"sound:     {device.index} {device.name} ({', '.join(ways)})")
+    return 0

@@ -1,0 +1,126 @@
+"""Read any recording as a stream of sound, and write what was spoken as a WAV file."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import sys
+import wave
+from collections.abc import Generator, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import av
+import numpy as np
+
+from .audio import Audio, Samples, to_pcm16
+from .errors import ConfigError, InputError
+from .flow import Stream, pulled
+from .resample import Resampler
+
+log = logging.getLogger(__name__)
+
+BLOCK_S = 0.2
+"""Seconds a block of a recording holds at most: small, so that an hour costs no memory."""
+
+
+def decode(path: str, rate: int) -> Generator[Audio]:
+    """Yield the sound of any file PyAV can decode as mono at `rate`; "-" reads standard input.
+
+    Damage in the middle of a recording ends it there, with a warning: what came before is kept.
+
+    Raises:
+        InputError: there is no such file, or it holds no sound that can be read.
+    """
+    name = "standard input" if path == "-" else path
+    if path != "-" and not Path(path).exists():
+        raise InputError(f"{name}: no such file")
+    seconds = 0.0
+    try:
+        # Unbuffered, because a buffer's lock held by a waiting thread would keep us from exiting.
+        source: Any = open(0, "rb", buffering=0, closefd=False) if path == "-" else path
+        with av.open(source, "r") as container:
+            if not container.streams.audio:
+                raise InputError(f"{name}: there is no sound in it")
+            mono = av.AudioResampler("flt", "mono", rate, frame_size=round(BLOCK_S * rate))
+            frames: Iterator[av.AudioFrame | None] = container.decode(audio=0)
+            for frame in chain(frames, [None]):  # None: give what was kept back
+                if frame is None and not seconds:
+                    break
+                for block in mono.resample(frame):
+                    audio = _audio(block, rate)
+                    seconds += audio.seconds
+                    yield audio
+    except av.FFmpegError as error:
+        if not seconds:
+            raise InputError(f"{name}: cannot be read as sound ({error.strerror})") from error
+        log.warning("%s: damaged after %.1f s (%s)", name, seconds, error.strerror)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from error
+    if not seconds:
+        raise InputError(f"{name}: there is no sound in it")
+
+
+def _audio(block: av.AudioFrame, rate: int) -> Audio:
+    samples: Samples = block.to_ndarray().reshape(-1).astype(np.float32)
+    # A float recording may hold anything; every stage after this counts on numbers in [-1, 1].
+    return Audio(np.nan_to_num(samples, posinf=1, neginf=-1).clip(-1, 1), rate)
+
+
+def recording(path: str, rate: int) -> Stream[Audio]:
+    """`decode` without holding up the loop, read no faster than it is used."""
+    return pulled(decode(path, rate))
+
+
+class WavWriter:
+    """A mono 16-bit WAV file that is whole after every write, whatever happens next.
+
+    The rate is that of the first audio written; later audio is brought to it. To standard
+    output ("-") the header says that the length is not known, as players expect of a stream.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._resampler: Resampler | None = None
+        self._wave: wave.Wave_write | None = None
+        try:
+            self._file: IO[bytes] = sys.stdout.buffer if path == "-" else Path(path).open("wb")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def write(self, audio: Audio) -> None:
+        if self._resampler is None:
+            self._resampler = Resampler(audio.rate)
+            self._begin(audio.rate)
+        data = to_pcm16(Audio(self._resampler.feed(audio), self._resampler.rate))
+        if self._wave:
+            self._wave.writeframes(data)  # corrects the header each time
+        else:
+            self._file.write(data)
+            self._file.flush()
+
+    def _begin(self, rate: int) -> None:
+        if self.path == "-":
+            unknown = 0xFFFFFFFF
+            self._file.write(
+                struct.pack(
+                    "<4sI4s4sIHHIIHH4sI",
+                    *(b"RIFF", unknown, b"WAVE", b"fmt ", 16, 1, 1),
+                    *(rate, 2 * rate, 2, 16, b"data", unknown),
+                )
+            )
+            return
+        self._wave = wave.open(self._file, "wb")
+        self._wave.setnchannels(1)
+        self._wave.setsampwidth(2)
+        self._wave.setframerate(rate)
+
+    def __enter__(self) -> WavWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._wave:
+            self._wave.close()
+        if self.path != "-":
+            self._file.close()

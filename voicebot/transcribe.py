@@ -1,0 +1,120 @@
+"""`voicebot transcribe`: what was said in recordings, as text, subtitles or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from .assembly import Ears, ears
+from .config import Config
+from .conversation.listen import Listener
+from .engines import Segment, Word
+from .errors import ConfigError, EngineError, InputError
+from .events import SpeechEnded, Utterance
+from .flow import Stream
+from .recordings import recording
+from .resample import Windows
+
+
+def run(
+    config: Config, models: Path, *, files: Sequence[str], form: str, output: str | None
+) -> int:
+    """Transcribe each of `files`, in order; return the exit code.
+
+    form: a key of FORMATS.
+    output: a folder that gets one file for each recording; None prints.
+
+    A file that cannot be read is told of and passed over; the exit code is then its error's.
+    """
+    folder = Path(output) if output else None
+    if folder:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from error
+    code = 0
+    with ears(config, models) as listening:
+        print(*listening.describe(), sep="\n", file=sys.stderr)
+        for file in files:
+            try:
+                text = FORMATS[form](file, asyncio.run(_segments(listening, file)))
+            except (InputError, EngineError) as error:
+                print(f"voicebot: {file}: {error}", file=sys.stderr)
+                code = error.exit_code
+                continue
+            if folder:
+                (folder / f"{Path(file).stem}.{form}").write_text(text, "utf-8")
+            else:
+                print(text, end="", flush=True)
+    return code
+
+
+async def _segments(listening: Ears, file: str) -> list[Segment]:
+    """All that was said, with seconds from the start of the recording."""
+    segments = []
+    async with aclosing(_utterances(listening, file)) as utterances:
+        async for utterance in utterances:
+            async with aclosing(listening.stt.transcribe(utterance.audio)) as heard:
+                segments += [_later(segment, utterance.start) async for segment in heard]
+    return segments
+
+
+async def _utterances(listening: Ears, file: str) -> Stream[Utterance]:
+    """The stretches of the recording that hold speech: silence is not recognised, nor costs."""
+    vad = listening.vad()
+    listener = Listener(vad.rate, vad.window, listening.settings)
+    windows = Windows(vad.rate, vad.window)
+    async with aclosing(recording(file, vad.rate)) as blocks:
+        async for block in blocks:
+            for window in windows.feed(block):
+                event = listener.feed(window, vad.probability(window))
+                if isinstance(event, SpeechEnded):
+                    yield event.utterance
+    if last := listener.finish():
+        yield last.utterance
+
+
+def _later(segment: Segment, seconds: float) -> Segment:
+    def moved(word: Word) -> Word:
+        return replace(word, start=word.start + seconds, end=word.end + seconds)
+
+    return replace(
+        segment,
+        start=segment.start + seconds,
+        end=segment.end + seconds,
+        words=tuple(moved(word) for word in segment.words),
+    )
+
+
+def _txt(file: str, segments: Sequence[Segment]) -> str:
+    return "".join(f"{segment.text.strip()}\n" for segment in segments)
+
+
+def _srt(file: str, segments: Sequence[Segment]) -> str:
+    return "".join(
+        f"{number}\n{_clock(s.start)} --> {_clock(s.end)}\n{s.text.strip()}\n\n"
+        for number, s in enumerate(segments, 1)
+    )
+
+
+def _clock(seconds: float) -> str:
+    ms = round(seconds * 1000)
+    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+
+
+def _json(file: str, segments: Sequence[Segment]) -> str:
+    text = " ".join(segment.text.strip() for segment in segments)
+    document = {"file": file, "text": text, "segments": [asdict(s) for s in segments]}
+    return json.dumps(document, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[str, Sequence[Segment]], str]] = {
+    "txt": _txt,
+    "srt": _srt,
+    "json": _json,
+}
