@@ -1,0 +1,214 @@
+"""Which weights there are, where they live, and whether they are what they should be.
+
+Each model has a folder of its own, named after it, inside the models folder. Beside these lies a
+lock file: the commit and the hash of every file that was pulled. Nothing here reaches a network;
+`voicebot.pull` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError, Missing
+
+LOCK = "lock.json"
+"""The lock file's name. It lies with the weights because it tells of them, not of a project."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str
+    """In the hub's repository, and the same below the model's own folder."""
+    size: int | None = None
+    sha256: str | None = None
+    """As published; None where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of the manifest."""
+
+    name: str
+    engine: str
+    repository: str
+    revision: str
+    """A commit, or a name such as "main" that moves."""
+    licence: str
+    files: tuple[File, ...]
+    about: str = ""
+    languages: tuple[str, ...] = ()
+    """Two-letter codes; "mul" for many."""
+    entry: str = ""
+    """The one file the engine opens; empty when it takes the folder."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, without the files whose size is not published."""
+        return sum(file.size or 0 for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What was pulled of one model."""
+
+    commit: str
+    files: dict[str, File]
+    """By path; size and hash are always known here."""
+
+
+@cache
+def _read(file: Path) -> dict[str, Any]:
+    with file.open("rb") as toml:
+        return tomllib.load(toml)
+
+
+def _manifest_file() -> Path:
+    # A wheel carries it inside the package; in a checkout it is where people look for it.
+    here = Path(__file__).parent
+    packed = here / "manifest" / "manifest.toml"
+    return packed if packed.exists() else here.parent / "models" / "manifest.toml"
+
+
+MANIFEST = _manifest_file()
+
+
+def manifest() -> dict[str, Model]:
+    """Every known model by name; for each engine the best first."""
+    models = {}
+    for name, entry in _read(MANIFEST)["models"].items():
+        files = tuple(File(**file) for file in entry["files"])
+        languages = tuple(entry["languages"])
+        models[name] = Model(**entry | {"name": name, "files": files, "languages": languages})
+    return models
+
+
+def profiles() -> dict[str, list[str]]:
+    """Names of models that go together, by the kind of machine they are meant for."""
+    return {name: list(models) for name, models in _read(MANIFEST)["profiles"].items()}
+
+
+def chosen(names: list[str]) -> list[Model]:
+    """The models meant by `names`, each a model or a profile; each model once, in order.
+
+    Raises:
+        ConfigError: there is no such model or profile.
+    """
+    known, sets = manifest(), profiles()
+    for name in names:
+        if name not in known and name not in sets:
+            raise ConfigError(
+                f"no model or profile {name!r}; there is {', '.join([*sets, *known])}"
+            )
+    wanted = [model for name in names for model in sets.get(name, [name])]
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def folder(given: str | Path | None = None) -> Path:
+    """The models folder: `given`, or $VOICEBOT_MODELS, or the one for this user's data."""
+    if place := given or os.environ.get("VOICEBOT_MODELS"):
+        return Path(place).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        data = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        data = home / "Library" / "Application Support"
+    else:
+        data = os.environ.get("XDG_DATA_HOME") or home / ".local" / "share"
+    return Path(data) / "voicebot" / "models"
+
+
+def locked(folder: Path) -> dict[str, Locked]:
+    """What the lock file says was pulled into `folder`, by model.
+
+    Raises:
+        ConfigError: the lock file is damaged.
+    """
+    lock = folder / LOCK
+    try:
+        entries = json.loads(lock.read_text("utf-8"))
+        return {
+            name: Locked(entry["commit"], {f["path"]: File(**f) for f in entry["files"]})
+            for name, entry in entries.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(
+            f"{lock} is damaged; delete it, and `voicebot models pull` writes it again"
+        ) from error
+
+
+def promised(model: Model, lock: Locked | None) -> Iterator[File]:
+    """The model's files with all that lock and manifest promise of each; the lock goes first."""
+    for file in model.files:
+        pinned = lock.files.get(file.path, file) if lock else file
+        yield File(file.path, pinned.size or file.size, pinned.sha256 or file.sha256)
+
+
+def present(model: Model, folder: Path) -> bool:
+    """All the model's files are in `folder` and as long as they should be. Reads none of them."""
+    for file in promised(model, locked(folder).get(model.name)):
+        path = folder / model.name / file.path
+        if not path.is_file() or file.size not in (None, path.stat().st_size):
+            return False
+    return True
+
+
+def find(engine: str, folder: Path) -> Path | None:
+    """What to open for `engine`: the best of its models that is in `folder`, if any is."""
+    for model in manifest().values():
+        if model.engine == engine and present(model, folder):
+            return folder / model.name / model.entry
+    return None
+
+
+def resolve(name_or_path: str | Path, folder: Path) -> Path:
+    """What an engine opens for a model of the manifest, or for a path of the user's own.
+
+    Raises:
+        Missing: the model has not been pulled, or there is nothing at the path.
+        ConfigError: neither a known name nor a path.
+    """
+    name = str(name_or_path)
+    if model := manifest().get(name):
+        if present(model, folder):
+            return folder / name / model.entry
+        raise Missing(f"{name} is not in {folder}; voicebot models pull {name}")
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return path
+    if len(path.parts) > 1 or path.suffix:
+        raise Missing(f"there is no model at {path}")
+    raise ConfigError(f"no model {name!r}; there is {', '.join(manifest())}, or a path to one")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def faults(model: Model, folder: Path) -> list[str]:
+    """Every way the model's files differ from lock and manifest; reads all of them."""
+    lock = locked(folder).get(model.name)
+    known = {file.path: file for file in promised(model, lock)}
+    found = []
+    for file in model.files:
+        path = folder / model.name / file.path
+        expected = {known[file.path].sha256, file.sha256} - {None}
+        if not path.is_file():
+            found.append(f"{model.name}: {file.path} is missing")
+        elif not expected:
+            found.append(f"{model.name}: {file.path} has no known sha256; it was not pulled here")
+        elif expected != {got := sha256(path)}:
+            wrong = ", ".join(sorted(str(digest) for digest in expected - {got}))
+            found.append(f"{model.name}: {file.path} differs: expected sha256 {wrong}, got {got}")
+    return found
