@@ -1,0 +1,141 @@
+"""`voicebot models list | pull | verify | path`: each prints to stdout and returns an exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from . import weights
+from .errors import Missing
+from .pull import pull as pull_one
+
+WIDTH = 24
+"""Characters of the progress bar; the rest of a line of 80 tells of the file."""
+
+
+def list_models(folder: Path) -> int:
+    """Every model there is with its state, the profiles, and the folder."""
+    models, lock = weights.manifest(), weights.locked(folder)
+    rows = [("NAME", "ENGINE", "SIZE", "LICENCE", "LANGUAGES", "STATE")]
+    for model in models.values():
+        state = "missing"
+        if weights.present(model, folder):
+            state = "verified" if model.name in lock else "present"
+        languages = " ".join(model.languages).replace("mul", "many")
+        rows.append((model.name, model.engine, _bytes(model.size), model.licence, languages, state))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    print()
+    for profile, names in weights.profiles().items():
+        size = sum(models[name].size for name in names)
+        print(f"profile {profile}: {_bytes(size)}, {', '.join(names)}")
+    print(f"in {folder}")
+    return 0
+
+
+def pull(names: list[str], folder: Path, update: bool = False) -> int:
+    """Bring the named models, or those of the named profiles, into `folder`.
+
+    Raises:
+        ConfigError: there is no such name, or `folder` cannot be written to.
+        Missing: the hub, or something on it, cannot be had.
+        Refused: what the hub has is not what was promised.
+    """
+    for model in weights.chosen(names):
+        report = _Bar(model.name) if sys.stdout.isatty() else _Lines(model.name)
+        try:
+            fetched = pull_one(model, folder, update=update, report=report)
+        finally:
+            report.close()
+        print(f"{model.name}: {'verified' if fetched else 'already here'}", flush=True)
+    return 0
+
+
+def verify(names: list[str], folder: Path) -> int:
+    """Read the named models, or all that are here, and say which file differs; 1 if one does.
+
+    Raises:
+        ConfigError: there is no such name.
+        Missing: none of the model's files is here.
+    """
+    models = weights.chosen(names or [*weights.manifest()])
+    here = [
+        model
+        for model in models
+        if any((folder / model.name / f.path).exists() for f in model.files)
+    ]
+    absent = [model.name for model in models if model not in here]
+    if names and absent:
+        raise Missing(f"{absent[0]} is not in {folder}; voicebot models pull {absent[0]}")
+    wrong = 0
+    for model in here:
+        faults = weights.faults(model, folder)
+        wrong += len(faults)
+        print("\n".join(faults) or f"{model.name}: verified", flush=True)
+    if wrong:
+        print("voicebot models pull fetches what is wrong again")
+    if not here:
+        print(f"no models in {folder}")
+    return 1 if wrong else 0
+
+
+def path(name: str, folder: Path) -> int:
+    """Where an engine finds the model.
+
+    Raises:
+        Missing: it has not been pulled.
+        ConfigError: there is no such model.
+    """
+    print(weights.resolve(name, folder))
+    return 0
+
+
+class _Lines:
+    """One line for each file, once it is here: for logs."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._told = ""
+
+    def __call__(self, file: str, done: int, total: int) -> None:
+        if done >= total and self._told != file:
+            self._told = file
+            print(f"{self._model}: {file} {_bytes(done)}", flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """A bar that fills in place, one line for each file."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._shown = ("", -1)
+
+    def __call__(self, file: str, done: int, total: int) -> None:
+        # Drawn when a digit changes, so at most a thousand times for a file of any size.
+        share = done * 1000 // total if total else 1000
+        if self._shown == (file, share):
+            return
+        if self._shown[0] not in ("", file):
+            print()
+        self._shown = (file, share)
+        bar = ("#" * (share * WIDTH // 1000)).ljust(WIDTH, ".")
+        line = f"{self._model}: {bar} {share / 10:5.1f} % of {_bytes(total)} {file}"
+        print(f"\r{line:<79}"[:80], end="", flush=True)
+
+    def close(self) -> None:
+        """Leave the line, however the pull ended."""
+        if self._shown[0]:
+            print()
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
