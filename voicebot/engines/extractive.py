@@ -1,0 +1,165 @@
+"""A chat model without a model: it answers with sentences of the user's documents, word for word.
+
+A sentence is as good as what it holds of the question, counting rare words for more; what its
+headings hold counts half, and of two alike the one from the better passage wins. Tried and left
+out, each worth less than one answer in a hundred: looking for a year after "when" or a name after
+"who", and counting what the sentences beside it hold.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from .. import prose
+from ..events import Passage
+from ..flow import Stream, Worker
+from . import Delta, Message
+
+NO_PASSAGES = "I can only answer from your documents, and I have none about that."
+NO_ANSWER = "Your documents say nothing about that."
+
+MOST = 3
+"""Sentences in an answer. More hold the answer oftener; fewer are listened to."""
+TIED = 0.85
+"""How near the best sentence others must be to be said too. Of 603 questions about Wikipedia the
+best sentence alone holds the answer to 77 in 100, with these it is 85, for 7 more words."""
+SUPPORT = 0.2
+"""Share of the question that the best sentence must hold to be an answer. It costs 3 answers in
+100 and refuses 70 in 100 questions about something else, instead of 53."""
+HEADING = 0.5
+"""What a word in a heading is worth beside one in the sentence itself."""
+RANK = 0.5
+"""What the best passage is worth beside a sentence that holds the whole question."""
+
+_INLINE = (
+    (re.compile(r"!\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|</?[a-zA-Z][^>]*>|<!--.*?-->"), ""),
+    (re.compile(r"<?\b(?:https?://|www\.)[^\s>)]+>?"), ""),
+    (re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])"), r"\1"),
+    (re.compile(r"(\*{1,3}|~~|`+)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<!\w)(_{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
+    (re.compile(r"\\([!-/:-@\[-`{-~])"), r"\1"),
+    (re.compile(r"\s+([.,;:!?])"), r"\1"),
+)
+_MARK = re.compile(r"(?:\s*>)*\s*(?:(?:[-*+]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?)?")
+_ITEM = re.compile(r"(?:\s*>)*\s*(?:[-*+]|\d{1,3}[.)])\s")
+_RULE_OF_TABLE = re.compile(r"[\s|:-]+")
+_CODE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    text: str
+    says: frozenset[str]
+    """Terms of the question in it."""
+    under: frozenset[str]
+    """Terms of the question in its headings."""
+    rank: float
+    """In [0, 1]; 1 in the best passage."""
+
+
+class Extractive:
+    """Answers from a message's passages with the sentences that hold most of the question."""
+
+    def __init__(self) -> None:
+        self._worker = Worker("extractive")
+
+    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        """Yield the answer word by word, as it stands in the passages of the last message."""
+        question = prose.asked([m.text for m in messages if m.role == "user"])
+        passages = messages[-1].passages
+        async with aclosing(self._worker.stream(_words, question, passages)) as words:
+            async for word in words:
+                yield Delta(word)
+        yield Delta(finish="stop")
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+def speakable(markdown: str) -> list[str]:
+    """The sentences of `markdown` as one would read them aloud; items and rows are sentences.
+
+    Headings, code, pictures and addresses are left out.
+    """
+    read: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", _CODE.sub("\n\n", markdown)):
+        lines: list[str] = []
+        for line in paragraph.splitlines():
+            if line.startswith("#"):
+                continue
+            if "|" in line and line.lstrip().startswith("|"):
+                read.extend(_row(line, paragraph))
+                continue
+            if lines and _ITEM.match(line):
+                read.extend(_whole(" ".join(lines)))
+                lines = []
+            lines.append(_MARK.sub("", line, count=1))
+        read.extend(_whole(" ".join(lines)))
+    return read
+
+
+def _row(line: str, table: str) -> list[str]:
+    rows = table.splitlines()
+    if _RULE_OF_TABLE.fullmatch(line) or (line == rows[0] and len(rows) > 1):
+        return []
+    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+    return _whole(", ".join(cell for cell in cells if cell))
+
+
+def _whole(text: str) -> list[str]:
+    """The sentences of a paragraph, without marks and with a full stop at its end."""
+    for pattern, plain in _INLINE:
+        text = pattern.sub(plain, text)
+    text = html.unescape(text).strip()
+    if text and prose.words(text[-1]):
+        text += "."
+    return [sentence for sentence in prose.sentences(text) if prose.words(sentence)]
+
+
+def _words(question: str, passages: Sequence[Passage]) -> Generator[str]:
+    yield from re.findall(r"\S+\s*", _answer(question, passages) if passages else NO_PASSAGES)
+
+
+def _answer(question: str, passages: Sequence[Passage]) -> str:
+    about = prose.subject(question)
+    sentences = _sentences(frozenset(about), passages)
+    held = Counter(term for sentence in sentences for term in sentence.says)
+    weights = {
+        term: math.log(1 + (len(sentences) - held[term] + 0.5) / (held[term] + 0.5))
+        for term in about
+        if held[term] or not prose.is_pair(term)  # such a pair straddles two words
+    }
+    whole = sum(weights.values()) or 1.0
+
+    def support(sentence: _Sentence) -> float:
+        above = sum(weights.get(term, 0) for term in sentence.under - sentence.says)
+        return (sum(weights[term] for term in sentence.says) + HEADING * above) / whole
+
+    scores = {i: support(s) + RANK * s.rank for i, s in enumerate(sentences)}
+    ranked = sorted(scores, key=lambda i: -scores[i])
+    if not ranked or support(sentences[ranked[0]]) < SUPPORT:
+        return NO_ANSWER
+    best = ranked[0]
+    said = [i for i in ranked[:MOST] if scores[i] >= TIED * scores[best]]
+    if sentences[best].text.endswith(":"):  # what follows is what it promises
+        said = list(range(best, min(best + MOST, len(sentences))))
+    return " ".join(sentences[i].text for i in sorted(said))
+
+
+def _sentences(about: frozenset[str], passages: Sequence[Passage]) -> list[_Sentence]:
+    """Every sentence of the passages once, in the order it is written."""
+    best = max(passage.score for passage in passages) or 1.0
+    found: dict[str, _Sentence] = {}
+    for passage in passages:
+        headings = [line for line in passage.text.splitlines() if line.startswith("#")]
+        under = about.intersection(prose.terms(" ".join(headings)))
+        for text in speakable(passage.text):
+            says = about.intersection(prose.terms(text))
+            found.setdefault(text, _Sentence(text, says, under, passage.score / best))
+    return list(found.values())
