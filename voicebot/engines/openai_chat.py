@@ -1,0 +1,89 @@
+"""Replies from any server with OpenAI's chat completions: vLLM, TGI, llama-server, Ollama."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+
+from ..flow import Stream
+from . import Delta, Message
+from .openai_answer import Answer
+from .openai_http import Server
+from .prompt import turns
+from .thoughts import Thoughts
+
+
+class OpenAIChat:
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        key_env: str = "OPENAI_API_KEY",
+        temperature: float = 0.7,
+        max_tokens: int = 256,
+        timeout: float = 30.0,
+    ) -> None:
+        """A model on the server at `url`, which ends in /v1 on most.
+
+        `key_env` names the environment variable with the key. 256 tokens are over a minute of
+        speech. `timeout` is how many seconds the first word may take, tries and all: long enough
+        for a server that loads the model first, longer than anybody listens to silence.
+
+        Raises:
+            ConfigError: the url is not one, or a number is out of its range.
+        """
+        self._server = Server("llm", url, key_env, timeout)
+        self._request = {
+            "model": model,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "stream": True,
+        }
+
+    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        chat = [{"role": role, "content": text} for role, text in turns(messages)]
+        request = {**self._request, "messages": chat}
+        thoughts = Thoughts()
+        said = False
+        async with self._server.post("/chat/completions", json=request) as answer:
+            finish = ""
+            async with aclosing(self._choices(answer)) as choices:
+                async for text, finish in choices:
+                    if spoken := thoughts.without(text):
+                        said = True
+                        yield Delta(spoken)
+                    if finish:
+                        break
+            if not finish and not answer.complete:
+                raise self._server.error("broke off in the middle of the reply")
+            await answer.drain()
+        rest = thoughts.rest()
+        if finish == "content_filter":
+            raise self._server.error("withheld the reply (content_filter)")
+        if not (said or rest) and thoughts.thinking:
+            raise self._server.error("spent max_tokens on thinking and said nothing")
+        yield Delta(rest, finish=_ended(finish))
+
+    async def _choices(self, answer: Answer) -> Stream[tuple[str, str]]:
+        """Each piece of text, with why the reply ended on the last."""
+        if answer.kind == "application/json":  # it does not stream
+            choice = self._choice(await answer.document(), "message")
+            yield choice[0], choice[1] or "stop"
+            return
+        async with aclosing(answer.events()) as events:
+            async for event in events:
+                if event.get("choices") != []:  # only what it cost
+                    yield self._choice(event, "delta")
+
+    def _choice(self, event: dict[str, Any], part: str) -> tuple[str, str]:
+        try:
+            choice = event["choices"][0]
+            text, finish = choice[part].get("content") or "", choice.get("finish_reason") or ""
+            return text + "", finish + ""
+        except (LookupError, TypeError, AttributeError) as error:
+            raise self._server.error(f"sent no chat completion: {event}") from error
+
+
+def _ended(finish: str) -> Literal["stop", "length"]:
+    return "length" if finish == "length" else "stop"
