@@ -98,7 +98,7 @@ class WavWriter:
             self._wave.writeframes(data)  # corrects the header each time
         else:
             self._file.write(data)
-            self._file.flush()
+        self._file.flush()
 
     def _begin(self, rate: int) -> None:
         if self.path == "-":

@@ -290,4 +290,4 @@ def _class(kind: Kind, name: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise Missing(f"[{kind}] engine {name!r} cannot be imported: {error}") from error
+        raise ConfigError(f"[{kind}] engine {name!r} cannot be imported: {error}") from error

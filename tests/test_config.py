@@ -1,0 +1,93 @@
+"""What is in a settings file, and what is told of each mistake in one."""
+
+import pytest
+
+from voicebot import config
+from voicebot.config import Config, EngineChoice
+from voicebot.errors import ConfigError
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text):
+        (tmp_path / "voicebot.toml").write_text(text)
+        return tmp_path / "voicebot.toml"
+
+    return write
+
+
+def test_an_empty_file_means_the_defaults(toml):
+    assert config.read(toml("")) == config.read(None) == Config()
+
+
+def test_what_is_not_engine_is_handed_to_the_engine(toml):
+    tts = config.read(toml('[tts]\nengine = "espeak"\nspeed = 2')).tts
+    assert tts == EngineChoice("espeak", {"speed": 2})
+
+
+def test_documents_lie_beside_the_file_that_names_them(toml):
+    path = toml('[documents]\nfolder = "notes"')
+    assert config.read(path).documents.folder == str(path.parent / "notes")
+
+
+def test_weights_may_lie_beside_the_file_that_names_them(toml):
+    path = toml('[llm]\nengine = "llama"\nmodel = "tiny.gguf"')
+    assert config.read(path).llm.options == {"model": "tiny.gguf"}
+    (path.parent / "tiny.gguf").touch()
+    assert config.read(path).llm.options == {"model": str(path.parent / "tiny.gguf")}
+
+
+def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "class Parrot:\n    def __init__(self, *, pitch: int = 1): ..."
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    read = config.read(toml('[tts]\nengine = "mine:Parrot"\npitch = 3'))
+    assert read.tts == EngineChoice("mine:Parrot", {"pitch": 3})
+    with pytest.raises(ConfigError, match="mine:Parrot has no setting 'speed'; there is pitch"):
+        config.read(toml('[tts]\nengine = "mine:Parrot"\nspeed = 3'))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[tss]", r"\[tss\] is not a section; there is listen, assistant, documents, vad, stt"),
+        ("listen = 3", r"listen should be a section, \[listen\], not 3"),
+        ("[listen]\nend = 1", r"\[listen\] end is not a setting; there is threshold"),
+        ('[listen]\nend_ms = "1"', r"\[listen\] end_ms should be int, not '1'"),
+        ("[listen]\nend_ms = true", r"\[listen\] end_ms should be int, not True"),
+        ("[listen]\nend_ms = 10", r"\[listen\] pause_ms should be above 0 and at most end_ms"),
+        ("[assistant]\npatience_s = 0", r"\[assistant\] patience_s should be above 0, not 0"),
+        ("[documents]\npassages = 0", r"\[documents\] passages should be at least 1, not 0"),
+        ("[listen", r"voicebot.toml: Expected"),
+        ("[tts]\nengine = 3", r"\[tts\] engine should be a name, not 3"),
+        ('[tts]\nengine = "kokro"', r"\[tts\] no engine 'kokro'; there is auto, kokoro, espeak"),
+        ('[tts]\nengine = "espeak"\nvoise = "en"', r"\[tts\] espeak has no setting 'voise'; there"),
+        ('[tts]\nengine = "espeak"\nspeed = "1"', r"\[tts\] speed should be float, not '1'"),
+        ("[tts]\nspeed = 1.0", r"\[tts\] speed is a setting of one engine: name it, engine = 'kok"),
+        ('[tts]\nengine = "nowhere:Voice"', r"\[tts\] engine 'nowhere:Voice' cannot be imported"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_section_and_key(toml, text, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        config.read(toml(text))
+    assert str(caught.value).startswith(str(toml(text)))
+
+
+def test_a_file_asked_for_must_be_there():
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: no such file"):
+        config.find("nowhere.toml")
+
+
+def test_the_folder_one_is_in_goes_before_the_users_own(tmp_path, monkeypatch):
+    here, home = tmp_path / "here", tmp_path / "home"
+    for folder in (here, home / "voicebot"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert config.find() is None
+    (home / "voicebot" / "voicebot.toml").touch()
+    assert config.find() == home / "voicebot" / "voicebot.toml"
+    (here / "voicebot.toml").touch()
+    assert config.find().resolve() == here / "voicebot.toml"
