@@ -42,6 +42,8 @@ class Hub:
     faults: dict[str, list[Any]] = field(default_factory=dict)
     released: Event = field(default_factory=Event)
     ranges: bool = True
+    retry_after: str = "0"
+    """Seconds it asks for with every refusal."""
 
     def publish(self, repository: str, files: dict[str, bytes]) -> str:
         """Make `files` the newest commit. Returns the commit."""
@@ -52,6 +54,7 @@ class Hub:
     def fail(self, path: str, *faults: Any) -> None:
         """Let the next requests for `path` each meet one fault: a status to answer instead,
         ("cut", n) or ("stall", n) after n bytes, or the bytes to send in place of the right ones.
+        The listing's path is "".
         """
         self.faults.setdefault(path, []).extend(faults)
 
@@ -88,7 +91,7 @@ def serving() -> Iterator[Hub]:
 
         def _end(self, status: int, **headers: str) -> None:
             self.send_response(status)
-            headers = {"Content_Length": "0", "Retry_After": "0"} | headers
+            headers = {"Content_Length": "0", "Retry_After": hub.retry_after} | headers
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
@@ -102,8 +105,9 @@ def serving() -> Iterator[Hub]:
             hub.requests.append(Request("", 0, self.headers["Authorization"]))
             faults = hub.faults.get("")
             found = self._find(repository, revision)
-            if faults or not found:
-                self._end(faults.pop(0) if faults else 404)
+            fault = faults.pop(0) if faults else None
+            if isinstance(fault, int) or not found:
+                self._end(fault or 404)
                 return
             commit, files = found
             siblings = []
@@ -114,6 +118,7 @@ def serving() -> Iterator[Hub]:
                     sibling["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
                 siblings.append(sibling)
             body = json.dumps({"id": repository, "sha": commit, "siblings": siblings}).encode()
+            body = fault or body
             self._end(200, Content_Length=str(len(body)), Content_Type="application/json")
             self.wfile.write(body)
 
@@ -135,6 +140,8 @@ def serving() -> Iterator[Hub]:
                 return self._end(200, **facts | {"Content_Length": str(len(content))})
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
             start = int(asked[1]) if asked and hub.ranges else 0
+            if start >= len(content) > 0:
+                return self._end(416)
             request = Request(name, start, self.headers["Authorization"])
             hub.requests.append(request)
             faults = hub.faults.get(name)

@@ -113,10 +113,10 @@ def test_what_is_here_and_right_is_not_asked_for_again(hub, home, parrot, capsys
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke(hub, home, parrot):
-    hub.fail("voices/polly.bin", ("cut", 300_000), ("cut", 300_000))
+    hub.fail("voices/polly.bin", *[("cut", 200_000)] * 5)
     assert home.pull() == 0
     assert home.has("voices/polly.bin") == VOICE
-    assert hub.starts("voices/polly.bin") == [0, 300_000, 600_000]
+    assert hub.starts("voices/polly.bin") == [0, 200_000, 400_000, 600_000, 800_000, 1_000_000]
     assert hub.sent("voices/polly.bin") == len(VOICE)
 
 
@@ -226,6 +226,65 @@ def test_a_revision_that_moved_is_taken_only_when_asked_for(hub, home):
     assert home.pull() == 0
 
 
+def test_a_part_of_what_the_hub_had_before_is_not_continued(hub, home):
+    hub.publish("somebody/parrot", {"polly.bin": VOICE})
+    home.knows("parrot", {"polly.bin": None})
+    hub.fail("polly.bin", ("cut", 300_000), *[503] * 9)
+    with pytest.raises(Missing):
+        home.pull()
+    hub.faults.clear()
+    hub.publish("somebody/parrot", {"polly.bin": VOICE[::-1]})
+    assert home.pull() == 0
+    assert home.has("polly.bin") == VOICE[::-1]
+    assert home.parts == []
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(hub, home, parrot):
+    digest = hashlib.sha256(VOICE).hexdigest()
+    part = home.folder / "parrot" / "voices" / f"polly.bin.{digest[:12]}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(VOICE + b"!")
+    with pytest.raises(VoicebotError, match=f"expected size {len(VOICE)}, got {len(VOICE) + 1}"):
+        home.pull()
+    assert home.pull() == 0
+    assert home.has("voices/polly.bin") == VOICE
+
+
+def test_an_update_cut_short_is_finished_by_the_next_pull(hub, home):
+    hub.publish("somebody/parrot", {"config.json": b"old", "polly.bin": VOICE})
+    home.knows("parrot", {"config.json": None, "polly.bin": None})
+    home.pull()
+    hub.publish("somebody/parrot", {"config.json": b"new", "polly.bin": VOICE[::-1]})
+    hub.fail("polly.bin", *[503] * 9)
+    with pytest.raises(Missing):
+        home.pull(update=True)
+    hub.faults.clear()
+    assert home.pull() == 0
+    assert (home.has("config.json"), home.has("polly.bin")) == (b"new", VOICE[::-1])
+
+
+def test_a_new_manifest_overrules_what_was_pulled_before(hub, home, capsys):
+    hub.publish("somebody/parrot", {"polly.bin": VOICE})
+    home.knows("parrot", {"polly.bin": None})
+    home.pull()
+    home.manifest.write_text("[profiles]\n")
+    home.knows("parrot", {"polly.bin": VOICE[::-1]})
+    capsys.readouterr()
+    assert models.verify([], home.folder) == 1
+    assert "parrot: polly.bin differs" in capsys.readouterr().out
+
+
+def test_the_lock_stands_in_for_a_hash_that_was_never_published(hub, home, capsys):
+    hub.publish("somebody/parrot", {"polly.bin": VOICE})
+    home.knows("parrot", {"polly.bin": None})
+    home.pull()
+    (home.folder / "parrot" / "polly.bin").write_bytes(VOICE[::-1])
+    capsys.readouterr()
+    assert models.verify([], home.folder) == 1
+    right = hashlib.sha256(VOICE).hexdigest()
+    assert f"parrot: polly.bin differs: expected sha256 {right}" in capsys.readouterr().out
+
+
 def test_a_flipped_byte_is_found_and_the_next_pull_puts_it_right(home, hub, parrot, capsys):
     home.pull()
     assert models.verify([], home.folder) == 0
@@ -251,6 +310,9 @@ def test_the_list_tells_what_is_here(hub, home, parrot, capsys):
     home.knows("dog", {"bark.bin": b"wuf"})
     (home.folder / "dog").mkdir(parents=True)
     (home.folder / "dog" / "bark.bin").write_bytes(b"wuf")
+    home.knows("cow", {"moo.bin": b"mmm"})
+    with pytest.raises(Missing):
+        home.pull("cow")
     home.pull()
     capsys.readouterr()
     assert models.list_models(home.folder) == 0
@@ -260,6 +322,7 @@ def test_the_list_tells_what_is_here(hub, home, parrot, capsys):
         ["parrot", "kokoro", "1.0", "MB", "MIT", "en", "verified"],
         ["cat", "kokoro", "3", "B", "MIT", "en", "missing"],
         ["dog", "kokoro", "3", "B", "MIT", "en", "present"],
+        ["cow", "kokoro", "3", "B", "MIT", "en", "incomplete"],
         ["profile", "small:", "1.0", "MB,", "parrot,", "cat"],
         ["in", str(home.folder)],
     ]
@@ -305,8 +368,16 @@ def test_a_file_the_hub_does_not_have_is_named(hub, home, parrot):
 
 
 def test_a_hub_that_is_not_there_is_named_at_once(hub, home, parrot, monkeypatch):
+    monkeypatch.setattr("voicebot.hub.PAUSES", [999.0])
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(Missing, match=r"cannot reach http://127.0.0.1:9"):
+        home.pull()
+
+
+def test_a_hub_that_wants_us_much_later_is_not_waited_for(hub, home, parrot):
+    hub.retry_after = "3600"
+    hub.fail("", 429)
+    with pytest.raises(Missing, match="the hub answers 429"):
         home.pull()
 
 
@@ -316,9 +387,15 @@ def test_an_address_that_is_none_is_a_setting_to_fix(hub, home, parrot, monkeypa
         home.pull()
 
 
-def test_a_server_that_is_no_hub_is_named(hub, home, parrot, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", f"{hub.url}/nowhere")
-    with pytest.raises(Missing, match="nowhere has no somebody/parrot"):
+def test_a_server_that_is_no_hub_is_named(hub, home, parrot):
+    hub.fail("", b"<html>Welcome to our hotel</html>")
+    with pytest.raises(Missing, match=f"{hub.url} does not speak as a model hub does"):
+        home.pull()
+
+
+def test_a_secret_that_cannot_be_one_is_not_shown(hub, home, parrot, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "se\ncret")
+    with pytest.raises(ConfigError, match=r"^HF_TOKEN holds characters that no token has$"):
         home.pull()
 
 
@@ -331,7 +408,7 @@ def test_who_wants_to_stay_offline_does(hub, home, parrot, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_to_is_a_setting_to_fix(home, parrot):
     home.folder.write_text("not a folder")
-    with pytest.raises(ConfigError, match=r"cannot write to .*models.*--models or VOICEBOT_MODELS"):
+    with pytest.raises(ConfigError, match=r"cannot use .*models.*--models or VOICEBOT_MODELS"):
         home.pull()
 
 
@@ -343,6 +420,15 @@ def test_a_model_larger_than_the_disk_is_not_begun(hub, home, parrot, monkeypatc
         home.pull()
     assert full.value.exit_code == 1
     assert hub.sent("voices/polly.bin") == 0
+
+
+def test_a_disk_that_fills_up_is_told(home, hub, parrot):
+    digest = hashlib.sha256(VOICE).hexdigest()
+    part = home.folder / "parrot" / "voices" / f"polly.bin.{digest[:12]}.part"
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    with pytest.raises(VoicebotError, match=r"no room left in .*models; what arrived is kept"):
+        home.pull()
 
 
 class Endless(bytes):

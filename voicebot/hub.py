@@ -54,6 +54,7 @@ class Hub:
 
         Raises:
             Missing: httpx is not installed, or the user wants to stay offline.
+            ConfigError: HF_TOKEN cannot be a token.
         """
         try:
             import httpx
@@ -61,8 +62,11 @@ class Hub:
             raise Missing("pulling models needs httpx; pip install 'voicebot[models]'") from error
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
             raise Missing("HF_HUB_OFFLINE is set; unset it to pull models")
+        self._answered = False
         self.endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        token = os.environ.get("HF_TOKEN")
+        token = os.environ.get("HF_TOKEN", "").strip()
+        if not (token.isascii() and token.isprintable()):
+            raise ConfigError("HF_TOKEN holds characters that no token has")
         # Compression would make ranges and lengths speak of something else than the file.
         headers = {"Accept-Encoding": "identity", "User-Agent": "voicebot"}
         self._client = httpx.Client(
@@ -130,6 +134,7 @@ class Hub:
         self, path: str, what: str, headers: dict[str, str] | None = None
     ) -> Iterator[httpx.Response]:
         with self._client.stream("GET", self.endpoint + path, headers=headers or {}) as answer:
+            self._answered = True
             status = answer.status_code
             if status == 429 or status >= 500:
                 asked = answer.headers.get("Retry-After", "")
@@ -158,11 +163,11 @@ class Hub:
                 raise ConfigError(
                     f"HF_ENDPOINT: {self.endpoint!r} is not the URL of a hub"
                 ) from error
-            except (httpx.TransportError, _Later) as error:
+            except (httpx.RequestError, _Later) as error:
                 if length() > before:
                     pauses = iter(PAUSES)
                 # Waiting is for a hub that has answered before, not for a wrong address.
-                silent = isinstance(error, httpx.ConnectError) and not length()
+                silent = isinstance(error, httpx.ConnectError) and not self._answered
                 pause = None if silent else next(pauses, None)
                 asked = error.seconds if isinstance(error, _Later) else None
                 if pause is None or (asked or 0) > PATIENCE:

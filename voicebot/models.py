@@ -18,7 +18,7 @@ def list_models(folder: Path) -> int:
     models, lock = weights.manifest(), weights.locked(folder)
     rows = [("NAME", "ENGINE", "SIZE", "LICENCE", "LANGUAGES", "STATE")]
     for model in models.values():
-        state = "missing"
+        state = "incomplete" if (folder / model.name).exists() else "missing"
         if weights.present(model, folder):
             state = "verified" if model.name in lock else "present"
         languages = " ".join(model.languages).replace("mul", "many")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -109,6 +110,8 @@ def _fetch(model: Model, hub: Hub, commit: str, file: File, path: Path, report: 
                 f"{model.name}: {file.path} is not the one promised: expected {name} {expected}, "
                 f"got {got}; it was not kept"
             )
+    with part.open("r+b") as file_on_disk:  # a power cut must not leave a name without its bytes
+        os.fsync(file_on_disk.fileno())
     part.replace(path)
     for stale in path.parent.glob(f"{path.name}.*.part"):
         stale.unlink()
@@ -149,7 +152,7 @@ def _writing(folder: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise VoicebotError(f"no room left in {folder}; what arrived is kept") from error
         raise ConfigError(
-            f"cannot write to {error.filename or folder}: {error.strerror}; "
+            f"cannot use {error.filename or folder}: {error.strerror}; "
             "choose another place with --models or VOICEBOT_MODELS"
         ) from error
 

@@ -14,7 +14,6 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,6 @@ class Locked:
     """By path; size and hash are always known here."""
 
 
-@cache
 def _read(file: Path) -> dict[str, Any]:
     with file.open("rb") as toml:
         return tomllib.load(toml)
