@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..audio import Audio, to_pcm16
+from ..audio import Audio, silence, to_pcm16
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Segment, Word
@@ -59,6 +59,7 @@ class PocketSphinx:
                 f"[stt] pocketsphinx cannot load its model: {error}; "
                 "pip install --force-reinstall pocketsphinx"
             ) from error
+        stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self._worker = Worker("pocketsphinx")
 
     def transcribe(self, audio: Audio) -> Stream[Segment]:

@@ -24,6 +24,8 @@ RATE = 16000
 WINDOW = 512
 CONTEXT = 64
 """Samples of the window before that the network reads again."""
+BATCH = 1000
+"""Windows at once: half a minute. More takes memory by the gigabyte, and is no faster."""
 
 
 class Silero:
@@ -53,20 +55,24 @@ class Silero:
 
 
 def probabilities(samples: Samples) -> Samples:
-    """What a fresh `Silero` says of each window of a recording at 16 kHz, in one call.
+    """What a fresh `Silero` says of each window of a recording at 16 kHz, at half the cost.
 
-    The last window is filled up with silence. Costs half of going window by window.
+    The last window is filled up with silence.
     """
+    session = _session("silero_vad_16k_sequence.onnx")
     count = -(-len(samples) // WINDOW)
     if not count:
         return np.zeros(0, np.float32)
     padded = np.zeros(CONTEXT + count * WINDOW, np.float32)
     padded[CONTEXT : CONTEXT + len(samples)] = samples
     windows = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + WINDOW)[::WINDOW]
-    memory = np.zeros((1, 1, 128), np.float32)
-    session = _session("silero_vad_16k_sequence.onnx")
-    chances, *_ = _run(session, input=np.ascontiguousarray(windows), h=memory, c=memory)
-    return chances.reshape(-1)
+    hidden = cell = np.zeros((1, 1, 128), np.float32)
+    chances = []
+    for at in range(0, count, BATCH):
+        batch = np.ascontiguousarray(windows[at : at + BATCH])
+        found, hidden, cell = _run(session, input=batch, h=hidden, c=cell)
+        chances.append(found.reshape(-1))
+    return np.concatenate(chances)
 
 
 @cache

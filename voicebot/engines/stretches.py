@@ -38,6 +38,10 @@ class Stretch:
     chances: Sequence[float]
     """Silero's for each 32 ms of it."""
 
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / RATE
+
     def is_speech(self, start: float, end: float) -> bool:
         """Whether anybody speaks between these seconds of the stretch."""
         per_second = RATE / WINDOW

@@ -1,0 +1,244 @@
+"""Whisper hears what was said and nothing else: the real library on miniatures with a script."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import aclosing
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import recordings
+from miniatures.whisper import build
+
+from voicebot.audio import Audio, join, silence
+from voicebot.engines.whisper import Whisper
+from voicebot.errors import ConfigError, EngineError, Missing
+
+QUESTION = "What time is it in Paris?"
+
+
+@pytest.fixture(scope="module")
+def paris(tmp_path_factory):
+    """A model that hears QUESTION whenever somebody speaks."""
+    return build(tmp_path_factory.mktemp("paris"), QUESTION)
+
+
+def hear(model, audio, **settings):
+    async def listen():
+        whisper = Whisper(str(model), device="cpu", threads=1, **settings)
+        async with aclosing(whisper.transcribe(audio)) as segments:
+            heard = [segment async for segment in segments]
+        whisper.close()
+        return heard
+
+    return asyncio.run(listen())
+
+
+def text(segments):
+    return " ".join(segment.text for segment in segments)
+
+
+def test_it_hears_what_was_said(paris):
+    assert text(hear(paris, recordings.voice(2.5))) == QUESTION
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_it_takes_sound_at_any_rate(paris, rate):
+    assert text(hear(paris, recordings.voice(2.5, rate))) == QUESTION
+
+
+def test_a_short_window_hears_what_a_full_one_hears(paris):
+    short, full = (hear(paris, recordings.voice(2.5), short_windows=on) for on in (True, False))
+    assert [word.text for word in short[0].words] == [word.text for word in full[0].words]
+    assert [word.start for word in short[0].words] == [word.start for word in full[0].words]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"short_text": "What tie", "short_sure": 0.3},
+        {"short_text": "what what what what what what"},
+        {"short_text": "On and on and never at an end, until the time is up"},
+        {"short_text": ""},
+    ],
+    ids=["unsure", "repeating", "endless", "speechless"],
+)
+def test_a_short_window_that_goes_wrong_is_heard_again_in_full(tmp_path, trouble):
+    model = build(tmp_path, QUESTION, **trouble)
+    assert text(hear(model, recordings.voice(2.5))) == QUESTION
+
+
+def test_a_short_window_is_what_is_encoded_first(tmp_path):
+    model = build(tmp_path, "The long way.", short_text="The short way.")
+    assert text(hear(model, recordings.voice(2.5))) == "The short way."
+    assert text(hear(model, recordings.voice(2.5), short_windows=False)) == "The long way."
+    assert text(hear(model, recordings.voice(25))) == "The long way."
+
+
+def test_when_both_windows_go_wrong_the_surer_one_counts(tmp_path):
+    model = build(tmp_path, "Perhaps this.", sure=0.4, short_text="Or that.", short_sure=0.3)
+    (segment,) = hear(model, recordings.voice(2.5))
+    assert segment.text == "Perhaps this."
+    assert 0.2 < segment.confidence < 0.5
+
+
+def test_words_come_with_times_and_confidence(paris):
+    (segment,) = hear(paris, join([silence(3, 16000), recordings.voice(2.5)]))
+    assert [word.text for word in segment.words] == QUESTION.split()
+    # The miniature says a letter, or the space before a word, every 80 ms.
+    expected, at = [], 2.7
+    for word in QUESTION.split():
+        expected.append(pytest.approx(at, abs=0.15))
+        at += 0.08 * (len(word) + 1)
+    assert [word.start for word in segment.words] == expected
+    assert all(word.start < word.end and word.confidence > 0.99 for word in segment.words)
+    assert (segment.start, segment.end) == (segment.words[0].start, segment.words[-1].end)
+    assert segment.confidence > 0.99
+
+
+def test_a_model_without_attention_still_gives_every_word_a_time(tmp_path):
+    model = build(tmp_path, QUESTION, aligned=False)
+    (segment,) = hear(model, recordings.voice(2.5))
+    starts = [word.start for word in segment.words]
+    assert [word.text for word in segment.words] == QUESTION.split()
+    assert starts == sorted(set(starts))
+    assert segment.words[-1].end <= 2.6
+
+
+def test_all_its_numbers_are_plain(paris):
+    (segment,) = hear(paris, recordings.voice(2.5))
+    numbers = [segment.start, segment.end, segment.confidence]
+    numbers += [n for word in segment.words for n in (word.start, word.end, word.confidence)]
+    assert {type(number) for number in numbers} == {float}
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        silence(3, 16000),
+        silence(0, 16000),
+        silence(0.01, 48000),
+        Audio(np.random.default_rng(0).normal(0, 0.1, 48000).astype(np.float32), 16000),
+        Audio(np.sin(np.arange(48000) / 6).astype(np.float32) / 2, 16000),
+    ],
+    ids=["silence", "no sound at all", "a click", "noise", "a tone"],
+)
+def test_where_nobody_speaks_there_is_no_text(paris, sound):
+    assert hear(paris, sound) == []
+
+
+@recordings.needed
+def test_dishes_and_taps_and_trumpets_and_birds_say_nothing(paris):
+    noises = {name: recordings.read(name) for name in recordings.names("nonspeech")}
+    assert [name for name, noise in noises.items() if hear(paris, noise)] == []
+
+
+def test_what_the_model_takes_for_silence_gives_no_text(tmp_path):
+    model = build(tmp_path, "Thank you.", sure=0.3, hears_speech=False)
+    assert hear(model, recordings.voice(2.5)) == []
+
+
+def test_a_sure_hypothesis_outweighs_the_models_doubt_that_anybody_speaks(tmp_path):
+    model = build(tmp_path, "Thank you.", sure=0.9, hears_speech=False)
+    assert text(hear(model, recordings.voice(2.5))) == "Thank you."
+
+
+def test_of_more_than_thirty_seconds_nothing_is_lost(paris):
+    segments = hear(paris, recordings.voice(70))
+    assert [segment.text for segment in segments] == [QUESTION] * 3
+    ends = [0.0, *(segment.start for segment in segments), 70.0]
+    assert max(b - a for a, b in pairwise(ends)) < 29
+
+
+def test_sentences_far_apart_are_segments_of_their_own(paris):
+    say, wait = recordings.voice(2.5), silence(4, 16000)
+    first, second = hear(paris, join([wait, say, wait, say, wait]))
+    assert (first.start, second.start) == pytest.approx((3.7, 10.2), abs=0.15)
+
+
+@pytest.mark.parametrize(("setting", "heard"), [("", "fr"), ("de", "de")])
+def test_the_language_is_the_one_given_or_else_detected(tmp_path, setting, heard):
+    model = build(tmp_path, "Quelle heure est-il?", language="fr")
+    (segment,) = hear(model, recordings.voice(2.5), language=setting)
+    assert segment.language == heard
+
+
+def test_it_stops_midway_and_is_ready_for_the_next(paris):
+    async def listen():
+        whisper = Whisper(str(paris), device="cpu", threads=1)
+        async with aclosing(whisper.transcribe(join([recordings.voice(30)] * 20))) as segments:
+            await anext(segments)
+        async with aclosing(whisper.transcribe(recordings.voice(2.5))) as segments:
+            return await asyncio.wait_for(anext(segments), 5)
+
+    assert asyncio.run(listen()).text == QUESTION
+
+
+@pytest.fixture
+def copy(paris, tmp_path):
+    return shutil.copytree(paris, tmp_path / "copy")
+
+
+def test_a_model_that_fails_fails_the_turn_and_says_which_stage(copy):
+    tokens = (copy / "tokenizer.json").read_text()
+    (copy / "tokenizer.json").write_text(tokens.replace("<|notimestamps|>", "<|of_another_model|>"))
+    with pytest.raises(EngineError, match="stt: whisper"):
+        hear(copy, recordings.voice(2.5))
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
+def test_a_missing_file_is_named_and_not_fetched(copy, name, monkeypatch):
+    def no_network(*_):
+        raise AssertionError("it went to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    os.remove(copy / name)
+    with pytest.raises(Missing, match=name):
+        Whisper(str(copy))
+
+
+def test_a_name_from_the_hub_is_not_fetched(monkeypatch):
+    monkeypatch.delattr(socket, "getaddrinfo")
+    with pytest.raises(Missing, match=r"no folder base\.en"):
+        Whisper("base.en")
+
+
+@pytest.mark.parametrize("name", ["model.bin", "tokenizer.json", "config.json"])
+def test_a_file_that_is_not_what_it_should_be_is_an_error_at_the_start(copy, name):
+    (copy / name).write_bytes(b"<html>Not found</html>")
+    with pytest.raises(ConfigError, match="cannot load"):
+        Whisper(str(copy), device="cpu")
+
+
+def test_features_of_another_model_are_refused(copy):
+    (copy / "preprocessor_config.json").write_text(json.dumps({"feature_size": 128}))
+    with pytest.raises(ConfigError, match=r"preprocessor_config\.json asks for 128"):
+        Whisper(str(copy), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"language": "klingon"}, "'klingon'; af, am"),
+        ({"device": "gpu"}, "'gpu'; auto, cpu, cuda"),
+        ({"compute_type": "int3"}, "int3"),
+        ({"threads": -1}, "not -1"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_choices(paris, settings, says):
+    with pytest.raises(ConfigError, match=says):
+        Whisper(str(paris), **({"device": "cpu"} | settings))
+
+
+def test_the_module_loads_no_library():
+    code = (
+        "import sys, voicebot.engines.whisper\n"
+        "assert not {'faster_whisper', 'ctranslate2', 'onnxruntime', 'torch'} & sys.modules.keys()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,158 @@
+"""Recognition of a hundred languages by Whisper, on faster-whisper.
+
+Set up for talking: one greedy pass, nothing carried over from the sentence before, and an end to
+the tokens. Sound in which nobody speaks never reaches the model, because it would invent words.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..audio import Audio, silence
+from ..errors import ConfigError, EngineError, Missing
+from ..flow import Stream, Worker
+from . import Segment, Word
+from .silero import RATE
+from .stretches import Stretch, stretches
+from .windows import Hypothesis, lengths, recognise, words
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel  # type: ignore[import-untyped]  # it has no stubs
+
+DEVICES = ("auto", "cpu", "cuda")
+FILES = ("model.bin", "config.json", "tokenizer.json")
+VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+MOST_THREADS = 8
+"""More take turns rather than work: decoding is a chain of small steps."""
+
+
+class Whisper:
+    """Recognises what people say, and says nothing where nobody speaks."""
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "auto",
+        compute_type: str = "auto",
+        language: str = "",
+        threads: int = 0,
+        short_windows: bool = True,
+    ) -> None:
+        """
+        Args:
+            model: a folder with a Whisper model in CTranslate2's form.
+            compute_type: one of CTranslate2's; auto is int8 on a CPU and float16 on a GPU.
+            language: two-letter code; empty to detect it in each recording.
+            threads: on a CPU; 0 for as many as help.
+            short_windows: encode what was said plus some silence instead of 30 s. Much faster on
+                a CPU; where the result looks wrong, the 30 s are encoded after all.
+
+        Raises:
+            Missing: a file of the model, or Silero, is not there.
+            ConfigError: a file is not what it should be, or a setting has a wrong value.
+        """
+        self._model = _load(Path(model).expanduser(), device, compute_type, threads)
+        known = self._model.supported_languages
+        if language and language not in known:
+            choices = ", ".join(known)
+            raise ConfigError(f"[stt] whisper: {model} knows no language {language!r}; {choices}")
+        self._language, self._short = language, short_windows
+        stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
+        self._worker = Worker("whisper")
+
+    def transcribe(self, audio: Audio) -> Stream[Segment]:
+        """Yield a segment for each stretch of speech."""
+        return self._worker.stream(self._segments, audio)
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _segments(self, audio: Audio) -> Generator[Segment]:
+        language = self._language
+        for stretch in stretches(audio):
+            try:
+                heard = self._recognise(stretch, language)
+                if heard is None or heard.is_silence:
+                    continue
+                said = words(self._model, heard, stretch.seconds)
+            except Exception as error:  # CTranslate2 raises whatever comes to hand
+                raise EngineError("stt", f"whisper: {error}") from error
+            if self._worker.abandoned:
+                return
+            # One language for the whole recording: a stretch may be a single word.
+            language = heard.language
+            yield _segment(heard, said, stretch)
+
+    def _recognise(self, stretch: Stretch, language: str) -> Hypothesis | None:
+        """The better of what a short and a full window give; None if nobody waits for it."""
+        tried: list[Hypothesis] = []
+        for length in lengths(stretch.seconds, self._short):
+            if self._worker.abandoned:
+                return None
+            tried.append(recognise(self._model, stretch.samples, length, language))
+            if not tried[-1].is_doubtful:
+                return tried[-1]
+        return min(tried, key=lambda each: (each.is_looping, -each.log_prob))
+
+
+def _segment(heard: Hypothesis, said: list[Word], stretch: Stretch) -> Segment:
+    at = stretch.start
+    return Segment(
+        heard.text,
+        at + said[0].start,
+        at + said[-1].end,
+        tuple(Word(w.text, at + w.start, at + w.end, w.confidence) for w in said),
+        min(1.0, math.exp(heard.log_prob)),
+        heard.language,
+    )
+
+
+def _load(folder: Path, device: str, compute_type: str, threads: int) -> WhisperModel:
+    _check(folder)
+    import ctranslate2  # type: ignore[import-untyped]
+    from faster_whisper import WhisperModel
+
+    if device not in DEVICES:
+        raise ConfigError(f"[stt] whisper: no device {device!r}; {', '.join(DEVICES)}")
+    if device == "auto":
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    if compute_type == "auto":
+        compute_type = "float16" if device == "cuda" else "int8"
+    if threads < 0:
+        raise ConfigError(f"[stt] whisper: threads should be 0 or more, not {threads}")
+    try:
+        model = WhisperModel(
+            str(folder),
+            device=device,
+            compute_type=compute_type,
+            cpu_threads=threads or min(os.cpu_count() or 1, MOST_THREADS),
+        )
+    except Exception as error:  # a damaged file, an unknown type, a GPU without its libraries
+        raise ConfigError(
+            f"[stt] whisper cannot load {folder} on {device} as {compute_type}: {error}"
+        ) from error
+    made, needed = model.feature_extractor.mel_filters.shape[0], model.model.n_mels
+    if made != needed:
+        raise ConfigError(
+            f"[stt] whisper: {folder / 'preprocessor_config.json'} asks for {made} features, "
+            f"but the model takes {needed}; fetch the model again, with that file"
+        )
+    return model
+
+
+def _check(folder: Path) -> None:
+    """Make sure that all the files are there: for an absent one the library asks the network."""
+    if not folder.is_dir():
+        raise Missing(f"[stt] whisper: no folder {folder}; voicebot models list")
+    absent = [name for name in FILES if not (folder / name).is_file()]
+    if not absent and not any((folder / name).is_file() for name in VOCABULARIES):
+        absent = [VOCABULARIES[0]]
+    if absent:
+        raise Missing(
+            f"[stt] whisper: {folder} has no {', '.join(absent)}, so it is no Whisper model in "
+            "CTranslate2's form; voicebot models list"
+        )

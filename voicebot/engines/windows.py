@@ -1,0 +1,175 @@
+"""A stretch of speech through Whisper in a window no longer than it needs.
+
+Whisper was trained on windows of 30 s, and most of its time on a CPU goes into encoding the
+silence that fills one up. It also reads shorter ones, not always as well: with too little silence
+at the end it repeats or invents. So each hypothesis says whether it can be believed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..audio import Samples
+from . import Word
+
+if TYPE_CHECKING:
+    from ctranslate2 import StorageView  # type: ignore[import-untyped]  # these have no stubs
+    from faster_whisper import WhisperModel  # type: ignore[import-untyped]
+    from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
+
+SECONDS = (5, 8, 12, 20, 30)
+"""Lengths of windows. A few sizes, so that buffers are used again; none whose half is as long as
+the features are high, because CTranslate2 would take what it encoded for features."""
+TAIL = 2.0
+"""Seconds of silence a short window ends with at least. More is safer, less is faster."""
+FULL = SECONDS[-1]
+
+DOUBT = -0.8
+"""Mean log-probability of a token below which a short window is not believed."""
+SILENCE = -1.0
+"""As above, for silence: Whisper's own thresholds."""
+NO_SPEECH = 0.6
+COMPRESSION = 2.4
+"""Text that packs better than this says the same thing over and over; Whisper's own threshold."""
+REPEATS = 4
+"""Times in a row that people hardly ever say the same few tokens."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hypothesis:
+    """What Whisper makes of a window."""
+
+    text: str
+    tokens: list[int]
+    log_prob: float
+    """Mean over the tokens."""
+    no_speech: float
+    """Chance that nobody speaks."""
+    is_complete: bool
+    """It came to an end by itself."""
+    language: str
+    encoded: StorageView
+    tokenizer: Tokenizer
+
+    @property
+    def is_silence(self) -> bool:
+        return not self.text or (self.no_speech > NO_SPEECH and self.log_prob < SILENCE)
+
+    @property
+    def is_doubtful(self) -> bool:
+        return not self.text or self.log_prob < DOUBT or self.is_looping
+
+    @property
+    def is_looping(self) -> bool:
+        data = self.text.encode()
+        return (
+            not self.is_complete
+            or len(data) > COMPRESSION * len(zlib.compress(data))
+            or _repeats(self.tokens)
+        )
+
+
+def lengths(seconds: float, short: bool) -> list[int]:
+    """The windows to try for so much sound, in seconds, the last one full."""
+    fitting = [length for length in SECONDS if length >= seconds + TAIL]
+    return [fitting[0], FULL] if short and fitting and fitting[0] < FULL else [FULL]
+
+
+def recognise(model: WhisperModel, samples: Samples, length: int, language: str) -> Hypothesis:
+    """What is said, in the language given or else the one detected."""
+    from faster_whisper.tokenizer import Tokenizer
+    from faster_whisper.transcribe import (  # type: ignore[import-untyped]
+        get_suppressed_tokens,
+    )
+
+    features = model.feature_extractor
+    # Silence fills the window up as sound, the way it did when Whisper was trained.
+    fill = length * features.sampling_rate - len(samples)
+    encoded = model.encode(features(samples, padding=fill))
+    network = model.model
+    if not language and network.is_multilingual:
+        language = network.detect_language(encoded)[0][0][0].strip("<|>")
+    tokenizer = Tokenizer(
+        model.hf_tokenizer, network.is_multilingual, task="transcribe", language=language or "en"
+    )
+    prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+    seconds = len(samples) / features.sampling_rate
+    # No language takes more tokens; a model that loops would go on to the end of its memory, and
+    # cannot be stopped. The full window comes last, so it gets room for doubt.
+    room = 32 + 20 * seconds if length == FULL else 8 + 12 * seconds
+    limit = min(int(room), model.max_length // 2)
+    result = network.generate(
+        encoded,
+        [prompt],
+        beam_size=1,
+        max_length=2 * limit,  # it leaves half of that to the prompt
+        return_scores=True,
+        return_no_speech_prob=True,
+        suppress_blank=True,
+        suppress_tokens=list(get_suppressed_tokens(tokenizer, [-1])),
+    )[0]
+    tokens = result.sequences_ids[0]
+    count = len(tokens)
+    return Hypothesis(
+        tokenizer.decode(tokens).strip(),
+        tokens,
+        # The score leaves out the token that ended it.
+        float(result.scores[0]) * count / (count + 1),
+        float(result.no_speech_prob),
+        count < limit,
+        tokenizer.language_code,
+        encoded,
+        tokenizer,
+    )
+
+
+def words(model: WhisperModel, hypothesis: Hypothesis, seconds: float) -> list[Word]:
+    """Its words, with times in the window, from where the decoder looked while it said them."""
+    from faster_whisper.transcribe import merge_punctuations
+
+    frames = round(seconds * model.frames_per_second)
+    tokens = [token for token in hypothesis.tokens if token < hypothesis.tokenizer.eot]
+    (found,) = model.find_alignment(hypothesis.tokenizer, [tokens], hypothesis.encoded, frames)
+    merge_punctuations(found, "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")
+    return [
+        Word(
+            word["word"].strip(),
+            min(float(word["start"]), seconds),
+            min(float(word["end"]), seconds),
+            min(1.0, float(word["probability"])),
+        )
+        for word in _timed(found, seconds)
+        if word["word"].strip()
+    ]
+
+
+def _timed(found: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+    """The same words; where the decoder looked nowhere in particular, evenly by their letters."""
+    found = [word for word in found if word["word"]]
+    times = np.array([(word["start"], word["end"]) for word in found])
+    if np.isfinite(times).all() and np.count_nonzero(times[:, 1] > times[:, 0]) * 2 > len(found):
+        return found
+    ends = np.cumsum([len(word["word"]) for word in found])
+    ends = ends * seconds / ends[-1]
+    starts = [0.0, *ends[:-1]]
+    return [
+        word | {"start": start, "end": end}
+        for word, start, end in zip(found, starts, ends, strict=True)
+    ]
+
+
+def _repeats(tokens: list[int]) -> bool:
+    """Whether a few tokens, however many, come REPEATS times in a row."""
+    row = np.array(tokens)
+    for size in range(1, len(row) // REPEATS + 1):
+        again = row[size:] == row[:-size]
+        needed = size * (REPEATS - 1)
+        # As many equal neighbours in a row as that: the running sum grows by as many.
+        total = np.concatenate(([0], np.cumsum(again)))
+        if (total[needed:] - total[:-needed] == needed).any():
+            return True
+    return False
