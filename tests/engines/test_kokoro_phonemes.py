@@ -1,0 +1,148 @@
+"""How Kokoro reads a text aloud: English by dictionary, the rest by espeak-ng, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("misaki")
+pytest.importorskip("num2words")
+pytest.importorskip("espeakng_loader")
+
+from voicebot.engines.espeak_process import EspeakProcess
+from voicebot.engines.kokoro_lexicon import lexicon
+from voicebot.engines.kokoro_phonemes import LANGUAGES, Reader, Spoken, language, parts
+from voicebot.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def espeak() -> Iterator[EspeakProcess]:
+    process = EspeakProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def readers(espeak: EspeakProcess) -> dict[str, Reader]:
+    return {code: Reader(code, espeak, lexicon(code)) for code in LANGUAGES.values()}
+
+
+def heard(words: list[Spoken]) -> str:
+    return "".join(word.phonemes for word in words).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("Hello, world!", "həlˈO, wˈɜɹld!"),
+        ("It costs $3.50.", "ˌɪt kˈɔsts θɹˈi dˈɑləɹz ænd fˈɪfti sˈɛnts."),
+        ("They paid $2.5 million.", "ðˌA pˈAd tˈu pˈYnt fˈIv mˈɪljᵊn dˈɑləɹz."),
+        ("I will record a record.", "ˌI wɪl ɹəkˈɔɹd ɐ ɹˈɛkəɹd."),
+        ("I read it yesterday.", "ˌI ɹˈɛd ɪt jˈɛstəɹdˌA."),
+        ("I want to read.", "ˌI wˈɑnt tə ɹˈid."),
+        ("Close the door; we are close to it.", "klˈOz ðə dˈɔɹ; wi ɑɹ klˈOs tʊ ɪt."),
+        ("The wind will wind the clock.", "ðə wˈɪnd wɪl wˈInd ðə klˈɑk."),
+        ("We present the present.", "wˌi pɹizˈɛnt ðə pɹˈɛzᵊnt."),
+        ("He used to use it, a good use.", "hˌi jˈust tə jˈuz ɪt, ɐ ɡˈʊd jˈus."),
+        ("I'm content with the content.", "ˌIm kəntˈɛnt wɪð ðə kˈɑntɛnt."),
+        ("Eat the apple and the pear.", "ˈit ði ˈæpᵊl ænd ðə pˈɛɹ."),
+        ("Dr. Smith, at 10:30 p.m.", "dˈɑktəɹ smˈɪθ, æt tˈɛn θˈɜɹTi pˈi ˈɛm."),
+        ("On March 3, 1999", "ˌɔn mˈɑɹʧ θˈɜɹd, nˌIntˈin nˈIndi nˈIn"),
+        ("50% of 10 km", "fˈɪfti pəɹsˈɛnt ʌv tˈɛn kəlˈɑməTəɹz"),
+        ("NASA and the U.S. agree.", "nˈæsə ænd ðə jˈu ˈɛs əɡɹˈi."),
+        ("A well-known café", "ɐ wˌɛlnˈOn kæfˈA"),
+        ("Nothing -- really", "nˈʌθɪŋ — ɹˈiᵊli"),
+        ("Kubernetes (badly)", "kˌubəɹnˈɛTiz (bˈædli)"),
+    ],
+)
+def test_english_is_read_as_kokoro_learnt_it(
+    readers: dict[str, Reader], text: str, phonemes: str
+) -> None:
+    assert heard(readers["en-us"].read(text)) == phonemes
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "phonemes"),
+    [
+        ("en-gb", "The bear can't go.", "ðə bˈɛː kˈɑːnt ɡˌQ."),
+        ("es", "¿Qué tal, amigo?", "kˈe tˈal, amˈiɣo?"),
+        ("fr", "Les amis, à l'école !", "lez amˈi, a lekˈɔl !"),
+        ("it", "Ciao ragazzi (bella)", "ʧˈao raɡˈaʦːɪ (bˈɛlla)"),
+        ("pt-br", "Não sei.", "nˌɐ̃ʊ̃ sˈA."),
+        ("hi", "नमस्ते, आप", "nəmˈʌsteː, ˌaːp"),
+    ],
+)
+def test_other_languages_are_read_by_espeak_in_kokoros_letters(
+    readers: dict[str, Reader], code: str, text: str, phonemes: str
+) -> None:
+    assert heard(readers[code].read(text)) == phonemes
+
+
+def test_english_without_the_dictionary_keeps_numbers_and_commas(espeak: EspeakProcess) -> None:
+    words = Reader("en-us", espeak, None).read("Hello, it costs $3.50!")
+    assert heard(words) == "həlˈO, ɪt kˈɔsts θɹˈi dˈɑləɹz ænd fˈɪfti sˈɛnts!"
+
+
+@pytest.mark.parametrize("code", LANGUAGES.values())
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One of the best of them, 3,50 or $3.50 - 🙂 e-mail me@example.com (now) ...",
+        "  spaces\tand\nlines  ",
+        "1999-2001 10:30 p.m. U.S.A. -5°C 1/2 #1 “quoted” 'single' C++ a&b x_y 👍🏽",
+        "",
+    ],
+)
+def test_every_written_word_keeps_its_place(
+    readers: dict[str, Reader], code: str, text: str
+) -> None:
+    assert [word.text for word in readers[code].read(text)] == text.split()
+
+
+def test_words_that_espeak_runs_together_are_told_apart(espeak: EspeakProcess) -> None:
+    *_, of, the, day = Reader("en-us", espeak, None).read("the record of the day")
+    assert (of.phonemes, the.phonemes, day.phonemes) == ("ʌv ", "ðə ", "dˈA ")
+
+
+@pytest.mark.parametrize("text", ["🙂", "👍🏽 🙂"])
+def test_emojis_are_not_said(readers: dict[str, Reader], text: str) -> None:
+    assert heard(readers["en-us"].read(text)) == ""
+
+
+def test_a_long_text_is_cut_at_pauses_and_loses_nothing() -> None:
+    words = [Spoken(f"w{n}", "abcdefghi, " if n % 7 == 6 else "abcdefghi ") for n in range(100)]
+    cut = list(parts(words, 100))
+    assert [word for part in cut for word in part] == words
+    assert all(len(heard(part)) <= 100 for part in cut)
+    assert all(heard(part).endswith(",") for part in cut[:-1])
+
+
+def test_a_word_longer_than_a_part_is_said_in_pieces() -> None:
+    words = [Spoken("a", "a "), Spoken("long", "b" * 250 + " "), Spoken("🙂", "")]
+    cut = list(parts(words, 100))
+    assert "".join(heard(part) for part in cut) == "a" + "b" * 250
+    assert [word.text for part in cut for word in part if word.text] == ["a", "long", "🙂"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "voice", "code"),
+    [("", "bf_emma", "en-gb"), ("", "pm_alex", "pt-br"), ("en", "ef_dora", "en-us")],
+)
+def test_the_voice_says_its_language_unless_told(asked: str, voice: str, code: str) -> None:
+    assert language(asked, voice) == code
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (("", "jf_alpha"), "cannot read Japanese and Chinese"),
+        (("zh", "af_heart"), "cannot read Japanese and Chinese"),
+        (("de", "af_heart"), "no language 'de'; set language to en-us, en-gb, es"),
+        (("", "xx_mine"), "what voice 'xx_mine' speaks; set language"),
+    ],
+)
+def test_a_language_it_cannot_read_is_said_at_once(settings: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        language(*settings)

@@ -1,0 +1,232 @@
+"""Text to Kokoro's phonemes, word by word, so that times can be told for each word.
+
+English is read with misaki's dictionaries, and what they do not know, like every other
+language, by espeak-ng in its own process. espeak-ng drops punctuation, so it is given the text
+clause by clause and the marks are put back around its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import Protocol
+
+from ..errors import ConfigError
+from .kokoro_lexicon import Lexicon
+from .kokoro_reading import PUNCTUATION, say
+
+LANGUAGES = {
+    "a": "en-us",
+    "b": "en-gb",
+    "e": "es",
+    "f": "fr",
+    "h": "hi",
+    "i": "it",
+    "p": "pt-br",
+}
+"""What a voice speaks, by the first letter of its name."""
+_UNREAD = {"j": "ja", "z": "zh"}
+_ESPEAK = {"fr": "fr-fr"}
+_TIE = "^"
+
+# How espeak-ng's sounds are written in the alphabet Kokoro learnt, longer ones first.
+_ENGLISH = (
+    ("ʔˌn\u0329", "ʔn"), ("ʔn\u0329", "ʔn"), ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"),
+    ("e^ɪ", "A"), ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"), ("ə^l", "ᵊl"), ("ʲo", "jo"), ("ʲə", "jə"),
+    ("ʲ", ""),
+)  # fmt: skip
+_BRITISH = (("e^ə", "ɛː"), ("i^ə", "ɪə"), ("iə", "ɪə"), ("ə^ʊ", "Q"))
+_AMERICAN = (("o^ʊ", "O"), ("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɪə", "iə"), ("ː", ""))
+_ENGLISH_LAST = (
+    ("e", "A"), ("ɚɹ", "əɹ"), ("ɚ", "əɹ"), ("r", "ɹ"), ("x", "k"), ("ç", "k"), ("ɐ", "ə"),
+    ("ɬ", "l"), ("\u0303", ""), ("o", "ɔ"), ("ɾ", "T"), ("ʔ", "t"),
+)  # fmt: skip
+_OTHERS = (
+    ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^z", "ʣ"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"), ("o^ʊ", "O"),
+    ("ə^ʊ", "Q"), ("s^s", "S"), ("t^s", "ʦ"), ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"), ("-", ""),
+)  # fmt: skip
+_MARKS = str.maketrans({"«": "“", "»": "”", "’": "'"})
+
+
+class Espeak(Protocol):
+    def phonemes(self, text: str, voice: str = "en-us", tie: str = "") -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A word of the text and how it is said."""
+
+    text: str
+    phonemes: str
+    """With the punctuation at the word and the space after it; empty where nothing is said."""
+
+
+def language(name: str, voice: str) -> str:
+    """The language asked for by `name`, or else the one `voice` speaks.
+
+    Raises:
+        ConfigError: Kokoro speaks it and we cannot read it, or nobody knows it.
+    """
+    code = name.lower() or LANGUAGES.get(voice[:1]) or _UNREAD.get(voice[:1], "")
+    code = {"en": "en-us", "fr-fr": "fr", "pt": "pt-br"}.get(code, code)
+    if code in LANGUAGES.values():
+        return code
+    choices = ", ".join(LANGUAGES.values())
+    if code[:2] in _UNREAD.values():
+        raise ConfigError(
+            f"[tts] kokoro cannot read Japanese and Chinese aloud here; it reads {choices}"
+        )
+    raise ConfigError(
+        f"[tts] kokoro has no language {code!r}; set language to {choices}"
+        if code
+        else f"[tts] kokoro cannot tell what voice {voice!r} speaks; set language to {choices}"
+    )
+
+
+class Reader:
+    """Reads texts of one language; a `lexicon` is for the English it is made of."""
+
+    def __init__(self, language: str, espeak: Espeak, lexicon: Lexicon | None) -> None:
+        self._espeak = espeak
+        self._voice = _ESPEAK.get(language, language)
+        self._english = language.startswith("en")
+        self._british = language == "en-gb"
+        self._lexicon = lexicon
+
+    def read(self, text: str) -> list[Spoken]:
+        """One for each of `text.split()`, in order.
+
+        Raises:
+            EngineError: espeak-ng failed.
+        """
+        if self._english:
+            items = say(text, self._british)
+        else:
+            items = [_items(word) for word in text.translate(_MARKS).split()]
+        said = self._by_ear(items) if self._lexicon is None else self._look_up(items, self._lexicon)
+        return [Spoken(word, phonemes) for word, phonemes in zip(text.split(), said, strict=True)]
+
+    def _look_up(self, items: list[list[str]], lexicon: Lexicon) -> list[str]:
+        flat = [item for word in items for item in word]
+        found = iter(zip(flat, lexicon.phonemes(flat), strict=True))
+        said = []
+        for word in items:
+            parts = [next(found) for _ in word]
+            said.append(_join([p if p is not None else self._ask(item) for item, p in parts]))
+        return said
+
+    def _by_ear(self, items: list[list[str]]) -> list[str]:
+        said = [list(word) for word in items]
+        for clause in _clauses(items):
+            texts = [items[word][place] for word, place in clause]
+            for (word, place), phonemes in zip(clause, self._clause(texts), strict=True):
+                said[word][place] = phonemes
+        return [_join(parts) for parts in said]
+
+    def _clause(self, words: list[str]) -> list[str]:
+        """The phonemes of each word, said in one go: neighbours change each other."""
+        together = self._ask(" ".join(words))
+        apart = together.split()
+        if len(apart) == len(words):
+            return apart
+        # It runs little words together ("ʌvðə") and reads figures as several. Where each word
+        # ends is where what it is alone ends in what they are together.
+        alone = [self._ask(word) for word in words]
+        changes = SequenceMatcher(None, " ".join(alone), together, autojunk=False).get_opcodes()
+        cuts, end = [0], -1
+        for word in alone[:-1]:
+            end += len(word) + 1
+            start, _, into, until = next(c[1:] for c in changes if c[1] <= end < c[2])
+            cuts.append(min(into + end - start, until))
+        return [
+            together[start:stop].strip()
+            for start, stop in zip(cuts, [*cuts[1:], len(together)], strict=True)
+        ]
+
+    def _ask(self, text: str) -> str:
+        ipa = self._espeak.phonemes(text, self._voice, _TIE)
+        for sound, letter in self._alphabet():
+            ipa = ipa.replace(sound, letter)
+        if self._english:  # a consonant that is a syllable
+            ipa = re.sub(r"(\S)\u0329", r"ᵊ\1", ipa)
+        return ipa.replace(_TIE, "")
+
+    def _alphabet(self) -> Sequence[tuple[str, str]]:
+        if not self._english:
+            return _OTHERS
+        return (*_ENGLISH, *(_BRITISH if self._british else _AMERICAN), *_ENGLISH_LAST)
+
+
+def _items(word: str) -> list[str]:
+    """A word without the marks around it, between those marks."""
+    word = word.replace("...", "…")
+    core = word.strip("".join(PUNCTUATION) + "¿¡'*_")
+    if not any(character.isalnum() for character in core):
+        return ["—"] if word in ("-", "–", "--", "—") else [m for m in word if m in PUNCTUATION]
+    head, _, tail = word.partition(core)
+    return [
+        *(mark for mark in head if mark in PUNCTUATION),
+        core,
+        *(mark for mark in tail if mark in PUNCTUATION),
+    ]
+
+
+def _clauses(items: list[list[str]]) -> Iterator[list[tuple[int, int]]]:
+    """Where the words between two marks are: (word, place in it)."""
+    clause: list[tuple[int, int]] = []
+    for word, parts in enumerate(items):
+        for place, item in enumerate(parts):
+            if item not in PUNCTUATION:
+                clause.append((word, place))
+            elif clause:
+                yield clause
+                clause = []
+    if clause:
+        yield clause
+
+
+def _join(parts: list[str]) -> str:
+    """The parts of a word with spaces between, none inside brackets, one after."""
+    line = " ".join(part for part in parts if part)
+    line = re.sub(r"([(“]) ", r"\1", re.sub(r" (?=[;:,.!?…)”])", "", line))
+    return f"{line} " if line else ""
+
+
+def parts(words: list[Spoken], longest: int) -> Iterator[list[Spoken]]:
+    """The words in runs of at most `longest` phonemes, cut at a pause where there is one.
+
+    Words that say nothing stay with what comes before them.
+    """
+    run: list[Spoken] = []
+    for word in [piece for whole in words for piece in _pieces(whole, longest)]:
+        if run and _length([*run, word]) > longest:
+            cut = _pause(run) if word.phonemes else len(run)
+            yield run[:cut]
+            run = run[cut:]
+        run.append(word)
+    if run:
+        yield run
+
+
+def _pieces(word: Spoken, longest: int) -> Iterator[Spoken]:
+    """The word, or if it alone is too long, pieces of it of which only the last has its text."""
+    phonemes = word.phonemes
+    while len(phonemes.rstrip()) > longest:
+        yield Spoken("", phonemes[:longest])
+        phonemes = phonemes[longest:]
+    yield replace(word, phonemes=phonemes)
+
+
+def _pause(run: list[Spoken]) -> int:
+    """How many words to say before the cut."""
+    for marks in (".!?…", ":;", ",—"):
+        for place in range(len(run), len(run) // 2, -1):  # not at the price of a short part
+            if run[place - 1].phonemes.rstrip(' "”)')[-1:] in tuple(marks):
+                return place
+    return len(run)
+
+
+def _length(words: list[Spoken]) -> int:
+    return len("".join(word.phonemes for word in words).strip())
