@@ -1,0 +1,127 @@
+"""Kokoro-82M: natural speech on a CPU, with times for each word."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import aclosing
+from itertools import accumulate
+from pathlib import Path
+
+from ..audio import Audio
+from ..errors import ConfigError, EngineError, Missing
+from ..flow import Stream, Worker
+from . import Speech, Word, kokoro_phonemes, kokoro_voices
+from .espeak_process import EspeakProcess
+from .kokoro_backends import FRAME, PULL, RATE, brief, open_network, vocabulary
+from .kokoro_lexicon import lexicon
+from .kokoro_phonemes import Spoken
+from .kokoro_reading import PUNCTUATION
+
+
+class Kokoro:
+    """Speaks a text in parts of up to 510 phonemes, which is what the network takes at once.
+
+    `model` is a folder with config.json, an .onnx or .pth file and voices/. `voice` may be a
+    blend, "af_heart*0.7+am_adam*0.3"; its first letter says what it speaks unless `language`
+    does. `backend` is onnx, torch or auto; `threads` 0 leaves their number to it.
+
+    Raises:
+        ConfigError: a setting it does not know, or a file that is not what its name says.
+        Missing: a file or a package is not there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        voice: str = "af_heart",
+        speed: float = 1.0,
+        language: str = "",
+        backend: str = "auto",
+        threads: int = 0,
+    ) -> None:
+        folder = Path(model).expanduser()
+        if not folder.is_dir():
+            raise Missing(f"[tts] kokoro: no folder {folder}; {PULL}")
+        if not 0.5 <= speed <= 2.0:  # beyond it the network slurs
+            raise ConfigError(f"[tts] kokoro speaks at speed 0.5 to 2, not {speed}")
+        self._speed = speed
+        first = next(iter(kokoro_voices.shares(voice)))
+        code = kokoro_phonemes.language(language, first)
+        self._styles = kokoro_voices.load(folder, voice)
+        self._vocabulary = vocabulary(folder)
+        self._espeak = EspeakProcess()
+        self._reader = kokoro_phonemes.Reader(code, self._espeak, lexicon(code))
+        self._network = open_network(folder, backend, threads)
+        if self._network.whole_speeds and speed != round(speed):
+            raise ConfigError(f"[tts] kokoro: this export knows no speed {speed}; set speed to 1")
+        self._worker = Worker("kokoro")
+
+    async def synthesize(self, text: str) -> Stream[Speech]:
+        """Yield the text spoken, part by part; nothing if there is nothing in it to say.
+
+        Raises:
+            EngineError: the network or espeak-ng failed on this text.
+        """
+        async with aclosing(self._worker.stream(self._speak, text)) as parts:
+            async for speech in parts:
+                yield speech
+
+    def close(self) -> None:
+        self._worker.close()
+        self._espeak.close()
+
+    def _speak(self, text: str) -> Generator[Speech]:
+        words = [self._known(word) for word in self._reader.read(text)]
+        if not any(set(word.phonemes) - PUNCTUATION - {" "} for word in words):
+            return
+        start = 0.0
+        for part in kokoro_phonemes.parts(words, kokoro_voices.LENGTHS):
+            if self._worker.abandoned:
+                return
+            speech = self._part(part, start)
+            start += speech.audio.seconds
+            yield speech
+
+    def _known(self, word: Spoken) -> Spoken:
+        """Without what is not in the network's alphabet, so that phonemes count as it counts."""
+        known = "".join(symbol for symbol in word.phonemes if symbol in self._vocabulary)
+        return Spoken(word.text, known)
+
+    def _part(self, words: list[Spoken], start: float) -> Speech:
+        ids = [self._vocabulary[symbol] for word in words for symbol in word.phonemes]
+        if ids and words[-1].phonemes.endswith(" "):
+            ids.pop()
+        style = self._styles[len(ids) - 1][None]
+        try:
+            sound, frames = self._network.render(ids, style, self._speed)
+        except Exception as error:  # of onnxruntime and torch, which share no base
+            raise EngineError("tts", f"kokoro: {brief(error)}") from error
+        # An export that tells durations of anything else cannot be used for times.
+        timed = times(words, frames, start) if frames and len(frames) == len(ids) + 2 else ()
+        return Speech(Audio(sound, RATE), timed)
+
+
+def times(words: Sequence[Spoken], frames: Sequence[int], start: float) -> tuple[Word, ...]:
+    """When each word is heard, from the frames of the silence before, each phoneme, and after.
+
+    A word lasts from its first sound to its last; the pause at its comma is not part of it. One
+    that says nothing is heard, for no time, when the one before it ends.
+    """
+    edges = [start + total * FRAME / RATE for total in accumulate(frames)]
+    said: list[Word] = []
+    at, begun, end = 0, None, edges[0]
+    for word in words:
+        sounds = [
+            at + place
+            for place, symbol in enumerate(word.phonemes)
+            if symbol != " " and symbol not in PUNCTUATION
+        ]
+        sounds = sounds or [at + place for place, s in enumerate(word.phonemes) if s != " "]
+        at += len(word.phonemes)
+        first = edges[sounds[0]] if sounds else end
+        end = edges[sounds[-1] + 1] if sounds else end
+        begun = first if begun is None else begun
+        if word.text:  # else a piece of a word too long for one part
+            said.append(Word(word.text, begun, end))
+            begun = None
+    return tuple(said)
