@@ -21,8 +21,8 @@ BIGGEST = 8_000_000
 CLOSE = 0.3
 """Share of what a question is about, weighed by rarity, that a passage must hold to be close. On
 Wikipedia passages in English this loses 1 right one of 100 (4 in German and Chinese) and refuses
-a third to half of the questions about something else; 0.4 would refuse two thirds or more, but
-lose up to 7, and up to 19 where a recogniser got one word wrong."""
+30 to 45 of 100 questions about something else. 0.36 would refuse 20 more and lose 1 or 2 more,
+and 2 to 8 more where a recogniser got one word wrong."""
 
 
 class Library:
@@ -86,12 +86,14 @@ class Library:
         known = dict(
             self._index.execute(f"SELECT term, doc FROM term WHERE term IN ({marks})", terms)
         )
-        # A pair of characters that no document holds mostly straddles two words and means nothing,
-        # where a whole word that none holds says that they are about something else.
+        # A pair of characters that no document holds mostly straddles two words and means nothing.
+        # A whole word may have been misheard: it weighs as one that a single passage holds. More
+        # would let it outweigh all the others where the documents are few.
         return {
             term: math.log(1 + (self._size - n + 0.5) / (n + 0.5))
             for term in terms
-            if (n := known.get(term, 0)) or not prose.is_pair(term)
+            if term in known or not prose.is_pair(term)
+            for n in [known.get(term, 1)]
         }
 
 

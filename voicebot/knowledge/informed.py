@@ -15,7 +15,8 @@ from .index import Library
 class Informed:
     """Looks up what is asked and lets `llm` answer with it; tells first what it found.
 
-    It owns both: closing it closes `llm` and `library`.
+    It owns `library`: from now on only the thread of this object may use it. `llm` stays the
+    caller's to close.
     """
 
     def __init__(self, llm: ChatModel, library: Library, passages: int = 4) -> None:
@@ -40,6 +41,5 @@ class Informed:
                 yield delta
 
     def close(self) -> None:
+        """End the thread, and close the library in it."""
         self._worker.close(self._library.close)
-        if close := getattr(self._llm, "close", None):
-            close()

@@ -1,0 +1,139 @@
+"""A chat model with the documents in view is given what they say, and says first what it was."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from voicebot.engines import Delta, Message
+from voicebot.errors import EngineError
+from voicebot.knowledge import Informed, Library
+
+
+class Parrot:
+    """A chat model that tells what it was asked, and with which passages."""
+
+    async def reply(self, messages):
+        self.messages = list(messages)
+        for passage in messages[-1].passages:
+            yield Delta(f"[{passage.id}] ")
+        yield Delta(messages[-1].text)
+        yield Delta(finish="stop")
+
+
+class Broken:
+    async def reply(self, messages):
+        yield Delta("Well, ")
+        raise EngineError("llm", "the model is gone")
+
+
+@pytest.fixture
+def informed(tmp_path):
+    """Put a chat model in front of two documents."""
+    (tmp_path / "lamp.md").write_text("Light the lamp with a long match. Trim its wick on Sunday.")
+    (tmp_path / "tea.md").write_text("Tea is in the blue tin.")
+    (tmp_path / "boat.md").write_text("The boat is tied to the ring.")
+    made = []
+
+    def around(llm, **settings):
+        made.append(Informed(llm, Library(tmp_path), **settings))
+        return made[-1]
+
+    yield around
+    for one in made:
+        one.close()
+
+
+def reply(model, *messages):
+    async def collect():
+        async with aclosing(model.reply(messages)) as deltas:
+            return [delta async for delta in deltas]
+
+    return asyncio.run(collect())
+
+
+def user(text):
+    return Message("user", text)
+
+
+def text_of(deltas):
+    return "".join(delta.text for delta in deltas)
+
+
+def ids(delta):
+    return [passage.id for passage in delta.passages]
+
+
+def test_the_passages_come_first_and_reach_the_model(informed):
+    deltas = reply(informed(Parrot()), user("Where is the tea?"))
+    assert ids(deltas[0]) == ["tea.md#1"]
+    assert deltas[0].text == ""
+    assert text_of(deltas) == "[tea.md#1] Where is the tea?"
+    assert deltas[-1].finish == "stop"
+    assert sum(bool(delta.passages) for delta in deltas) == 1
+
+
+def test_a_question_the_documents_say_nothing_about_goes_through_as_it_is(informed):
+    deltas = reply(informed(Parrot()), user("Who won the football?"))
+    assert deltas == [Delta("Who won the football?"), Delta(finish="stop")]
+
+
+def test_the_conversation_before_reaches_the_model_unchanged(informed):
+    before = [Message("system", "Be brief."), user("Hello."), Message("assistant", "Hi.")]
+    parrot = Parrot()
+    reply(informed(parrot), *before, user("Where is the tea?"))
+    assert parrot.messages[:-1] == before
+
+
+def test_a_follow_up_question_is_looked_up_with_the_one_before(informed):
+    talk = [user("How do I trim the wick?"), Message("assistant", "On Sunday."), user("And how?")]
+    assert ids(reply(informed(Parrot()), *talk)[0]) == ["lamp.md#1"]
+
+
+def test_a_question_of_its_own_is_not_mixed_with_the_one_before(informed):
+    talk = [user("How do I trim the wick?"), Message("assistant", "On Sunday."), user("The tea?")]
+    assert ids(reply(informed(Parrot()), *talk)[0]) == ["tea.md#1"]
+
+
+def test_no_more_passages_are_used_than_the_settings_allow(informed):
+    deltas = reply(informed(Parrot(), passages=1), user("Is the tea in the boat?"))
+    assert len(deltas[0].passages) == 1
+
+
+def test_an_error_of_the_model_comes_through(informed):
+    with pytest.raises(EngineError, match="llm: the model is gone"):
+        reply(informed(Broken()), user("Where is the tea?"))
+
+
+def test_stopping_early_closes_the_model(informed):
+    closed = []
+
+    class Endless:
+        async def reply(self, messages):
+            try:
+                while True:
+                    yield Delta("and ")
+            finally:
+                closed.append(True)
+
+    async def leave():
+        async with aclosing(informed(Endless()).reply([user("Where is the tea?")])) as deltas:
+            async for delta in deltas:
+                if delta.text:
+                    break
+        return list(closed)
+
+    assert asyncio.run(leave()) == [True]
+
+
+def test_one_library_serves_two_conversations_at_once(informed):
+    model = informed(Parrot())
+
+    async def ask(text):
+        async with aclosing(model.reply([user(text)])) as deltas:
+            return ids(await anext(deltas))
+
+    async def both():
+        return await asyncio.gather(*(ask(text) for text in ["the tea", "the boat"] * 20))
+
+    assert asyncio.run(both()) == [["tea.md#1"], ["boat.md#1"]] * 20
