@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # type: ignore[import-untyped]
     from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
 
-SECONDS = (5, 8, 12, 20, 30)
-"""Lengths of windows. A few sizes, so that buffers are used again; none whose half is as long as
-the features are high, because CTranslate2 would take what it encoded for features."""
+SECONDS = (4, 6, 8, 11, 15, 20, 30)
+"""Lengths of windows. A few, so that buffers are used again; none of which makes 80 or 128
+positions of 20 ms, because CTranslate2 would take what it encoded for features."""
 TAIL = 2.0
 """Seconds of silence a short window ends with at least. More is safer, less is faster."""
 FULL = SECONDS[-1]
