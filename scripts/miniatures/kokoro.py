@@ -61,7 +61,7 @@ _FULL: dict[str, Any] = {
 }
 
 # What the package lets one make smaller; the rest of its sizes are written into its code.
-_TINY: dict[str, Any] = {
+TINY: dict[str, Any] = {
     **_FULL,
     "istftnet": {
         **_FULL["istftnet"],
@@ -95,7 +95,7 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
     from voicebot.kokoro_export import export
 
     write_voices(folder)
-    config = _FULL if size == "full" else _TINY
+    config = _FULL if size == "full" else TINY
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     path = folder / "model.pth"
     torch.save({}, path)  # no weights: the package leaves its random ones as they are
@@ -112,11 +112,16 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
 
 
 def build_hum(
-    folder: Path, durations: bool = True, ids: str = "input_ids", whole_speeds: bool = False
+    folder: Path,
+    durations: bool = True,
+    ids: str = "input_ids",
+    whole_speeds: bool = False,
+    style: int = 256,
 ) -> Path:
     """Write a folder whose model.onnx takes what Kokoro takes and hums at once: no torch, 1 kB.
 
-    Each phoneme takes two frames. What a published export may lack or name otherwise is to choose.
+    Each phoneme takes two frames. What a published export may lack or name otherwise is to
+    choose; one whose `style` is not 256 numbers fails at every call.
     """
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -144,7 +149,7 @@ def build_hum(
         "hum",
         [
             helper.make_tensor_value_info(ids, TensorProto.INT64, [1, "n"]),
-            helper.make_tensor_value_info("style", TensorProto.FLOAT, [1, 256]),
+            helper.make_tensor_value_info("style", TensorProto.FLOAT, [1, style]),
             helper.make_tensor_value_info("speed", numbers, [1]),
         ],
         outputs,
