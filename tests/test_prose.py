@@ -70,3 +70,9 @@ def test_a_question_without_a_subject_leans_on_the_one_before():
     assert prose.asked(["Who has the key?", "Where is the lamp?"]) == "Where is the lamp?"
     assert prose.asked(["And why?"]) == "And why?"
     assert prose.asked([]) == ""
+
+
+def test_a_short_question_with_a_pronoun_points_back():
+    assert prose.points_back("When does it open?")
+    assert not prose.points_back("When does the shop open?")
+    assert not prose.points_back("Where does the old doctor keep her yellow boat in winter?")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 # Written without spaces, or with particles glued on: Thai, Japanese, Chinese, Korean.
 _DENSE = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_DENSE}]+|[^\W_{_DENSE}]+")
 _IS_DENSE = re.compile(f"[{_DENSE}]")
+_ONE = re.compile(rf"[{_DENSE}]|[^\W_{_DENSE}]+")
 
 _STEM = 7
 """Letters of a word that count. Fewer merge strangers, more part relatives: of 5, 6, 7 and whole
@@ -59,6 +61,11 @@ _STOP = frozenset(
     """.split()  # noqa: SIM905 - as a list it would fill four pages
 )
 
+# English only: in German and French the like of them also mean "you" and "the".
+_PRONOUNS = frozenset({"he", "her", "him", "his", "it", "its", "she", "their", "them", "they"})
+_FEW = 3
+"""Terms of a question up to which a pronoun in it points outside: longer ones explain their own."""
+
 # A full stop after one of these, or after one letter, ends nothing.
 _ABBREVIATIONS = frozenset(
     """approx bzw ca capt cf col corp dept dr eg exp fig gen gov hr inc jr lt ltd max min mr
@@ -83,6 +90,12 @@ def words(text: str) -> list[str]:
     return found
 
 
+def length(text: str) -> int:
+    """How many words `text` has, near enough; a character counts as one without spaces."""
+    return len(_ONE.findall(text))
+
+
+@lru_cache(50_000)  # most of a text is the same few thousand words
 def stem(word: str) -> str:
     """What `word` has in common with its inflections, cut short."""
     for ending in _ENDINGS:
@@ -119,6 +132,11 @@ def asked(questions: Sequence[str]) -> str:
         if subject(text):
             break
     return text
+
+
+def points_back(question: str) -> bool:
+    """Whether `question` may be about what was spoken of before ("when does it open?")."""
+    return bool(_PRONOUNS.intersection(words(question))) and len(subject(question)) <= _FEW
 
 
 def sentences(text: str) -> list[str]:

@@ -90,6 +90,13 @@ def test_a_follow_up_question_is_looked_up_with_the_one_before(informed):
     assert ids(reply(informed(Parrot()), *talk)[0]) == ["lamp.md#1"]
 
 
+def test_a_pronoun_is_looked_up_as_what_was_spoken_of(informed):
+    talk = [user("Where is the boat?"), Message("assistant", "Here."), user("What is it tied to?")]
+    assert ids(reply(informed(Parrot()), *talk)[0]) == ["boat.md#1"]
+    talk[-1] = user("Is it blue?")
+    assert ids(reply(informed(Parrot()), *talk)[0]) == ["boat.md#1", "tea.md#1"]
+
+
 def test_a_question_of_its_own_is_not_mixed_with_the_one_before(informed):
     talk = [user("How do I trim the wick?"), Message("assistant", "On Sunday."), user("The tea?")]
     assert ids(reply(informed(Parrot()), *talk)[0]) == ["tea.md#1"]

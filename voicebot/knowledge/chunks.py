@@ -122,7 +122,7 @@ def _pack(blocks: list[str]) -> Iterator[str]:
     packed, size = "", 0
     waiting = ""  # complete, but a scrap may follow
     for gap, piece in _pieces(blocks):
-        length = _length(piece)
+        length = prose.length(piece)
         if packed and size + length > BUDGET:
             if waiting:
                 yield waiting
@@ -140,9 +140,9 @@ def _pieces(blocks: list[str]) -> Iterator[tuple[str, str]]:
     """What must not be cut further, each with the white space that parts it from the one before."""
     for block in blocks:
         gap = "\n" if _ITEM.match(block) else "\n\n"
-        whole = _whole(block) or _length(block) <= BUDGET
+        whole = _whole(block) or prose.length(block) <= BUDGET
         for piece in [block] if whole else prose.sentences(block):
-            if _length(piece) <= LIMIT:
+            if prose.length(piece) <= LIMIT:
                 yield gap, piece
                 gap = " "
             else:
@@ -153,13 +153,9 @@ def _cut(text: str) -> Iterator[str]:
     """By lines, and a line that is itself too long between words, or anywhere if it has none."""
     part = ""
     for line in _LINE.findall(text):
-        if part and _length(part + line) > BUDGET:
+        if part and prose.length(part + line) > BUDGET:
             yield part.strip()
             part = ""
         part += line
     if part.strip():
         yield part.strip()
-
-
-def _length(text: str) -> int:
-    return len(prose.words(text))
