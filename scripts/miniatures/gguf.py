@@ -39,6 +39,8 @@ class Shape:
 
 SIZES = {
     "tiny": Shape(1, 32, 64, 2, 2, 0, False),
+    # Slow enough to be interrupted: 100 tokens take tens of milliseconds.
+    "small": Shape(4, 512, 1024, 4, 4, 0, False),
     # As Qwen2.5-0.5B, whose large vocabulary is much of its cost; Q4_0.
     "0.5b": Shape(24, 896, 4864, 14, 2, 151_936, True),
 }

@@ -263,8 +263,9 @@ def test_a_reply_cut_in_the_middle_is_an_error_and_is_not_asked_for_again():
         (event({"error": {"message": "out of memory"}}), "out of memory"),
         (b'data: {"choices": [{"del\n\n', "not JSON"),
         (event([1, 2]), "instead of an object"),
-        (event({"choices": [{}]}), "no chat completion"),
+        (event({"choices": [7]}), "no chat completion"),
         (event({"choices": [{"delta": {"content": 7}}]}), "no chat completion"),
+        (event({"choice": []}), "no chat completion"),
         (b"", "broke off"),
         (delta("", "content_filter"), "withheld"),
     ],
@@ -284,6 +285,17 @@ def test_comments_costs_and_odd_line_breaks_in_a_stream_are_skipped():
 
     assert "".join(d.text for d in deltas) == "Yes."
     assert deltas[-1].finish == "length"
+
+
+def test_a_last_line_without_an_end_counts():
+    deltas, _ = when(
+        said,
+        pieces(
+            delta("Yes."), event({"choices": [{"delta": None, "finish_reason": "length"}]}).rstrip()
+        ),
+    )
+
+    assert [d.finish for d in deltas] == ["", "length"]
 
 
 def test_a_server_that_does_not_stream_is_understood():
@@ -309,10 +321,11 @@ def test_a_model_that_only_thinks_is_an_error():
     assert "thinking" in error.reason
 
 
-def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch, caplog):
+@pytest.mark.parametrize("before", [0, 240])  # 240: the message is cut in the middle of the key
+def test_the_key_goes_to_the_server_and_nowhere_else(before, monkeypatch, caplog):
     monkeypatch.setenv("VOICE_KEY", KEY)
     caplog.set_level("DEBUG")
-    echo = {"error": {"message": f"{'x' * 250} bad key {KEY}"}}
+    echo = {"error": {"message": f"{'x' * before} bad key {KEY}"}}
 
     _, server = when(said, HELLO, key_env="VOICE_KEY")
     refused, _ = when(said, whole(400, echo), key_env="VOICE_KEY")

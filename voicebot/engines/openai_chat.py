@@ -79,10 +79,13 @@ class OpenAIChat:
     def _choice(self, event: dict[str, Any], part: str) -> tuple[str, str]:
         try:
             choice = event["choices"][0]
-            text, finish = choice[part].get("content") or "", choice.get("finish_reason") or ""
-            return text + "", finish + ""
-        except (LookupError, TypeError, AttributeError) as error:
-            raise self._server.error(f"sent no chat completion: {event}") from error
+            text = (choice.get(part) or {}).get("content") or ""
+            finish = choice.get("finish_reason") or ""
+        except (LookupError, TypeError, AttributeError):
+            text = finish = None
+        if not (isinstance(text, str) and isinstance(finish, str)):
+            raise self._server.error(f"sent no chat completion: {event}")
+        return text, finish
 
 
 def _ended(finish: str) -> Literal["stop", "length"]:
