@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", _doctor, "check packages, weights and sound devices")
 
     models = command("models", _models_list, "list, pull and verify weights")
-    actions = models.add_subparsers(metavar="ACTION", required=True)
+    actions = models.add_subparsers(metavar="ACTION")  # without one: list
 
     def action(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
         added = actions.add_parser(name, help=says, description=says.capitalize() + ".")

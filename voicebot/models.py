@@ -1,4 +1,4 @@
-"""`voicebot models list | pull | verify | path`: each prints to stdout and returns an exit code."""
+"""`voicebot models ...`: each action prints to stdout and returns an exit code."""
 
 from __future__ import annotations
 
@@ -90,6 +90,17 @@ def path(name: str, folder: Path) -> int:
         ConfigError: there is no such model.
     """
     print(weights.resolve(name, folder))
+    return 0
+
+
+def export(name: str, folder: Path) -> int:
+    """Make an ONNX model of the checkpoint `name` beside it, and print where it is.
+
+    Raises: as `voicebot.kokoro_export.export`.
+    """
+    from .kokoro_export import export as export_one  # numpy, which no other action needs
+
+    print(export_one(weights.resolve(name, folder)))
     return 0
 
 

@@ -6,32 +6,33 @@ Whisper's weights are there.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from multiprocessing.connection import Connection
 
 import numpy as np
 
 from ..audio import Audio, silence, to_pcm16
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
-from . import Segment, Word
+from . import Segment, Word, sphinx_child
+from .child import PATIENCE, Child
 from .silero import RATE
+from .sphinx_child import Found
 from .stretches import Stretch, stretches
 
-if TYPE_CHECKING:
-    from pocketsphinx import Decoder  # type: ignore[import-untyped]  # it has no stubs
+FRAMES = 100
+"""A second, in which the decoder counts."""
 
-BLOCK = RATE // 5 * 2
-"""Bytes decoded at a time: 200 ms. Longer stops later, shorter gains nothing."""
+LOOK = 0.05
+"""Seconds between looks whether anybody still wants to know."""
 
 FILLER = re.compile(r"[<\[+]")
 """How the entries begin that are no words: <sil>, [NOISE], ++UM++."""
 VARIANT = re.compile(r"\(\d+\)$")
 """Which pronunciation it was: "the(2)"."""
-
-LEVEL = "level"
-"""Name of the search that is run for the mean of the features alone."""
 
 
 class PocketSphinx:
@@ -48,33 +49,26 @@ class PocketSphinx:
                 f"[stt] pocketsphinx knows only English, not language = {language!r}; "
                 "leave it empty or choose the engine whisper"
             )
-        from pocketsphinx import Decoder
-
-        try:
-            self._decoder = Decoder(loglevel="FATAL")
-            self._words = self._decoder.current_search()
-            self._decoder.add_keyphrase(LEVEL, "oh mighty computer")
-        except Exception as error:  # the library raises whatever comes to hand
-            raise Missing(
-                f"[stt] pocketsphinx cannot load its model: {error}; "
-                "pip install --force-reinstall pocketsphinx"
-            ) from error
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
+        self._child: Child | None = None
         self._worker = Worker("pocketsphinx")
+        try:
+            self._running()
+        except EngineError as error:
+            raise Missing(
+                f"[stt] {error.reason}; pip install --force-reinstall pocketsphinx"
+            ) from error
 
     def transcribe(self, audio: Audio) -> Stream[Segment]:
         """Yield a segment for each stretch of speech."""
         return self._worker.stream(self._segments, audio)
 
     def close(self) -> None:
-        self._worker.close()
+        self._worker.close(self._end)
 
     def _segments(self, audio: Audio) -> Generator[Segment]:
         for stretch in stretches(audio):
-            try:
-                words = self._decode(stretch)
-            except Exception as error:  # as above
-                raise EngineError("stt", f"pocketsphinx: {error}") from error
+            words = self._words(stretch)
             if self._worker.abandoned:
                 return
             if words:
@@ -87,42 +81,58 @@ class PocketSphinx:
                     "en",
                 )
 
-    def _decode(self, stretch: Stretch) -> list[Word]:
-        decoder, sound = self._decoder, to_pcm16(Audio(stretch.samples, RATE))
-        self._set_level(sound)
-        decoder.start_utt()
-        try:
-            for at in range(0, len(sound), BLOCK):
-                if self._worker.abandoned:
-                    break
-                decoder.process_raw(sound[at : at + BLOCK])
-        finally:
-            decoder.end_utt()
-        frames = decoder.config["frate"]
+    def _words(self, stretch: Stretch) -> list[Word]:
         words = []
-        for heard in decoder.seg() or ():
-            start, end = heard.start_frame / frames, (heard.end_frame + 1) / frames
+        for text, first, last, chance in self._decode(stretch):
+            start, end = first / FRAMES, (last + 1) / FRAMES
             # It hears "the" in a slamming door; only a voice makes a word.
-            if not FILLER.match(heard.word) and stretch.is_speech(start, end):
-                text = VARIANT.sub("", heard.word)
-                chance = min(1.0, max(0.0, float(heard.prob)))
-                words.append(Word(text, stretch.start + start, stretch.start + end, chance))
+            if not FILLER.match(text) and stretch.is_speech(start, end):
+                start, end = stretch.start + start, stretch.start + end
+                words.append(Word(VARIANT.sub("", text), start, end, min(1.0, max(0.0, chance))))
         return words
 
-    def _set_level(self, sound: bytes) -> None:
-        """Normalise by the mean of this very stretch, and forget the stretches before.
+    def _decode(self, stretch: Stretch) -> list[Found]:
+        child, pipe = self._running()
+        try:
+            pipe.send_bytes(to_pcm16(Audio(stretch.samples, RATE)))
+            # It hears ten times faster than people speak; a minute is a hung child.
+            for _ in range(round(max(PATIENCE, stretch.seconds * 4) / LOOK)):
+                if pipe.poll(LOOK):
+                    found: list[Found] = pipe.recv()
+                    return found
+                if self._worker.abandoned:
+                    pipe.send_bytes(b"")
+                    for _ in range(2):  # an answer to the sound, and one to having it given up
+                        if not pipe.poll(PATIENCE):
+                            raise TimeoutError
+                        pipe.recv()
+                    return []
+            raise TimeoutError
+        except (EOFError, OSError) as error:
+            raise EngineError("stt", f"pocketsphinx {child.post_mortem(error)}") from error
 
-        Fed in blocks, the decoder would guess the mean from what it last heard: another voice,
-        another room. A cheap search over the whole stretch leaves the right one behind, for a
-        tenth of the cost of recognition; without it one word in ten more is wrong.
+    def _running(self) -> tuple[Child, Connection]:
+        """The child, started afresh if it has died.
+
+        Raises:
+            EngineError: it does not start.
         """
-        decoder: Decoder = self._decoder
-        decoder.reinit_feat()
-        decoder.activate_search(LEVEL)
-        decoder.start_utt()
-        decoder.process_raw(sound, full_utt=True)
-        mean = decoder.get_cmn(False)
-        decoder.end_utt()
-        decoder.activate_search(self._words)
-        decoder.reinit_feat()
-        decoder.set_cmn(mean)
+        if self._child is None or not self._child.alive:
+            self._end()
+            child = self._child = Child([sys.executable, "-I", sphinx_child.__file__])
+            child.socket.setblocking(True)  # else a long sound is sent in part
+            # A copy, because each end of it is closed by its owner.
+            self._pipe = Connection(os.dup(child.socket.fileno()))
+            try:
+                if not self._pipe.poll(PATIENCE):
+                    raise TimeoutError
+                self._pipe.recv()
+            except (EOFError, OSError) as error:
+                raise EngineError("stt", f"pocketsphinx {child.post_mortem(error)}") from error
+        return self._child, self._pipe
+
+    def _end(self) -> None:
+        if self._child:
+            self._pipe.close()
+            self._child.end()
+            self._child = None

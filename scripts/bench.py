@@ -1,0 +1,222 @@
+"""What voicebot itself costs, apart from its models. Prints the table in the README.
+
+scripts/bench            all of it, about a minute
+scripts/bench core       end of utterance to first audio, and barge-in to silence
+scripts/bench help       how long `voicebot --help` takes
+scripts/bench memory     what the embedded engines hold while nobody talks
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from voicebot.audio import Audio, silence
+from voicebot.conversation import Conversation, ListenSettings
+from voicebot.engines import Delta, Segment, Speech
+from voicebot.events import SpeechEnded, SpeechStarted
+from voicebot.flow import Worker
+
+RATE, WINDOW = 16000, 512
+TURNS = 300
+
+
+class Loudness:
+    rate, window = RATE, WINDOW
+
+    def probability(self, window):
+        return float(np.abs(window).max() > 0.1)
+
+
+class Free:
+    """A transcriber, a chat model and a synthesizer that cost nothing but a step of the loop."""
+
+    async def transcribe(self, audio):
+        yield Segment("what is the time", 0.0, audio.seconds)
+
+    async def reply(self, messages):
+        for word in ["It", "is", "noon.", "And", "all", "is", "well."]:
+            yield Delta(word + " ")
+
+    async def synthesize(self, text):
+        yield Speech(silence(1.0, 24000))
+
+
+class Busy:
+    """The same three, each on a thread of its own that computes as hard as a model does."""
+
+    def __init__(self, turns):
+        self.workers = [Worker(name) for name in ("llm", "tts")]
+        self.turns = turns
+
+    async def transcribe(self, audio):
+        self.turns -= 1
+        if self.turns > 0:  # the last one is not answered, so that the bench ends
+            yield Segment("tell me a story", 0.0, audio.seconds)
+
+    def _compute(self, item):
+        matrix = np.random.default_rng(0).standard_normal((400, 400))
+        for _ in range(1000):
+            matrix = matrix @ matrix / 1e3  # releases the interpreter's lock, as models do
+            sum(i * i for i in range(2000))  # and this holds it, as their wrappers do
+            yield item
+
+    def reply(self, messages):
+        return self.workers[0].stream(self._compute, Delta("Once upon a time. "))
+
+    def synthesize(self, text):
+        return self.workers[1].stream(self._compute, Speech(silence(0.1, 24000)))
+
+
+class Speaker:
+    """Notes when the first sound of each turn comes and when it is silenced."""
+
+    def __init__(self, real_time):
+        self.first, self.stopped, self._playing, self._real = [], [], False, real_time
+
+    async def play(self, audio):
+        if not self._playing:
+            self._playing = True
+            self.first.append(time.perf_counter())
+        await asyncio.sleep(audio.seconds if self._real else 0)
+
+    async def drain(self):
+        self._playing = False
+
+    def stop(self):
+        self.stopped.append(time.perf_counter())
+        self._playing = False
+        return 1.0
+
+
+class Microphone:
+    """Speech, then silence, a window every `wait` seconds."""
+
+    def __init__(self, turns, wait):
+        self.turns, self.wait, self.due = turns, wait, 0.0
+
+    async def listen(self):
+        loud, quiet = np.full(WINDOW, 0.5, np.float32), np.zeros(WINDOW, np.float32)
+        for _ in range(self.turns):
+            for window in [loud] * 6 + [quiet] * 16:
+                self.due = time.perf_counter() + self.wait
+                await asyncio.sleep(self.wait)
+                yield Audio(window, RATE)
+            await asyncio.sleep(self.wait * 50)
+
+
+def converse(engine, turns, *, wait, real_time, settings=None):
+    """Hold `turns` turns; what the speaker noted, and when utterances ended and began.
+
+    A beginning is when the sound that proved it was due, so that a late loop counts.
+    """
+    speaker, ended, started = Speaker(real_time), [], []
+    microphone = Microphone(turns, wait)
+
+    def emit(event):
+        if isinstance(event, SpeechEnded):
+            ended.append(time.perf_counter())
+        if isinstance(event, SpeechStarted):
+            started.append((microphone.due, time.perf_counter()))
+
+    conversation = Conversation(Loudness(), engine, engine, engine, speaker, emit, listen=settings)
+    gc.collect()
+    asyncio.run(conversation.run(microphone.listen()))
+    return speaker, ended, started
+
+
+def core():
+    speaker, ended, _ = converse(Free(), TURNS, wait=0.0005, real_time=False)
+    show("end of utterance to first audio, answer ready", after(ended, speaker.first))
+    late = ListenSettings(pause_ms=480)  # nothing is begun before the end: the whole path counts
+    speaker, ended, _ = converse(Free(), TURNS, wait=0.0005, real_time=False, settings=late)
+    show("end of utterance to first audio, whole path", after(ended, speaker.first))
+    speaker, _, started = converse(Busy(40), 40, wait=0.01, real_time=True)
+    due, decided = zip(*started[1:], strict=True)
+    show("barge-in decision to Speaker.stop, two busy threads", after(decided, speaker.stopped))
+    show("sound of it due to Speaker.stop, two busy threads", after(due, speaker.stopped))
+
+
+def after(causes, effects):
+    """Milliseconds from each cause to the first effect that follows it."""
+    delays = []
+    for cause in causes:
+        later = [effect for effect in effects if effect >= cause]
+        if later:
+            delays.append((later[0] - cause) * 1000)
+    return delays
+
+
+def show(name, ms):
+    p50, p95 = np.percentile(ms, [50, 95])
+    print(f"{name:52} p50 {p50:7.2f} ms   p95 {p95:7.2f} ms   ({len(ms)} times)")
+
+
+def helped():
+    ms = []
+    for _ in range(20):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "voicebot", "--help"], capture_output=True, check=True
+        )
+        ms.append((time.perf_counter() - began) * 1000)
+    show("voicebot --help", ms)
+
+
+def memory():
+    """Resident memory of a process, and its children, that has answered once and now waits."""
+    code = """
+import asyncio, sys, gc
+from pathlib import Path
+from voicebot import assembly, config
+from voicebot.ask import _FileSpeaker, _Microphone
+read = config.read(Path("voicebot.toml"))
+with assembly.assemble(read, Path("no-weights")) as parts:
+    microphone = _Microphone("examples/question.wav")
+    conversation = parts.conversation(_FileSpeaker(None), microphone.note)
+    asyncio.run(conversation.run(microphone.listen()))
+    gc.collect()
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    child.stdout.readline()
+    pids = [child.pid, *children(child.pid)]
+    total = sum(resident(pid) for pid in pids)
+    print(f"{'idle memory, embedded engines':52} {total:.0f} MB in {len(pids)} processes")
+    child.communicate()
+
+
+def children(pid):
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def resident(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def main():
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {threading.active_count()} thread at start"
+    )
+    parts = {"core": core, "help": helped, "memory": memory}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
+
+
+if __name__ == "__main__":
+    main()
