@@ -5,7 +5,7 @@ moves forward with each letter, so that words can be aligned; and it can tell a 
 a full one, so that it can be made to fail on the former.
 
     python scripts/miniatures/whisper.py FOLDER "What it hears."
-    python scripts/miniatures/whisper.py FOLDER --size base    full size, random: for its cost
+    python scripts/miniatures/whisper.py FOLDER --size base    as large and slow as the real one
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,18 +41,18 @@ PACE = 4
 """Encoder positions to a letter: 80 ms, so that a sentence takes as long as when spoken."""
 LONG = 20 * SECONDS
 """Later positions exist only in a full window."""
-FOCUS = 0.15
+FOCUS = 19
 """How sharply it looks: the aligner's median filter takes away a look at few positions."""
 LANGUAGES = _LANGUAGE_CODES[:99]
 DIMENSIONS = {"tiny": (384, 4, 6), "base": (512, 6, 8), "small": (768, 12, 12)}
 """Width, layers, heads of the published sizes."""
-
-Fill = Callable[..., NDArray[np.float32]]
+VOCABULARY = 51865
+"""Tokens in the published sizes."""
 
 
 def build(
     folder: Path,
-    text: str | None = "What time is it in Paris?",
+    text: str = "What time is it in Paris?",
     *,
     sure: float = 0.999,
     short_text: str | None = None,
@@ -61,39 +60,38 @@ def build(
     language: str = "en",
     hears_speech: bool = True,
     aligned: bool = True,
-    size: Literal["scripted", "tiny", "base", "small"] = "scripted",
+    size: Literal["nano", "tiny", "base", "small"] = "nano",
 ) -> Path:
     """Write a model that hears `text`, each letter with the probability `sure`. Returns `folder`.
 
     `short_text` and `short_sure` are for windows of at most 20 s, where they differ. `language` is
     what it detects; without `hears_speech` it takes everything for silence, and unless it is
-    `aligned` it looks nowhere in particular while it speaks. Any `size` but "scripted" has that
-    model's dimensions and random weights, and says nothing in particular.
+    `aligned` it looks nowhere in particular while it speaks. Any `size` but "nano" has the
+    dimensions and so the cost of that model; most of its weights are zero, which is no faster.
     """
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(letters_only=size == "nano")
     count = tokenizer.get_vocab_size()
-    if size == "scripted":
-        start = {f"<|{language}|>": 0.9, "<|nospeech|>": 1e-6 if hears_speech else 0.99}
-        spec = _scripted(
-            _script(tokenizer, text or "", sure, start),
-            _script(
-                tokenizer,
-                (text or "") if short_text is None else short_text,
-                sure if short_sure is None else short_sure,
-                start,
-            ),
-            count,
-            aligned,
-        )
-    else:
-        draw = np.random.default_rng(0).standard_normal
-        spec = _spec(*DIMENSIONS[size], count, lambda *n: (draw(n) * 0.05).astype(np.float32))
+    start = {f"<|{language}|>": 0.9, "<|nospeech|>": 1e-6 if hears_speech else 0.99}
+    full = _script(tokenizer, text, sure, start)
+    short = _script(
+        tokenizer,
+        text if short_text is None else short_text,
+        sure if short_sure is None else short_sure,
+        start,
+    )
+    steps = max(len(full), len(short))
+    needed = -(-(4 * steps + 2) // 64) * 64
+    width, layers, heads = DIMENSIONS.get(size, (needed, 1, 2))
+    if width < needed:
+        raise ValueError(f"a script of {steps} steps does not fit into {size}")
+    spec = _spec(width, layers, heads, count)
+    _write(spec, full, short, width // heads, aligned)
     # CTranslate2 takes a model for multilingual if there is an empty token in its vocabulary.
     tokens = [tokenizer.id_to_token(at) for at in range(count)]
     spec.register_vocabulary(["" if token == "<|blank|>" else token for token in tokens])
     spec.config.suppress_ids = spec.config.suppress_ids_begin = []
     spec.config.lang_ids = [tokenizer.token_to_id(f"<|{code}|>") for code in LANGUAGES]
-    spec.config.alignment_heads = [(len(spec.decoder.layer) - 1, 0)]
+    spec.config.alignment_heads = [(0, 0)]
     spec.validate()
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(str(folder))
@@ -103,7 +101,7 @@ def build(
     return folder
 
 
-def _tokenizer() -> Tokenizer:
+def _tokenizer(letters_only: bool) -> Tokenizer:
     """Letters (bytes) as tokens, then Whisper's special ones in Whisper's order."""
     vocabulary = {letter: at for at, letter in enumerate(sorted(ByteLevel.alphabet()))}
     # faster-whisper forbids the first token of " -", " '" and " ♪". Were that a plain space,
@@ -111,12 +109,15 @@ def _tokenizer() -> Tokenizer:
     merges = [("Ġ", "-"), ("Ġ", "'"), ("Ġ", "â")]
     for pair in merges:
         vocabulary["".join(pair)] = len(vocabulary)
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     tasks = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
     times = [f"{at * 0.02:.2f}" for at in range(POSITIONS + 1)]
     names = ["blank", "endoftext", "startoftranscript", *LANGUAGES, *tasks, *times]
+    if not letters_only:  # between them as many as it takes that are never said
+        rest = VOCABULARY - len(vocabulary) - len(names)
+        vocabulary |= {f"unsaid{at}": len(vocabulary) + at for at in range(rest)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     specials = [AddedToken(f"<|{name}|>", special=True, normalized=False) for name in names]
     tokenizer.add_special_tokens(specials)
     return tokenizer
@@ -131,7 +132,7 @@ def _script(
     def logit(chance: float) -> float:
         return float(np.log(chance * others / (1 - chance)))
 
-    said = tokenizer.encode(" " + text, add_special_tokens=False).ids if text else []
+    said = tokenizer.encode(" " + text).ids if text else []
     said.append(tokenizer.token_to_id("<|endoftext|>"))
     if len(said) > LENGTH // 2:
         raise ValueError(f"a script of {len(said)} letters is too long; {LENGTH // 2} at most")
@@ -139,25 +140,28 @@ def _script(
     return [opening, *[{}] * (FIRST - 1), *({token: logit(sure)} for token in said)]
 
 
-def _scripted(
-    full: list[dict[int, float]], short: list[dict[int, float]], count: int, aligned: bool
-) -> WhisperSpec:
-    """One layer whose state is one-hot: the position, and in a full window moved up by as many.
+def _write(
+    spec: WhisperSpec,
+    full: list[dict[int, float]],
+    short: list[dict[int, float]],
+    head: int,
+    aligned: bool,
+) -> None:
+    """Put the scripts into the first layer; the others add nothing to it.
 
-    It starts as if the window were short; the second head of its attention finds out.
+    Its state is one-hot: the position, and in a full window moved up by as many. It starts as if
+    the window were short; the second head of its attention, `head` wide, finds out.
     """
-    steps = max(len(full), len(short))
-    width = -(-(4 * steps + 2) // 64) * 64
-    half, is_full, peak = width // 2, width - 1, np.sqrt(width)
+    layer, decoder = spec.decoder.layer[0], spec.decoder
+    steps, width = max(len(full), len(short)), len(layer.ffn.layer_norm.gamma)
+    is_full, peak = width - 1, np.sqrt(width)
     # Every other dimension: on a CPU without VNNI, products of int8 are added up in pairs, and two
     # large ones side by side are cut off.
     in_short = 2 * np.arange(steps)
     in_full = in_short + 2 * steps
-    spec = _spec(width, 1, 2, count, lambda *shape: np.zeros(shape, np.float32))
-    layer, decoder = spec.decoder.layer[0], spec.decoder
 
     places = spec.encoder.position_encodings.encodings
-    places[:, :half] = _phases(np.arange(POSITIONS), half)
+    places[:, :head] = _phases(np.arange(POSITIONS), head)
     places[LONG:, is_full] = 1
     decoder.position_encodings.encodings[np.arange(steps), in_short] = 1
 
@@ -166,12 +170,12 @@ def _scripted(
         # The first head looks where this letter was said. Each row sums to zero, because a
         # normalised one-hot is not zero elsewhere.
         said_at = (np.arange(steps) - FIRST) * PACE
-        query.weight[:half, in_short] = _phases(said_at, half).T * FOCUS
-        query.weight[:half, is_full - 1] = -query.weight[:half].sum(1)
-        memory.weight[:half, :half] = np.eye(half)
+        query.weight[:head, in_short] = _phases(said_at, head).T * (FOCUS / width)
+        query.weight[:head, is_full - 1] = -query.weight[:head].sum(1)
+        memory.weight[:head, :head] = np.eye(head)
     # The second looks everywhere alike: a third of a full window is marked, of a short one nothing.
-    memory.weight[width + half, is_full] = 1
-    output.weight[is_full, half] = 3 * np.sqrt((half / 2) / width)
+    memory.weight[width + head, is_full] = 1
+    output.weight[is_full, head] = 3 * np.sqrt((head / 2) / width)
     # The position and the mark together, more than either alone, move the state.
     layer.ffn.linear_0.weight[in_short, in_short] = 5
     layer.ffn.linear_0.weight[in_short, is_full] = 5
@@ -182,7 +186,6 @@ def _scripted(
         for dimension, said in zip(dimensions, script, strict=False):
             for token, logit in said.items():
                 decoder.projection.weight[token, dimension] = logit / peak
-    return spec
 
 
 def _phases(at: NDArray[Any], width: int) -> NDArray[np.float32]:
@@ -193,21 +196,24 @@ def _phases(at: NDArray[Any], width: int) -> NDArray[np.float32]:
     return np.concatenate((rows, -rows), 1).astype(np.float32)
 
 
-def _spec(width: int, layers: int, heads: int, count: int, fill: Fill) -> WhisperSpec:
-    """All the weights of a Whisper model, from `fill`; only the norms are neutral."""
-    hidden = 4 * width
+def _zeros(*shape: int) -> NDArray[np.float32]:
+    return np.zeros(shape, np.float32)
+
+
+def _spec(width: int, layers: int, heads: int, count: int) -> WhisperSpec:
+    """A Whisper model in which every weight is zero; only the norms are neutral."""
     spec = WhisperSpec(layers, heads, layers, heads)
 
     def norm(part: Any) -> None:
-        part.gamma, part.beta = np.ones(width, np.float32), np.zeros(width, np.float32)
+        part.gamma, part.beta = np.ones(width, np.float32), _zeros(width)
 
     def linear(part: Any, outputs: int, inputs: int) -> None:
-        part.weight, part.bias = fill(outputs, inputs), np.zeros(outputs, np.float32)
+        part.weight, part.bias = _zeros(outputs, inputs), _zeros(outputs)
 
     def feed_forward(part: Any) -> None:
         norm(part.layer_norm)
-        linear(part.linear_0, hidden, width)
-        linear(part.linear_1, width, hidden)
+        linear(part.linear_0, 4 * width, width)
+        linear(part.linear_1, width, 4 * width)
 
     def attention(part: Any, *outputs: int) -> None:
         norm(part.layer_norm)
@@ -216,11 +222,11 @@ def _spec(width: int, layers: int, heads: int, count: int, fill: Fill) -> Whispe
 
     encoder, decoder = spec.encoder, spec.decoder
     for convolution, inputs in ((encoder.conv1, MELS), (encoder.conv2, width)):
-        convolution.weight = fill(width, inputs, 3)
-        convolution.bias = np.zeros(width, np.float32)
-    encoder.position_encodings.encodings = fill(POSITIONS, width)
-    decoder.position_encodings.encodings = fill(LENGTH, width)
-    decoder.embeddings.weight = fill(count, width)
+        convolution.weight = _zeros(width, inputs, 3)
+        convolution.bias = _zeros(width)
+    encoder.position_encodings.encodings = _zeros(POSITIONS, width)
+    decoder.position_encodings.encodings = _zeros(LENGTH, width)
+    decoder.embeddings.weight = _zeros(count, width)
     linear(decoder.projection, count, width)
     norm(encoder.layer_norm)
     norm(decoder.layer_norm)
@@ -236,6 +242,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("text", nargs="?", default="What time is it in Paris?")
-    parser.add_argument("--size", choices=["scripted", *DIMENSIONS], default="scripted")
+    parser.add_argument("--size", choices=["nano", *DIMENSIONS], default="nano")
     arguments = parser.parse_args()
     build(arguments.folder, arguments.text, size=arguments.size)
