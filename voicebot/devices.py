@@ -1,26 +1,27 @@
-"""The microphone and the loudspeaker of this machine, through PortAudio."""
+"""What the microphone of this machine hears, and a loudspeaker to speak through."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib import import_module
 from math import inf
 from threading import Event
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from .audio import Audio, Samples
-from .errors import ConfigError, Missing
+from .errors import Missing
 from .flow import Stream
 from .playback import Playback
+from .portaudio import Device, choose, close, devices, library
 from .resample import Resampler
+
+__all__ = ["Device", "LocalSpeaker", "choose", "devices", "microphone"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,68 +43,6 @@ _GLANCE = 0.1
 
 _SIGN_OF_LIFE = 3.0
 """A device that moves no sound for so many seconds is gone, whatever it says of itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    index: int
-    name: str
-    inputs: int
-    """Channels it records; 0 if it is no microphone."""
-    outputs: int
-    """Channels it plays; 0 if it is no loudspeaker."""
-    default_in: bool = False
-    default_out: bool = False
-
-
-def devices() -> list[Device]:
-    """Every sound device PortAudio knows.
-
-    Raises:
-        Missing: sounddevice or PortAudio is not installed.
-    """
-    sounddevice = _portaudio()
-    default_in, default_out = sounddevice.default.device
-    return [
-        Device(
-            index=each["index"],
-            name=each["name"],
-            inputs=each["max_input_channels"],
-            outputs=each["max_output_channels"],
-            default_in=each["index"] == default_in,
-            default_out=each["index"] == default_out,
-        )
-        for each in sounddevice.query_devices()
-    ]
-
-
-def choose(
-    found: Sequence[Device], kind: Literal["microphone", "loudspeaker"], wanted: str | None = None
-) -> Device:
-    """The device whose number or name `wanted` is, or part of whose name; None: the default.
-
-    Raises:
-        ConfigError: no device or more than one is meant.
-        Missing: there is none of this kind at all.
-    """
-    recording = kind == "microphone"
-    able = [each for each in found if (each.inputs if recording else each.outputs)]
-    if not able:
-        raise Missing(f"no {kind} on this machine; plug one in, or use voicebot ask with files")
-    if wanted is None:
-        default = [each for each in able if (each.default_in if recording else each.default_out)]
-        return (default or able)[0]
-    name = wanted.strip().lower()
-    # A whole name goes before a part: "mic" means "mic" although there is "mic of the webcam".
-    meant = [each for each in able if name in (str(each.index), each.name.lower())]
-    meant = meant or [each for each in able if name and name in each.name.lower()]
-    if len(meant) == 1:
-        return meant[0]
-    problem = (
-        f"{wanted!r} could be any of" if meant else f"no {kind} is called {wanted!r}; there is"
-    )
-    names = ", ".join(f"{each.index} {each.name!r}" for each in meant or able)
-    raise ConfigError(f"{problem} {names}")
 
 
 async def microphone(wanted: str | None = None) -> Stream[Audio]:
@@ -141,7 +80,7 @@ async def microphone(wanted: str | None = None) -> Stream[Audio]:
         while (block := await _next(blocks)) is not None:
             yield Audio(block, round(stream.samplerate))
     finally:
-        stream.close()
+        close(stream)
         if lost:
             _log.warning("%.1f s of the microphone's sound were lost", lost * _BLOCK)
     raise Missing(f"the microphone {device.name!r} is gone")
@@ -156,7 +95,7 @@ async def _next(blocks: asyncio.Queue[Samples | None]) -> Samples | None:
 
 
 def _open_input(device: Device, on_sound: Any, on_end: Any) -> Any:
-    sounddevice = _portaudio()
+    sounddevice = library()
     own_rate = sounddevice.query_devices(device.index)["default_samplerate"]
     reason: Exception | None = None
     for rate in (_LISTENING_RATE, own_rate):
@@ -187,7 +126,7 @@ class LocalSpeaker:
     """
 
     def __init__(self, wanted: str | None = None) -> None:
-        sounddevice = _portaudio()
+        sounddevice = library()
         device = choose(devices(), "loudspeaker", wanted)
         self._name = device.name
         self._gone = Event()
@@ -244,7 +183,7 @@ class LocalSpeaker:
         return self._playback.drop(monotonic())
 
     def close(self) -> None:
-        self._stream.close()
+        close(self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -278,17 +217,3 @@ class LocalSpeaker:
         if delay <= 0:  # some drivers do not say
             delay = self._stream.latency
         out[:] = self._playback.take(frames, monotonic() + delay)[:, np.newaxis]
-
-
-def _portaudio() -> Any:
-    try:
-        return import_module("sounddevice")
-    except ImportError as error:
-        raise Missing("no sounddevice; pip install 'voicebot[audio]'") from error
-    except OSError as error:
-        raise Missing(
-            "no PortAudio; apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio "
-            "(Fedora), brew install portaudio (macOS)"
-        ) from error
-    except Exception as error:  # PortAudioError, which a module that failed to load cannot name
-        raise Missing(f"PortAudio cannot start: {error}") from error

@@ -17,6 +17,7 @@ from .assembly import Parts, assemble
 from .audio import Audio, silence
 from .config import Config
 from .devices import LocalSpeaker, choose, devices, microphone
+from .errors import Missing
 from .events import (
     Event,
     Failed,
@@ -74,7 +75,8 @@ def print_devices() -> int:
         Missing: there are none, or no library to reach them.
     """
     found = devices()
-    choose(found, "loudspeaker" if any(each.outputs for each in found) else "microphone")
+    if not found:
+        raise Missing("no microphone and no loudspeaker on this machine; plug one in")
     for each in found:
         ways = []
         if each.inputs:
