@@ -99,6 +99,28 @@ def test_an_answer_is_never_longer_than_three_sentences(answer):
     assert answer("boiler valves", passages=(alike,)).count(".") == 3
 
 
+def test_sentences_are_said_in_the_order_they_are_written(answer):
+    first, better = "Red tap, pipes, cellar, lamp.", "Red tap, pipes, cellar, lamp, boiler."
+    others = " ".join(f"Nothing about number {n}." for n in range(8))
+    passage = Passage("a.md#1", f"{first} {others} {better}", 1)
+    said = answer(
+        "the red tap, the pipes, the cellar, the lamp and the boiler", passages=(passage,)
+    )
+    assert said == f"{first} {better}"
+
+
+def test_a_heading_says_what_the_sentences_below_it_are_about(answer):
+    stove = Passage("a.md#stove", "# Stove\n\nClean it in September.", 1)
+    lamp = Passage("a.md#lamp", "# Lamp\n\nClean it in March.", 1)
+    assert answer("When do I clean the lamp?", passages=(stove, lamp)) == "Clean it in March."
+
+
+def test_of_two_sentences_alike_the_one_from_the_better_passage_is_said(answer):
+    ours = Passage("ours.md#1", "The key is under the pot.", 9)
+    theirs = Passage("theirs.md#1", "The key is in the drawer.", 2)
+    assert answer("Where is the key?", passages=(theirs, ours)) == "The key is under the pot."
+
+
 def test_a_sentence_in_two_passages_is_said_once(answer):
     twice = (Passage("a.md#1", "The key is red.", 2), Passage("b.md#1", "The key is red.", 1))
     assert answer("Where is the key?", passages=twice) == "The key is red."
@@ -107,6 +129,7 @@ def test_a_sentence_in_two_passages_is_said_once(answer):
 def test_writing_without_spaces_is_answered_too(answer):
     passage = Passage("zh.md#1", "今天天气很好。水管总阀在地下室的门后面。晚饭七点开始。", 1)
     assert answer("总阀在哪里？", passages=(passage,)) == "水管总阀在地下室的门后面。"
+    assert answer("请问你知道晚饭到底什么时候才能开始吗？", passages=(passage,)) == "晚饭七点开始。"
 
 
 def test_the_answer_comes_word_by_word_and_then_its_end():

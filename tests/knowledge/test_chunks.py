@@ -89,6 +89,13 @@ def test_a_blob_without_spaces_is_cut_and_nothing_of_it_lost():
     assert "".join(found) == "x+" * 20_000
 
 
+def test_what_follows_a_block_of_code_is_not_code():
+    story = long_paragraph(40)
+    found = texts(f"```\nrun\n```\n{story}")
+    assert found[0].startswith("```\nrun\n```\n\nThis is")
+    assert len(found) > 1
+
+
 def test_items_of_a_list_stay_with_their_second_lines():
     items = [f"- step {n} of the plan, which is\n  a little longer than a line" for n in range(40)]
     found = texts("\n".join(items))

@@ -78,6 +78,19 @@ def test_one_misheard_word_does_not_lose_the_passage(library):
     assert ids(house.search("when does the bakery token")) == ["village.md#shops"]
 
 
+def test_in_few_documents_a_misheard_word_does_not_outweigh_a_common_one(library):
+    rooms = [
+        "The house is old.",
+        "The house is warm.",
+        "A bridge.",
+        "A boat.",
+        "A shop.",
+        "A tree.",
+    ]
+    house = library({f"{n}.md": text for n, text in enumerate(rooms)})
+    assert ids(house.search("when was the house drilled")) == ["0.md#1", "1.md#1"]
+
+
 def test_what_the_documents_are_not_about_finds_nothing(library):
     house = library(DOCUMENTS)
     assert house.search("Who won the football championship in Brazil?") == []

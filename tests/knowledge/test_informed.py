@@ -105,6 +105,8 @@ def test_a_question_of_its_own_is_not_mixed_with_the_one_before(informed):
 def test_no_more_passages_are_used_than_the_settings_allow(informed):
     deltas = reply(informed(Parrot(), passages=1), user("Is the tea in the boat?"))
     assert len(deltas[0].passages) == 1
+    talk = [user("Where is the boat?"), Message("assistant", "Here."), user("Is it blue?")]
+    assert len(reply(informed(Parrot(), passages=1), *talk)[0].passages) == 1
 
 
 def test_an_error_of_the_model_comes_through(informed):
