@@ -114,9 +114,10 @@ def _vocabulary(writer: Any, size: int) -> int:
     types = [TokenType.NORMAL] * len(tokens)
     tokens += [*CONTROL, *MARKUP]
     types += [TokenType.CONTROL] * len(CONTROL) + [TokenType.USER_DEFINED] * len(MARKUP)
-    unused = range(len(tokens), size)
-    tokens += [f"<|unused_{i}|>" for i in unused]
-    types += [TokenType.UNUSED] * len(unused)
+    # No text becomes one of these, as no merge makes them; but the model says little else.
+    words = [f"Ġw{i}" for i in range(len(tokens), size)]
+    tokens += words
+    types += [TokenType.NORMAL] * len(words)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)

@@ -57,8 +57,9 @@ class Llama:
         """The chat model in the GGUF file `model`.
 
         `context` tokens hold the conversation and the reply, `max_tokens` of them the reply: 256
-        are over a minute of speech. `threads` 0 is one for each core. `gpu_layers` -1 puts all
-        layers on a GPU where llama.cpp was built for one. `grammar`, in GBNF, confines replies.
+        are over a minute of speech. `threads` 0 takes all cores for a prompt and leaves one to the
+        voice during a reply. `gpu_layers` -1 puts all layers on a GPU where llama.cpp was built
+        for one. `grammar`, in GBNF, confines replies.
 
         Raises:
             Missing: there is no such file.
@@ -72,14 +73,17 @@ class Llama:
         from jinja2 import TemplateError
 
         _redirect_log()
-        threads = threads or usable_cores()
+        cores = usable_cores()
         try:
             self._llm = llama_cpp.Llama(
                 model,
                 n_ctx=context,
                 n_batch=SLICE,
-                n_threads=threads,
-                n_threads_batch=threads,
+                # The prompt has the machine for itself; the reply is being spoken while it is
+                # made, and a model that shares a core waits for it at every layer: with two busy
+                # cores two threads made 2 tokens a second, one made 14.
+                n_threads=threads or max(1, cores - 1),
+                n_threads_batch=threads or cores,
                 n_gpu_layers=gpu_layers,
                 verbose=False,
             )
