@@ -154,12 +154,13 @@ def _answer(question: str, passages: Sequence[Passage]) -> str:
 
 def _sentences(about: frozenset[str], passages: Sequence[Passage]) -> list[_Sentence]:
     """Every sentence of the passages once, in the order it is written."""
-    best = max(passage.score for passage in passages) or 1.0
+    best = max(0.0, *(passage.score for passage in passages)) or 1.0
     found: dict[str, _Sentence] = {}
     for passage in passages:
         headings = [line for line in passage.text.splitlines() if line.startswith("#")]
         under = about.intersection(prose.terms(" ".join(headings)))
+        rank = max(0.0, passage.score) / best
         for text in speakable(passage.text):
             says = about.intersection(prose.terms(text))
-            found.setdefault(text, _Sentence(text, says, under, passage.score / best))
+            found.setdefault(text, _Sentence(text, says, under, rank))
     return list(found.values())
