@@ -58,26 +58,27 @@ def build(
     short_text: str | None = None,
     short_sure: float | None = None,
     language: str = "en",
+    short_language: str | None = None,
     hears_speech: bool = True,
     aligned: bool = True,
     size: Literal["nano", "tiny", "base", "small"] = "nano",
 ) -> Path:
     """Write a model that hears `text`, each letter with the probability `sure`. Returns `folder`.
 
-    `short_text` and `short_sure` are for windows of at most 20 s, where they differ. `language` is
-    what it detects; without `hears_speech` it takes everything for silence, and unless it is
+    `language` is what it detects. The ones called `short` are for windows of at most 20 s, where
+    they differ. Without `hears_speech` it takes everything for silence, and unless it is
     `aligned` it looks nowhere in particular while it speaks. Any `size` but "nano" has the
     dimensions and so the cost of that model; most of its weights are zero, which is no faster.
     """
     tokenizer = _tokenizer(letters_only=size == "nano")
     count = tokenizer.get_vocab_size()
-    start = {f"<|{language}|>": 0.9, "<|nospeech|>": 1e-6 if hears_speech else 0.99}
-    full = _script(tokenizer, text, sure, start)
+    silence = {"<|nospeech|>": 1e-6 if hears_speech else 0.99}
+    full = _script(tokenizer, text, sure, {f"<|{language}|>": 0.9} | silence)
     short = _script(
         tokenizer,
         text if short_text is None else short_text,
         sure if short_sure is None else short_sure,
-        start,
+        {f"<|{short_language or language}|>": 0.9} | silence,
     )
     steps = max(len(full), len(short))
     needed = -(-(4 * steps + 2) // 64) * 64
