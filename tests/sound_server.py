@@ -36,9 +36,9 @@ class Server:
         self.environment = environment
         """With this a child process finds the loudspeaker "room" and the microphone "ear"."""
 
-    def say(self, wav):
-        """Play a file to the microphone, without waiting for its end."""
-        return subprocess.Popen(["paplay", "--device=mouth", wav], env=self.environment)
+    def say(self, wav, to="mouth"):
+        """Play a file to a sink, without waiting for its end."""
+        return subprocess.Popen(["paplay", f"--device={to}", wav], env=self.environment)
 
     def unplug(self):
         self.process.kill()

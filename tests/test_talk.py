@@ -247,15 +247,29 @@ def test_a_spoken_question_is_answered_aloud_until_control_c(tmp_path, question,
         Terminal(talking(settings), server.environment) as terminal,
     ):
         terminal.wait_for(r"\] listening")
-        speaking = server.say(question)
-        terminal.wait_for(r"you: .*two three four")
-        terminal.wait_for(r"bot: ")
-        terminal.wait_for(r"\] speaking")
+        with server.say(question):
+            terminal.wait_for(r"you: .*two three four")
+            terminal.wait_for(r"bot: ")
+            terminal.wait_for(r"\] speaking")
         terminal.control_c()
         assert terminal.exit_code() == 130
-        speaking.wait()
     assert "Traceback" not in terminal.written
     assert screen(terminal.written.replace("\r\n", "\n"))[-1] == ""
+
+
+@needed
+def test_muted_it_does_not_hear_its_own_loudspeaker(tmp_path, question, settings):
+    with (
+        sound_server(tmp_path, ear="room") as server,
+        Terminal([*talking(settings), "--mute"], server.environment) as terminal,
+    ):
+        terminal.wait_for(r"\] listening")
+        with server.say(question, to="room"):
+            terminal.wait_for(r"bot: .*\n(.|\n)*\] listening")
+        terminal.control_c()
+        assert terminal.exit_code() == 130
+    assert len(re.findall("you: ", terminal.written)) == 1
+    assert "you spoke after" not in terminal.written
 
 
 @needed
@@ -277,15 +291,12 @@ def test_control_c_ends_it_at_any_moment(tmp_path, settings, moment):
     if moment == "loading":
         settings.write_text("[tts]\nengine = 'slow:Slow'\n")
         (tmp_path / "slow.py").write_text(SLOW)
-    with (
-        sound_server(tmp_path) as server,
-        Terminal(
-            talking(settings), {**server.environment, "PYTHONPATH": str(tmp_path)}
-        ) as terminal,
-    ):
-        terminal.wait_for(moment)
-        terminal.control_c()
-        assert terminal.exit_code() == 130
+    with sound_server(tmp_path) as server:
+        environment = {**server.environment, "PYTHONPATH": str(tmp_path)}
+        with Terminal(talking(settings), environment) as terminal:
+            terminal.wait_for(moment)
+            terminal.control_c()
+            assert terminal.exit_code() == 130
     assert "Traceback" not in terminal.written
 
 

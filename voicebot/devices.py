@@ -55,7 +55,6 @@ async def microphone(wanted: str | None = None) -> Stream[Audio]:
     device = choose(devices(), "microphone", wanted)
     loop = asyncio.get_running_loop()
     blocks: asyncio.Queue[Samples | None] = asyncio.Queue()
-
     lost = 0
 
     def put(block: Samples | None) -> None:
