@@ -147,8 +147,8 @@ def assemble(config: Config, models: Path) -> Iterator[Parts]:
         stt, llm, tts = [_load(c, closing) for c in chosen if c.kind != "vad"]
         if config.documents.folder:
             library = Library(Path(config.documents.folder))
-            closing.callback(library.close)
             llm = Informed(llm, library, passages=config.documents.passages)
+            closing.callback(llm.close)
         parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant)
         parts.vad()
         yield parts
