@@ -153,6 +153,12 @@ def test_the_sign_of_a_smile_takes_its_own_time_not_the_next_word_s(espeak):
     assert smile.end - smile.start > 2 * (hello.end - hello.start)
 
 
+def test_a_dash_between_words_takes_no_word_s_time(espeak):
+    big, dash, yes = words(say(espeak, "big - yes"))
+    assert big.end <= dash.start == dash.end <= yes.start
+    assert yes.end - yes.start > 0.2
+
+
 def test_tags_are_read_out_not_obeyed(espeak):
     with_tags = join([s.audio for s in say(espeak, "one <break time='5s'/> two")])
     assert np.mean(np.abs(with_tags.samples) > 0.003) > 0.5
