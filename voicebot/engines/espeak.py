@@ -27,10 +27,9 @@ pauses are all zeros and its quietest consonants above 0.01."""
 class Espeak:
     """A synthesizer that tells word times.
 
-    Args:
-        voice: a language code, and a variant if you like: "en-us", "en-gb-scotland", "de+f3".
-        speed: 1 is normal, 2 twice as fast; 0.5 to 2.5.
-        pitch: 0 (low) to 99.
+    voice: a language code, and a variant if you like: "en-us", "en-gb-scotland", "de+f3".
+    speed: 1 is normal, 2 twice as fast; 0.5 to 2.5.
+    pitch: 0 (low) to 99.
 
     Raises:
         ConfigError: no such voice, or a speed or a pitch out of range.
