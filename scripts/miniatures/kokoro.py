@@ -91,7 +91,7 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
     """Write config.json, model.pth, voices and, if wanted, model.onnx. Returns the folder."""
     import torch
 
-    from voicebot.engines.kokoro_backends import CHECKPOINT, _package
+    from voicebot.engines.kokoro_backends import CHECKPOINT, SECTIONS, package
     from voicebot.kokoro_export import export
 
     write_voices(folder)
@@ -102,10 +102,9 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        model = _package().KModel(CHECKPOINT, config=config, model=str(path))
+        model = package().KModel(CHECKPOINT, config=config, model=str(path))
         _breathe(model, config["max_dur"])
-    sections = ("bert", "bert_encoder", "predictor", "text_encoder", "decoder")
-    torch.save({name: getattr(model, name).state_dict() for name in sections}, path)
+    torch.save({name: getattr(model, name).state_dict() for name in SECTIONS}, path)
     if onnx:
         export(folder)
     return folder

@@ -31,7 +31,7 @@ CHECKPOINT = "hexgrad/Kokoro-82M"
 """Only tells the package which defaults to take; nothing is fetched."""
 
 PULL = "voicebot models pull kokoro"
-_SECTIONS = ("bert", "bert_encoder", "predictor", "text_encoder", "decoder")
+SECTIONS = ("bert", "bert_encoder", "predictor", "text_encoder", "decoder")
 
 
 class Network(Protocol):
@@ -111,6 +111,8 @@ class OnnxNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: a thread per core
+        # Waiting threads sleep rather than spin: the cores are the language model's too.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # its advice on graphs is not for our users
         try:
             self._session = onnxruntime.InferenceSession(
@@ -181,7 +183,7 @@ def kmodel(folder: Path) -> Any:
             raise Missing(f"no {name} in {folder}; {PULL}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, on how the package builds its layers
-        network = _package().KModel
+        network = package().KModel
         try:
             model = network(repo_id=CHECKPOINT, config=str(config), model=str(weights[0]))
         except Exception as error:  # of json, pickle, zip, torch and bare asserts
@@ -221,7 +223,7 @@ def steady(model: Any) -> Any:
     return model
 
 
-def _package() -> Any:
+def package() -> Any:
     """kokoro.model, without running kokoro/__init__.
 
     That would import spaCy (3 s, 300 MB), take over the log, and load phonemizer, whose licence
@@ -245,7 +247,7 @@ def _check(model: Any, path: Path) -> None:
     import torch
 
     saved = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    for section in _SECTIONS:
+    for section in SECTIONS:
         wanted = set(getattr(model, section).state_dict())
         names = {name.removeprefix("module.") for name in saved.get(section, {})}
         # Not all: published weights lack what later versions of the package added.

@@ -12,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,6 +48,7 @@ _PRONOUNS = _set("i you we they who never always")
 _FUNCTION = _OBJECT | _VERB_AFTER | _ADJECTIVE_AFTER | _set("of in on at by with and or to")
 
 
+@cache  # 50 MB and half a second, the same for every voice
 def lexicon(language: str) -> Lexicon | None:
     """The dictionary for "en-us" or "en-gb"; None for other languages, or without misaki."""
     spec = find_spec("misaki")
