@@ -163,6 +163,16 @@ def test_an_export_without_durations_speaks_without_word_times(tmp_path: Path) -
     assert speech.words == ()
 
 
+def test_a_published_export_is_found_where_it_keeps_its_files(tmp_path: Path) -> None:
+    folder = miniature.build_hum(tmp_path / "published", durations=False)
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
+    alphabet = {"model": {"vocab": {"$": 0, **miniature.VOCAB}}}
+    (folder / "tokenizer.json").write_text(json.dumps(alphabet), "utf-8")
+    (folder / "config.json").unlink()
+    assert spoken(folder, "Hello there.")[0].audio.seconds > 0.5
+
+
 def test_an_export_that_knows_no_other_speed_says_so(tmp_path: Path) -> None:
     folder = miniature.build_hum(tmp_path / "whole", whole_speeds=True)
     assert spoken(folder, "Hello.")

@@ -95,7 +95,8 @@ def vocabulary(folder: Path) -> dict[str, int]:
             content = json.loads(path.read_text("utf-8"))
             symbols = content.get("vocab") or content.get("model", {}).get("vocab")
             if symbols:
-                return {str(symbol): int(number) for symbol, number in symbols.items()}
+                numbers = {str(symbol): int(number) for symbol, number in symbols.items()}
+                return {symbol: n for symbol, n in numbers.items() if n}  # 0 is silence
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"[tts] kokoro cannot read {path}: {error}") from error
     if (folder / "config.json").exists():
