@@ -31,12 +31,7 @@ def run(
 
     A file that cannot be read is told of and passed over; the exit code is then its error's.
     """
-    folder = Path(output) if output else None
-    if folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from error
+    places = _places(files, form, Path(output)) if output else {}
     code = 0
     with ears(config, models) as listening:
         print(*listening.describe(), sep="\n", file=sys.stderr)
@@ -44,14 +39,28 @@ def run(
             try:
                 text = FORMATS[form](file, asyncio.run(_segments(listening, file)))
             except (InputError, EngineError) as error:
-                print(f"voicebot: {file}: {error}", file=sys.stderr)
+                print(f"voicebot: {_named(file, error)}", file=sys.stderr)
                 code = error.exit_code
                 continue
-            if folder:
-                (folder / f"{Path(file).stem}.{form}").write_text(text, "utf-8")
+            if output:
+                places[file].write_text(text, "utf-8")
             else:
                 print(text, end="", flush=True)
     return code
+
+
+def _places(files: Sequence[str], form: str, folder: Path) -> dict[str, Path]:
+    """Where each transcript goes, told before hours are spent on what cannot be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from error
+    owners: dict[Path, str] = {}
+    for file in files:
+        place = folder / f"{Path(file).stem}.{form}"
+        if owners.setdefault(place, file) != file:
+            raise ConfigError(f"{owners[place]} and {file} would both be written to {place}")
+    return {file: place for place, file in owners.items()}
 
 
 async def _segments(listening: Ears, file: str) -> list[Segment]:
@@ -89,6 +98,10 @@ def _later(segment: Segment, seconds: float) -> Segment:
         end=segment.end + seconds,
         words=tuple(moved(word) for word in segment.words),
     )
+
+
+def _named(file: str, error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{file}: {error}"
 
 
 def _txt(file: str, segments: Sequence[Segment]) -> str:

@@ -149,14 +149,14 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         "whisper": Entry(
             "voicebot.engines.whisper:Whisper",
             "Whisper on faster-whisper",
-            ("faster_whisper",),
+            ("faster_whisper", "onnxruntime", "silero_vad"),
             "whisper",
             weights=True,
         ),
         "pocketsphinx": Entry(
             "voicebot.engines.pocketsphinx:PocketSphinx",
             "PocketSphinx with its own English model",
-            ("pocketsphinx",),
+            ("pocketsphinx", "onnxruntime", "silero_vad"),
             "embedded",
         ),
         "openai": Entry(

@@ -1,0 +1,103 @@
+"""`voicebot transcribe` in a child process, with the engines everybody has."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicebot.audio import join, silence
+from voicebot.engines import Segment
+from voicebot.recordings import WavWriter, decode
+from voicebot.transcribe import FORMATS
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+TWO = str(EXAMPLES / "two-questions.wav")
+SETTINGS = '[vad]\nengine = "silero"\n[stt]\nengine = "pocketsphinx"'
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "voicebot.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def transcribe(place, *arguments):
+    command = [sys.executable, "-m", "voicebot", "transcribe", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=place, timeout=55, check=False
+    )
+
+
+def test_each_utterance_is_a_line_of_text(place):
+    done = transcribe(place, TWO)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "when was the old apple tree planted",
+        "when does the village shop open",
+    ]
+
+
+def test_json_tells_times_words_and_confidence_on_the_recordings_clock(place):
+    document = json.loads(transcribe(place, TWO, "--format", "json").stdout)
+    assert document["file"] == TWO
+    first, second = document["segments"]
+    assert document["text"] == f"{first['text']} {second['text']}"
+    assert 0.3 < first["start"] < first["end"] < second["start"] < second["end"] < 9
+    words = second["words"]
+    assert [word["text"] for word in words] == second["text"].split()
+    assert words[0]["start"] == second["start"]
+    assert all(0 <= word["confidence"] <= 1 for word in words)
+
+
+def test_subtitles_have_numbers_and_times():
+    segments = [Segment("Hello there.", 0.5, 1.25), Segment(" Bye. ", 3661.0, 3662.5)]
+    assert FORMATS["srt"]("x", segments) == (
+        "1\n00:00:00,500 --> 00:00:01,250\nHello there.\n\n"
+        "2\n01:01:01,000 --> 01:01:02,500\nBye.\n\n"
+    )
+
+
+def test_a_folder_gets_a_file_for_each_recording(place):
+    done = transcribe(place, TWO, str(EXAMPLES / "question.wav"), "--format", "srt", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert sorted(path.name for path in (place / "out").iterdir()) == [
+        "question.srt",
+        "two-questions.srt",
+    ]
+    assert (place / "out" / "question.srt").read_text().startswith("1\n00:00:00,")
+
+
+def test_recordings_of_the_same_name_do_not_overwrite_each_other(place):
+    for folder in ("monday", "tuesday"):
+        (place / folder).mkdir()
+        with WavWriter(str(place / folder / "memo.wav")) as wav:
+            wav.write(join(list(decode(str(EXAMPLES / "question.wav"), 16000))))
+    done = transcribe(place, "monday/memo.wav", "tuesday/memo.wav", "-o", "out")
+    assert done.returncode == 2
+    assert (
+        "monday/memo.wav and tuesday/memo.wav would both be written to out/memo.txt" in done.stderr
+    )
+
+
+def test_one_bad_file_does_not_cost_the_others(place):
+    (place / "broken.mp3").write_bytes(np.random.default_rng(0).bytes(5000))
+    done = transcribe(place, "broken.mp3", str(EXAMPLES / "question.wav"), "nowhere.wav")
+    assert done.returncode == 5
+    assert "apple tree" in done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("voicebot: ")]
+    assert len(errors) == 2
+    assert "broken.mp3" in errors[0]
+    assert "nowhere.wav: no such file" in errors[1]
+    assert "Traceback" not in done.stderr
+
+
+def test_silence_is_an_empty_transcript_and_no_error(place):
+    with WavWriter(str(place / "quiet.wav")) as wav:
+        wav.write(silence(3, 16000))
+    done = transcribe(place, "quiet.wav", "--format", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"file": "quiet.wav", "text": "", "segments": []}
