@@ -189,7 +189,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         "kokoro": Entry(
             "voicebot.engines.kokoro:Kokoro",
             "Kokoro-82M, on onnxruntime or torch",
-            ("onnxruntime",),
+            ("espeakng_loader",),
             "kokoro",
             weights=True,
         ),

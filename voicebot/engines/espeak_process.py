@@ -2,34 +2,26 @@
 
 espeak-ng is GPL-3 and now and then a text crashes it. Both are reasons to keep it in a process
 of its own: nothing of it is loaded into ours, and when it dies one call fails and the next one
-starts it afresh. The child ends when our end of the socket does, however we end. Linux's
-parent-death signal is not used: it fires when the *thread* that started the child ends.
+starts it afresh.
 """
 
 from __future__ import annotations
 
 import re
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from ..errors import EngineError, Missing
 from . import espeak_child as child
+from .child import Child
 
 RATE = child.RATE
 """Samples per second of all its speech."""
-
-_PATIENCE = 10.0
-"""Seconds without a sign of the child before it is taken for hung. It makes a sentence in
-milliseconds; less would end calls on a machine that is only busy."""
 
 _LANGUAGE_SWITCH = re.compile(r"\([a-z0-9-]+\)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -73,7 +65,7 @@ class EspeakProcess:
             raise Missing(f"no espeak-ng: {library} is not there; reinstall espeakng-loader")
         # By path, isolated and without site-packages: ready in 30 ms instead of 200.
         self._command = [sys.executable, "-I", "-S", child.__file__, library, data]
-        self._child: _Child | None = None
+        self._child: _Espeak | None = None
         self._lock = Lock()
         self._closed = False
 
@@ -151,64 +143,34 @@ class EspeakProcess:
         except (EOFError, OSError, ValueError) as error:  # ValueError: close() came in between
             raise EngineError("tts", f"espeak-ng {running.post_mortem(error)}") from error
 
-    def _running(self) -> _Child:
+    def _running(self) -> _Espeak:
         with self._lock:
             if self._closed:
                 raise EngineError("tts", "espeak-ng is closed")
-            if self._child and self._child.process.poll() is not None:
+            if self._child and not self._child.alive:
                 self._child.end()
                 self._child = None
-            self._child = self._child or _Child(self._command)
+            self._child = self._child or _Espeak(self._command)
             return self._child
 
 
-class _Child:
-    """One child and our end of its socket."""
+class _Espeak(Child):
+    """The child, and the frames that go to and from it."""
 
     def __init__(self, command: list[str]) -> None:
-        ours, theirs = socket.socketpair()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
-        with theirs:
-            self.process = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=self._errors,
-                # Ctrl-C in the terminal goes to every process of our group.
-                process_group=0,
-            )
-        ours.settimeout(_PATIENCE)
-        self._socket = ours
-        self._source: BinaryIO = ours.makefile("rb")
+        super().__init__(command)
+        self._source: BinaryIO = self.socket.makefile("rb")
 
     def send(self, kind: int, payload: bytes = b"") -> None:
-        self._socket.sendall(child.frame(kind, payload))
+        self.socket.sendall(child.frame(kind, payload))
 
     def receive(self) -> tuple[int, bytes]:
         return child.receive(self._source)
 
-    def post_mortem(self, error: Exception) -> str:
-        """End the child; say what it died of."""
-        if isinstance(error, TimeoutError):
-            self.end()
-            return f"hung: not a sound for {_PATIENCE:.0f} s"
-        # The socket's end is the process's end, give or take a moment.
-        status = self.process.wait(_PATIENCE)
-        if status < 0:
-            reason = f"was ended by {signal.Signals(-status).name}"
-        else:
-            self._errors.seek(0)
-            said = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-            reason = f"ended with status {status}: {said}"
-        self.end()
-        return reason
-
     def end(self) -> None:
         self.process.kill()
-        self.process.wait()
         self._source.close()
-        self._socket.close()
-        self._errors.close()
+        super().end()
 
 
 def _plain(text: str) -> str:
