@@ -78,7 +78,8 @@ def _speaker(output: str | None, closing: ExitStack) -> Speaker:
 
         return closing.enter_context(LocalSpeaker())
     except Missing as error:
-        print(f"{error}; the answer is not played: -o answer.wav keeps it", file=sys.stderr)
+        why = str(error).partition(";")[0]
+        print(f"the answer is not played ({why}); -o answer.wav keeps it", file=sys.stderr)
         return _FileSpeaker(None)
 
 

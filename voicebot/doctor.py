@@ -32,6 +32,17 @@ def list_engines(models: Path) -> int:
     return 0
 
 
+def engine_table() -> str:
+    """Every engine and its settings as the Markdown table that the README shows."""
+    rows = ["| | engine | what it is | settings |", "|---|---|---|---|"]
+    for kind, known in ENGINES.items():
+        for name, entry in known.items():
+            settings = engines.options(kind, name).items()
+            shown = ", ".join(f"`{_setting(*setting)}`" for setting in settings)
+            rows.append(f"| {kind} | `{name}` | {entry.says} | {shown} |")
+    return "\n".join(rows) + "\n"
+
+
 def _state(name: str, entry: Entry, models: Path) -> str:
     if absent := engines.lacking(entry):
         return f"needs {', '.join(absent)}"

@@ -1,0 +1,47 @@
+"""What the README says is so: its engines, its example, its commands."""
+
+import contextlib
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from voicebot import cli
+from voicebot.doctor import engine_table
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_engines_are_those_there_are():
+    shown = re.search(r"engines: begin.*?-->\n(.*?)<!-- engines: end", README, re.DOTALL)
+    assert shown
+    assert shown[1] == engine_table()
+
+
+def test_the_engine_in_15_lines_runs(tmp_path):
+    code, settings = re.search(
+        r"```python\n(.*?)```\n\n```toml\n(.*?)```", README, re.DOTALL
+    ).groups()
+    assert len([line for line in code.splitlines() if line]) <= 15
+    (tmp_path / "parrot.py").write_text(code)
+    (tmp_path / "voicebot.toml").write_text(f'[tts]\nengine = "espeak"\n{settings}')
+    done = subprocess.run(
+        [sys.executable, "-m", "voicebot", "ask", "--text", "hello there", "-o", "a.wav", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = [e["text"] for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "said"]
+    assert said == ["hello there hello there"]
+
+
+def test_every_subcommand_named_exists():
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        cli.main(["--help"])
+    for command in set(re.findall(r"`voicebot (\w+)", README)):
+        assert f"    {command} " in out.getvalue(), command
