@@ -18,46 +18,25 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol
 
 from ..audio import Audio, join
-from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber, VoiceDetector
+from ..engines import ChatModel, Message, Synthesizer, Transcriber, VoiceDetector
 from ..errors import EngineError
 from ..events import (
     Event,
     Failed,
     Heard,
     Interrupted,
-    Passages,
-    Said,
     SpeechEnded,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
     TurnEnded,
 )
-from ..flow import Stream, ahead, stop
+from ..flow import Stream
 from ..resample import Windows
-from .clauses import clauses
 from .listen import Listener, ListenSettings
-from .spoken import Spoken
-from .timeline import Timeline
-
-AHEAD = 4
-"""Chunks of audio made before they are needed. More hides slow synthesis; less wastes less."""
-
-
-class Speaker(Protocol):
-    """Plays one turn at a time; a turn's sound ends with `drain` or `stop`."""
-
-    async def play(self, audio: Audio) -> None:
-        """Queue `audio`, waiting while a fraction of a second is still unheard."""
-
-    async def drain(self) -> None:
-        """Wait until all of it has been heard."""
-
-    def stop(self) -> float:
-        """Drop what has not been heard. Returns seconds of this turn that were."""
+from .turn import Speaker, Turn
 
 
 @dataclass(slots=True)
@@ -68,33 +47,6 @@ class _Question:
     """As far as it has been recognised."""
     audio: list[Audio] = field(default_factory=list)
     """What follows `text`, still to be recognised."""
-
-
-class _Turn:
-    """One question and its answer: all that ends when the user speaks again."""
-
-    def __init__(self, question: _Question, timeline: Timeline, emit: Callable[[Event], None]):
-        self.question, self.timeline = question, timeline
-        self.spoken = Spoken()
-        self.gate = asyncio.Event()
-        self.heard: float | None = None
-        """Seconds of the answer that reached the user, once it has been cut short."""
-        self.task: asyncio.Task[None] | None = None
-        self._emit = emit
-        self._untold: list[Event] = []
-
-    def tell(self, event: Event) -> None:
-        if self.gate.is_set():
-            self._emit(event)
-        else:
-            self._untold.append(event)
-
-    def open(self) -> None:
-        """The user has finished: let them hear the answer, and hear of it."""
-        self.timeline.mark("gate")
-        self.gate.set()
-        for event in self._untold:
-            self._emit(event)
 
 
 class Conversation:
@@ -126,37 +78,36 @@ class Conversation:
 
     async def run(self, microphone: AsyncGenerator[Audio]) -> None:
         """Converse until the microphone closes and the last answer has been heard."""
-        turn: _Turn | None = None
+        turn: Turn | None = None
         async with asyncio.TaskGroup() as turns, aclosing(self._listen(microphone)) as speech:
             async for event, late in speech:
                 self.emit(event)
                 match event:
                     case SpeechStarted() | SpeechResumed():
-                        await self._hush(turn)
+                        if turn:
+                            await turn.hush()
                         turn = None
                     case SpeechPaused() | SpeechEnded() if turn is None:
-                        turn = self._turn(event.utterance.audio, late)
-                        turn.task = turns.create_task(self._answer(turn))
+                        turn = self._turn(late)
+                        question = self._question(event.utterance.audio)
+                        turn.task = turns.create_task(self._answer(turn, question))
                 if turn and isinstance(event, SpeechEnded):
                     turn.open()
 
     async def ask(self, text: str) -> None:
         """Answer a typed question, from the moment it is asked to the last sound heard."""
-        turn = self._turn(None, 0.0)
-        turn.question.text = f"{turn.question.text} {text}".strip()
+        turn, question = self._turn(late=0.0), self._question()
+        question.text = f"{question.text} {text}".strip()
         turn.open()
-        await self._answer(turn)
+        await self._answer(turn, question)
 
-    def _turn(self, audio: Audio | None, late: float) -> _Turn:
+    def _turn(self, late: float) -> Turn:
+        return Turn(self.speaker, self.emit, late, self.patience)
+
+    def _question(self, *audio: Audio) -> _Question:
+        """What has not been answered yet, and now `audio`."""
         before = self._unanswered
-        question = _Question(before.text, [*before.audio, *([audio] if audio else [])])
-        return _Turn(question, Timeline(late, self.patience), self.emit)
-
-    async def _hush(self, turn: _Turn | None) -> None:
-        """Be quiet at once, and then tidy up."""
-        if turn and turn.task and not turn.task.done():
-            turn.heard = self.speaker.stop()
-            await stop(turn.task)
+        return _Question(before.text, [*before.audio, *audio])
 
     async def _listen(
         self, microphone: AsyncGenerator[Audio]
@@ -175,11 +126,11 @@ class Conversation:
         if last := listener.finish():
             yield last, listener.now - last.utterance.end
 
-    async def _answer(self, turn: _Turn) -> None:
+    async def _answer(self, turn: Turn, question: _Question) -> None:
         """Run one turn to its end, and remember only what the user heard of it."""
         try:
             try:
-                await self._reply(turn)
+                await self._reply(turn, question)
             except EngineError as error:
                 turn.tell(Failed(error.stage, error.reason))
             await turn.gate.wait()
@@ -188,74 +139,35 @@ class Conversation:
             if turn.heard is None:  # stopped from outside, not by the user's voice
                 turn.heard = self.speaker.stop()
             if turn.gate.is_set():
-                self._cut(turn, turn.spoken.within(turn.heard))
+                self._cut(turn, question, turn.spoken.within(turn.heard))
             raise
-        self._remember(turn, turn.spoken.within(inf))
+        self._remember(turn, question, turn.spoken.within(inf))
 
-    def _cut(self, turn: _Turn, heard: str) -> None:
+    def _cut(self, turn: Turn, question: _Question, heard: str) -> None:
         """The user spoke before the answer was over."""
         if heard:
             turn.tell(Interrupted(heard))
-            self._remember(turn, heard)
+            self._remember(turn, question, heard)
         else:
             # Nothing had been heard, so it was no interruption: the question goes on.
-            self._unanswered = turn.question
+            self._unanswered = question
             turn.tell(TurnEnded(turn.timeline.marks))
 
-    def _remember(self, turn: _Turn, heard: str) -> None:
+    def _remember(self, turn: Turn, question: _Question, heard: str) -> None:
         self._unanswered = _Question()
-        if turn.question.text:
-            self.history.append(Message("user", turn.question.text))
+        if question.text:
+            self.history.append(Message("user", question.text))
         if heard:
             self.history.append(Message("assistant", heard))
         turn.tell(TurnEnded(turn.timeline.marks))
 
-    async def _reply(self, turn: _Turn) -> None:
-        if turn.question.audio:
-            await self._transcribe(turn)
-        if not turn.question.text:
+    async def _reply(self, turn: Turn, question: _Question) -> None:
+        if question.audio:
+            more = await turn.transcribe(self.stt, join(question.audio))
+            question.text = f"{question.text} {more}".strip()
+            question.audio = []
+        if not question.text:
             return
-        turn.tell(Heard(turn.question.text))
-        messages = [*self.history, Message("user", turn.question.text)]
-        async with (
-            ahead(clauses(self._write(turn, messages)), items=0) as lines,
-            ahead(self._speak(turn, lines), AHEAD) as speech,
-        ):
-            async for line, chunk in speech:
-                await turn.gate.wait()
-                if chunk is None:
-                    turn.spoken.end()
-                    continue
-                if line:
-                    turn.spoken.begin(line)
-                    turn.tell(Said(line))
-                turn.spoken.add(chunk)
-                turn.timeline.mark("speaker.first")
-                await self.speaker.play(chunk.audio)
-
-    async def _transcribe(self, turn: _Turn) -> None:
-        question = turn.question
-        stream = turn.timeline.timed("stt", self.stt.transcribe(join(question.audio)))
-        async with aclosing(stream) as segments:
-            texts = [question.text, *[segment.text async for segment in segments]]
-        question.text = " ".join(text.strip() for text in texts if text.strip())
-        question.audio = []
-
-    async def _write(self, turn: _Turn, messages: list[Message]) -> Stream[str]:
-        async with aclosing(turn.timeline.timed("llm", self.llm.reply(messages))) as deltas:
-            async for delta in deltas:
-                if delta.passages:
-                    turn.tell(Passages(delta.passages))
-                if delta.text:
-                    yield delta.text
-
-    async def _speak(self, turn: _Turn, lines: Stream[str]) -> Stream[tuple[str, Speech | None]]:
-        """Yield each chunk of sound, the first of a line with the line it speaks; None ends it."""
-        async with aclosing(lines):
-            async for line in lines:
-                begins, voice = line, self.tts.synthesize(line)
-                async with aclosing(turn.timeline.timed("tts", voice)) as chunks:
-                    async for chunk in chunks:
-                        yield begins, chunk
-                        begins = ""
-                yield "", None
+        turn.tell(Heard(question.text))
+        messages = [*self.history, Message("user", question.text)]
+        await turn.speak(self.tts, turn.write(self.llm, messages))
