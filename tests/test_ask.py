@@ -132,6 +132,20 @@ def test_sound_goes_in_and_out_through_pipes(place):
     assert b"question: when was" in done.stderr
 
 
+def test_a_reader_that_has_seen_enough_ends_it_without_a_trace(place):
+    command = [sys.executable, "-m", "voicebot", "--models", "none", "ask", "--json"]
+    command += [str(EXAMPLES / "two-questions.wav"), "-o", "a.wav"]
+    with subprocess.Popen(
+        command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert "speech_started" in child.stdout.readline()
+        child.stdout.close()
+        errors = child.stderr.read()
+    assert child.returncode == 1
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+
+
 def test_what_the_documents_do_not_hold_is_said_plainly(place):
     done = ask(place, "--text", "Who won the election in Peru?", "-o", "a.wav", "--json")
     assert done.returncode == 0
@@ -151,6 +165,7 @@ def test_what_the_documents_do_not_hold_is_said_plainly(place):
 def test_where_nobody_speaks_the_exit_code_is_3(place, audio):
     done = ask(place, write(place / "quiet.wav", audio), "-o", "a.wav", "--json")
     assert done.returncode == 3, done.stderr
+    assert b"voicebot: no question was found in" in done.stderr
     assert not texts(done, "heard")
 
 

@@ -67,6 +67,8 @@ def run(
             print(line, file=sys.stderr)
         speaker = _speaker(output, closing)
         asyncio.run(_converse(parts, speaker, report, question, text))
+    if report.exit_code == NO_SPEECH:
+        print(f"voicebot: no question was found in {question or '--text'}", file=sys.stderr)
     return report.exit_code
 
 

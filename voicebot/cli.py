@@ -37,15 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Our reader has seen enough. Python would complain once more while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        known = [e for e in _leaves(error) if isinstance(e, VoicebotError)]
-        if not known or args.verbose:
-            raise
-        print(f"voicebot: {known[0]}", file=sys.stderr)
-        code = known[0].exit_code
+        inner = list(_leaves(error))
+        if any(isinstance(e, BrokenPipeError) for e in inner):
+            # Our reader has seen enough. Python would complain once more while it exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            known = [e for e in inner if isinstance(e, VoicebotError)]
+            if not known or args.verbose:
+                raise
+            print(f"voicebot: {known[0]}", file=sys.stderr)
+            code = known[0].exit_code
     sys.exit(code)
 
 
