@@ -8,7 +8,7 @@ import selectors
 import numpy as np
 
 from voicebot.audio import Audio, silence
-from voicebot.conversation import Conversation
+from voicebot.conversation import Conversation, Hush, Typed
 from voicebot.engines import Delta, Segment, Speech, Word
 from voicebot.errors import EngineError
 
@@ -128,8 +128,15 @@ class Speaker:
 
 
 async def user(*script):
-    """Yield 20 ms microphone chunks in real time: ("speak", 1.0), ("wait", 2.0), ..."""
-    for action, seconds in script:
+    """Yield 20 ms microphone chunks in real time: ("speak", 1.0), ("wait", 2.0), ...
+
+    What else a user does is yielded as it is: Typed("hello"), Hush().
+    """
+    for step in script:
+        if isinstance(step, Typed | Hush):
+            yield step
+            continue
+        action, seconds = step
         level = 0.5 if action == "speak" else 0.0
         for _ in range(round(seconds / 0.02)):
             await asyncio.sleep(0.02)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, now, user
 
+from voicebot.conversation import Hush, Typed
 from voicebot.errors import EngineError
 from voicebot.events import (
     Failed,
@@ -189,6 +190,52 @@ def test_a_typed_question_is_answered_aloud():
     room = Room("Good", "morning.").read("hello")
     assert room.history == [("user", "hello"), ("assistant", "Good morning.")]
     assert room.speaker.log[0][0] == "sound"
+
+
+def test_while_listening_a_typed_question_is_answered_too():
+    room = Room("Fine.").hear(ASK, ("wait", 3.0), Typed("how are you"), ("wait", 2.0))
+    assert [e.text for e in room.all(Heard)] == ["hello there", "how are you"]
+    assert room.history[2:] == [("user", "how are you"), ("assistant", "Fine.")]
+
+
+def test_typing_silences_the_reply_as_speaking_does():
+    room = Room(*STORY).hear(Typed("a story"), ("wait", 2.0), Typed("another"), ("wait", 6.0))
+    (cut,) = room.all(Interrupted)
+    assert " ".join(STORY).startswith(cut.heard)
+    assert room.history[1:3] == [("assistant", cut.heard), ("user", "another")]
+
+
+def test_two_lines_typed_at_once_are_one_question():
+    room = Room("Fine.").hear(Typed("how"), Typed("are you"), ("wait", 2.0))
+    assert room.history == [("user", "how are you"), ("assistant", "Fine.")]
+
+
+def test_what_is_typed_in_mid_sentence_is_asked_with_what_is_being_said():
+    slow = ChatModel("Noon.", takes=2.0)
+    room = Room(llm=slow).hear(("speak", 0.5), Typed("the time"), ("speak", 0.5), ("wait", 5.0))
+    assert room.history == [("user", "the time hello there"), ("assistant", "Noon.")]
+
+
+def test_a_reply_can_be_hushed_without_speaking_over_it():
+    room = Room(*STORY).hear(ASK, ("wait", 2.0), Hush(), ("wait", 9.0))
+    (cut,) = room.all(Interrupted)
+    assert room.speaker.log[-1] == ("quiet", round(room.when(Interrupted), 3))
+    assert room.history == [("user", "hello there"), ("assistant", cut.heard)]
+
+
+def test_a_question_hushed_before_its_answer_is_not_asked_again_with_the_next():
+    slow = ChatModel("Noon.", takes=2.0)
+    room = Room(llm=slow).hear(
+        Typed("the time"), ("wait", 1.0), Hush(), ("wait", 1.0), Typed("the date"), ("wait", 4.0)
+    )
+    assert room.all(Interrupted) == [Interrupted("")]
+    assert room.history == [("user", "the time"), ("user", "the date"), ("assistant", "Noon.")]
+
+
+def test_hushing_silence_changes_nothing():
+    room = Room("Fine.").hear(Hush(), ASK, ("wait", 0.3), Hush(), ("wait", 3.0), Hush())
+    assert not room.all(Interrupted)
+    assert room.history == [("user", "hello there"), ("assistant", "Fine.")]
 
 
 def test_a_failing_engine_ends_the_turn_and_not_the_conversation():

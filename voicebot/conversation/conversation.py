@@ -35,8 +35,11 @@ from ..events import (
 )
 from ..flow import Stream
 from ..resample import Windows
+from .inputs import Hush, Typed
 from .listen import Listener, ListenSettings
 from .turn import Speaker, Turn
+
+_Input = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded | Typed | Hush
 
 
 @dataclass(slots=True)
@@ -76,48 +79,69 @@ class Conversation:
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
         self._unanswered = _Question()
 
-    async def run(self, microphone: AsyncGenerator[Audio]) -> None:
-        """Converse until the microphone closes and the last answer has been heard."""
+    async def run(self, user: AsyncGenerator[Audio | Typed | Hush]) -> None:
+        """Converse until `user`, a microphone or more, closes and the last answer was heard."""
         turn: Turn | None = None
-        async with asyncio.TaskGroup() as turns, aclosing(self._listen(microphone)) as speech:
-            async for event, late in speech:
-                self.emit(event)
+        async with asyncio.TaskGroup() as turns, aclosing(self._listen(user)) as inputs:
+            async for event, late in inputs:
+                if not isinstance(event, Typed | Hush):
+                    self.emit(event)
                 match event:
                     case SpeechStarted() | SpeechResumed():
                         if turn:
                             await turn.hush()
                         turn = None
-                    case SpeechPaused() | SpeechEnded() if turn is None:
+                    # What was typed in mid-sentence has a turn; what is being said has none yet.
+                    case SpeechPaused() | SpeechEnded() if turn is None or turn.typed:
+                        if turn:
+                            await turn.hush()
                         turn = self._turn(late)
-                        question = self._question(event.utterance.audio)
-                        turn.task = turns.create_task(self._answer(turn, question))
+                        await self._begin(turns, turn, event.utterance.audio)
+                    case Typed():
+                        if turn:
+                            await turn.hush()
+                        turn = self._turn(late, typed=True)
+                        await self._begin(turns, turn, event.text)
+                    case Hush() if turn and turn.gate.is_set():
+                        turn.dismissed = True
+                        await turn.hush()
                 if turn and isinstance(event, SpeechEnded):
                     turn.open()
 
     async def ask(self, text: str) -> None:
         """Answer a typed question, from the moment it is asked to the last sound heard."""
-        turn, question = self._turn(late=0.0), self._question()
-        question.text = f"{question.text} {text}".strip()
-        turn.open()
-        await self._answer(turn, question)
+        await self._answer(self._turn(late=0.0, typed=True), self._question(text))
 
-    def _turn(self, late: float) -> Turn:
-        return Turn(self.speaker, self.emit, late, self.patience)
+    async def _begin(self, turns: asyncio.TaskGroup, turn: Turn, asked: Audio | str) -> None:
+        turn.task = turns.create_task(self._answer(turn, self._question(asked)))
+        # A task cancelled before its first step would not even remember the question.
+        await asyncio.sleep(0)
 
-    def _question(self, *audio: Audio) -> _Question:
-        """What has not been answered yet, and now `audio`."""
+    def _turn(self, late: float, *, typed: bool = False) -> Turn:
+        turn = Turn(self.speaker, self.emit, late, self.patience, typed=typed)
+        if typed:  # there is no doubt that the user has finished
+            turn.open()
+        return turn
+
+    def _question(self, asked: Audio | str) -> _Question:
+        """What has not been answered yet, and now what is `asked`."""
         before = self._unanswered
-        return _Question(before.text, [*before.audio, *audio])
+        if isinstance(asked, Audio):
+            return _Question(before.text, [*before.audio, asked])
+        return _Question(f"{before.text} {asked}".strip(), before.audio)
 
     async def _listen(
-        self, microphone: AsyncGenerator[Audio]
-    ) -> Stream[tuple[SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded, float]]:
+        self, user: AsyncGenerator[Audio | Typed | Hush]
+    ) -> Stream[tuple[_Input, float]]:
         """Yield each speech event with how many seconds ago the speech in it ended."""
         listener = Listener(self.vad.rate, self.vad.window, self.listen)
         windows = Windows(self.vad.rate, self.vad.window)
-        async with aclosing(microphone):
-            async for audio in microphone:
-                for window in windows.feed(audio):
+        async with aclosing(user):
+            async for given in user:
+                if not isinstance(given, Audio):
+                    yield given, 0.0
+                    continue
+                for window in windows.feed(given):
                     event = listener.feed(window, self.vad.probability(window))
                     if isinstance(event, SpeechPaused | SpeechEnded):
                         yield event, listener.now - event.utterance.end
@@ -144,8 +168,8 @@ class Conversation:
         self._remember(turn, question, turn.spoken.within(inf))
 
     def _cut(self, turn: Turn, question: _Question, heard: str) -> None:
-        """The user spoke before the answer was over."""
-        if heard:
+        """The user spoke before the answer was over, or wants no more of it."""
+        if heard or turn.dismissed:
             turn.tell(Interrupted(heard))
             self._remember(turn, question, heard)
         else:

@@ -40,8 +40,17 @@ class Turn:
     """Everything that ends when the user speaks again."""
 
     def __init__(
-        self, speaker: Speaker, emit: Callable[[Event], None], late: float, patience: float
+        self,
+        speaker: Speaker,
+        emit: Callable[[Event], None],
+        late: float,
+        patience: float,
+        *,
+        typed: bool = False,
     ) -> None:
+        self.typed = typed
+        self.dismissed = False
+        """The user wants no answer any more, whether or not some of it was heard."""
         self.timeline = Timeline(late, patience)
         self.spoken = Spoken()
         self.gate = asyncio.Event()
