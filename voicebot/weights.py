@@ -184,7 +184,7 @@ def resolve(name_or_path: str | Path, folder: Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.exists():
         return path
-    if len(path.parts) > 1 or path.suffix:
+    if name != path.name or path.suffix:
         raise Missing(f"there is no model at {path}")
     raise ConfigError(f"no model {name!r}; there is {', '.join(manifest())}, or a path to one")
 

@@ -1,0 +1,153 @@
+"""Which engines talk, and a whole turn with the real library of each on a miniature."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from miniatures import gguf, kokoro, whisper
+
+from voicebot import weights
+from voicebot.assembly import assemble, choose
+from voicebot.audio import Audio
+from voicebot.config import Config, DocumentSettings, EngineChoice
+from voicebot.errors import ConfigError, Missing
+from voicebot.recordings import decode
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A models folder with a miniature where each of the small profile's weights belong."""
+    folder = tmp_path_factory.mktemp("models")
+    whisper.build(folder / "whisper-base", "what time is it in paris")
+    (folder / "granite-1b").mkdir()
+    entry = weights.manifest()["granite-1b"].entry
+    gguf.build(folder / "granite-1b" / entry)
+    kokoro.build_hum(folder / "kokoro-onnx")
+    lock(folder, "whisper-base", "granite-1b", "kokoro-onnx")
+    return folder
+
+
+def lock(folder, *names):
+    """Say that what is there is what was pulled; a file the miniature lacks holds nothing."""
+    entries = {}
+    for name in names:
+        files = []
+        for file in weights.manifest()[name].files:
+            path = folder / name / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.write_text("{}")
+            size = path.stat().st_size
+            files.append({"path": file.path, "size": size, "sha256": weights.sha256(path)})
+        entries[name] = {"commit": "0" * 40, "files": files}
+    (folder / weights.LOCK).write_text(json.dumps(entries))
+
+
+def named(chosen):
+    return {c.kind: c.name for c in chosen}
+
+
+def test_without_weights_the_engines_everybody_has_are_taken(tmp_path):
+    assert named(choose(Config(), tmp_path)) == {
+        "vad": "silero", "stt": "pocketsphinx", "llm": "extractive", "tts": "espeak",
+    }  # fmt: skip
+
+
+def test_each_says_the_one_command_that_gets_a_better_one(tmp_path):
+    said = {c.kind: str(c) for c in choose(Config(), tmp_path)}
+    assert said["stt"] == "pocketsphinx listens; better: voicebot models pull whisper-base"
+    assert said["vad"] == "silero detects speech"
+
+
+def test_with_weights_the_best_engines_are_taken_and_have_nothing_better(models):
+    chosen = choose(Config(), models)
+    assert named(chosen) == {"vad": "silero", "stt": "whisper", "llm": "llama", "tts": "kokoro"}
+    assert not any(c.better for c in chosen)
+    assert "whisper (whisper-base) listens" in map(str, chosen)
+
+
+def test_weights_that_are_not_whole_are_not_there(models, tmp_path):
+    broken = tmp_path / "models"
+    broken.mkdir()
+    for path in models.iterdir():
+        (broken / path.name).symlink_to(path)
+    (broken / "whisper-base").unlink()
+    assert named(choose(Config(), broken))["stt"] == "pocketsphinx"
+
+
+def test_a_name_in_the_settings_is_looked_up_in_the_models_folder(models):
+    config = Config(stt=EngineChoice("whisper", {"model": "whisper-base"}))
+    (stt,) = [c for c in choose(config, models) if c.kind == "stt"]
+    assert stt.options == {"model": str(models / "whisper-base")}
+
+
+@pytest.mark.parametrize(
+    ("choice", "error", "says"),
+    [
+        (EngineChoice("whisper"), Missing, "whisper has no weights in .*; voicebot models pull"),
+        (EngineChoice("whisper", {"model": "whisper-small"}), Missing, "whisper-small is not in"),
+        (EngineChoice("whisper", {"model": "whisperer"}), ConfigError, "no model 'whisperer'"),
+        (EngineChoice("whisper", {"model": "./gone"}), Missing, "there is no model at gone"),
+        (
+            EngineChoice("wisper"),
+            ConfigError,
+            r"\[stt\] no engine 'wisper'; there is auto, whisper",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_told_with_the_way_out(tmp_path, choice, error, says):
+    with pytest.raises(error, match=says):
+        choose(Config(stt=choice), tmp_path)
+
+
+def test_engines_are_closed_also_when_a_later_one_cannot_be_built(tmp_path, monkeypatch):
+    (tmp_path / "ears.py").write_text(
+        "closed = []\nclass Ears:\n    def close(self): closed.append(1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = Config(stt=EngineChoice("ears:Ears"), tts=EngineChoice("espeak", {"voice": "klingon"}))
+    with pytest.raises(ConfigError, match="klingon"), assemble(config, tmp_path):
+        pass
+    import ears
+
+    assert ears.closed == [1]
+
+
+def test_each_conversation_has_a_voice_detector_of_its_own(tmp_path):
+    config = Config(documents=DocumentSettings(folder=str(EXAMPLES / "house")))
+    with assemble(config, tmp_path) as parts:
+        first, second = parts.vad(), parts.vad()
+        speech = next(iter(decode(str(EXAMPLES / "question.wav"), 16000))).samples
+        loud = np.resize(speech, 512).astype(np.float32)
+        quiet = Audio(np.zeros(512, np.float32), 16000).samples
+        before = second.probability(quiet)
+        for _ in range(10):
+            first.probability(loud)
+        assert replace(parts).vad().probability(quiet) == before
+
+
+def test_a_whole_turn_runs_through_the_real_libraries(models, tmp_path):
+    reply = 'root ::= "It is ten past four. Paris sends its love."'
+    (tmp_path / "voicebot.toml").write_text(
+        f"[stt]\nengine = 'whisper'\n[llm]\nengine = 'llama'\ngrammar = '{reply}'\n"
+        "[tts]\nengine = 'kokoro'\n"
+    )
+    command = [sys.executable, "-m", "voicebot", "--models", str(models), "ask"]
+    command += [str(EXAMPLES / "question.wav"), "-o", "a.wav", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=55, check=False)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["text"] for e in events if e["event"] == "heard"] == ["what time is it in paris"]
+    assert [e["text"] for e in events if e["event"] == "said"] == [
+        "It is ten past four.",
+        "Paris sends its love.",
+    ]
+    assert sum(part.seconds for part in decode(str(tmp_path / "a.wav"), 24000)) > 1
+    for name in ("whisper (whisper-base) listens", "kokoro (kokoro-onnx) speaks"):
+        assert name.encode() in done.stderr
