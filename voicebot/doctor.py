@@ -105,6 +105,8 @@ def _devices() -> int:
     except VoicebotError as error:
         print(f"sound:     {error}")
         return 0  # talking needs a device; asking, transcribing and serving do not
+    if not found:
+        print("sound:     no microphone and no loudspeaker on this machine")
     for device in found:
         ways = [w for w, n in (("microphone", device.inputs), ("speaker", device.outputs)) if n]
         print(f"sound:     {device.index} {device.name} ({', '.join(ways)})")
