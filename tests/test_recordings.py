@@ -168,3 +168,25 @@ def test_a_stream_to_standard_output_says_that_its_length_is_not_known(monkeypat
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere/answer\.wav: cannot be written"):
         WavWriter(str(tmp_path / "nowhere" / "answer.wav"))
+
+
+def test_an_open_file_is_read_and_left_open(tmp_path):
+    path = record(tmp_path / "memo.m4a", codec="aac")
+    with open(path, "rb") as file:
+        parts = list(decode(file, 16000, "memo"))
+        assert sum(part.seconds for part in parts) == pytest.approx(1.0, abs=0.06)
+        assert not file.closed
+    with pytest.raises(InputError, match="memo: cannot be read as sound"):
+        read_file(io.BytesIO(b"nothing"), "memo")
+
+
+def read_file(file, name):
+    return list(decode(file, 16000, name))
+
+
+def test_an_open_file_opens_no_other(tmp_path, monkeypatch):
+    record(tmp_path / "secret.mp3", codec="libmp3lame")
+    monkeypatch.chdir(tmp_path)
+    playlist = b"ffconcat version 1.0\nfile 'secret.mp3'\n"
+    with pytest.raises(InputError):
+        read_file(io.BytesIO(playlist), "sent")

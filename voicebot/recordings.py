@@ -9,7 +9,7 @@ import wave
 from collections.abc import Generator, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import av
 import numpy as np
@@ -25,22 +25,33 @@ BLOCK_S = 0.2
 """Seconds a block of a recording holds at most: small, so that an hour costs no memory."""
 
 
-def decode(path: str, rate: int) -> Generator[Audio]:
-    """Yield the sound of any file PyAV can decode as mono at `rate`; "-" reads standard input.
+def decode(source: str | IO[bytes], rate: int, name: str = "") -> Generator[Audio]:
+    """Yield the sound of anything PyAV can decode as mono at `rate`.
+
+    source: a path, "-" for standard input, or an open file, which stays the caller's to close.
+    name: what errors call it, instead of its path.
 
     Damage in the middle of a recording ends it there, with a warning: what came before is kept.
 
     Raises:
         InputError: there is no such file, or it holds no sound that can be read.
     """
-    name = "standard input" if path == "-" else path
-    if path != "-" and not Path(path).exists():
-        raise InputError(f"{name}: no such file")
+    options = {}
+    if not isinstance(source, str):
+        name = name or "the recording"
+        # A playlist may name files of ours or servers: what a stranger sent opens nothing more.
+        options["protocol_whitelist"] = "none"
+    elif source == "-":
+        name = name or "standard input"
+        # Unbuffered, because a buffer's lock held by a waiting thread would keep us from exiting.
+        source = open(0, "rb", buffering=0, closefd=False)
+    else:
+        name = name or source
+        if not Path(source).exists():
+            raise InputError(f"{name}: no such file")
     seconds = 0.0
     try:
-        # Unbuffered, because a buffer's lock held by a waiting thread would keep us from exiting.
-        source: Any = open(0, "rb", buffering=0, closefd=False) if path == "-" else path
-        with av.open(source, "r") as container:
+        with av.open(source, "r", options=options) as container:
             if not container.streams.audio:
                 raise InputError(f"{name}: there is no sound in it")
             mono = av.AudioResampler("flt", "mono", rate, frame_size=round(BLOCK_S * rate))
@@ -68,9 +79,19 @@ def _audio(block: av.AudioFrame, rate: int) -> Audio:
     return Audio(np.nan_to_num(samples, posinf=1, neginf=-1).clip(-1, 1), rate)
 
 
-def recording(path: str, rate: int) -> Stream[Audio]:
+def recording(source: str | IO[bytes], rate: int, name: str = "") -> Stream[Audio]:
     """`decode` without holding up the loop, read no faster than it is used."""
-    return pulled(decode(path, rate))
+    return pulled(decode(source, rate, name))
+
+
+def endless_wav(rate: int) -> bytes:
+    """The header of a mono 16-bit WAV stream whose length is not known yet."""
+    unknown = 0xFFFFFFFF
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", unknown, b"WAVE", b"fmt ", 16, 1, 1),
+        *(rate, 2 * rate, 2, 16, b"data", unknown),
+    )
 
 
 class WavWriter:
@@ -102,14 +123,7 @@ class WavWriter:
 
     def _begin(self, rate: int) -> None:
         if self.path == "-":
-            unknown = 0xFFFFFFFF
-            self._file.write(
-                struct.pack(
-                    "<4sI4s4sIHHIIHH4sI",
-                    *(b"RIFF", unknown, b"WAVE", b"fmt ", 16, 1, 1),
-                    *(rate, 2 * rate, 2, 16, b"data", unknown),
-                )
-            )
+            self._file.write(endless_wav(rate))
             return
         self._wave = wave.open(self._file, "wb")
         self._wave.setnchannels(1)

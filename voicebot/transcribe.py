@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import IO, Any
 
 from .assembly import Ears, ears
 from .config import Config
@@ -64,21 +65,36 @@ def _places(files: Sequence[str], form: str, folder: Path) -> dict[str, Path]:
 
 
 async def _segments(listening: Ears, file: str) -> list[Segment]:
-    """All that was said, with seconds from the start of the recording."""
-    segments = []
-    async with aclosing(_utterances(listening, file)) as utterances:
+    async with aclosing(segments(listening, file)) as heard:
+        return [segment async for segment in heard]
+
+
+async def segments(
+    listening: Ears, source: str | IO[bytes], name: str = "", **options: Any
+) -> Stream[Segment]:
+    """Yield what was said as it is recognised, with seconds from the start of the recording.
+
+    source, name: as `recordings.decode` takes them.
+    options: as the engine takes them for one call.
+
+    Raises:
+        InputError: the recording cannot be read as sound.
+        EngineError: the engine failed on it.
+    """
+    transcribe: Callable[..., Stream[Segment]] = listening.stt.transcribe
+    async with aclosing(_utterances(listening, source, name)) as utterances:
         async for utterance in utterances:
-            async with aclosing(listening.stt.transcribe(utterance.audio)) as heard:
-                segments += [_later(segment, utterance.start) async for segment in heard]
-    return segments
+            async with aclosing(transcribe(utterance.audio, **options)) as heard:
+                async for segment in heard:
+                    yield _later(segment, utterance.start)
 
 
-async def _utterances(listening: Ears, file: str) -> Stream[Utterance]:
+async def _utterances(listening: Ears, source: str | IO[bytes], name: str) -> Stream[Utterance]:
     """The stretches of the recording that hold speech: silence is not recognised, nor costs."""
     vad = listening.vad()
     listener = Listener(vad.rate, vad.window, listening.settings)
     windows = Windows(vad.rate, vad.window)
-    async with aclosing(recording(file, vad.rate)) as blocks:
+    async with aclosing(recording(source, vad.rate, name)) as blocks:
         async for block in blocks:
             for window in windows.feed(block):
                 event = listener.feed(window, vad.probability(window))
@@ -110,14 +126,15 @@ def _txt(file: str, segments: Sequence[Segment]) -> str:
 
 def _srt(file: str, segments: Sequence[Segment]) -> str:
     return "".join(
-        f"{number}\n{_clock(s.start)} --> {_clock(s.end)}\n{s.text.strip()}\n\n"
+        f"{number}\n{clock(s.start)} --> {clock(s.end)}\n{s.text.strip()}\n\n"
         for number, s in enumerate(segments, 1)
     )
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float, point: str = ",") -> str:
+    """The time as subtitles have it, 00:01:02,345."""
     ms = round(seconds * 1000)
-    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"
 
 
 def _json(file: str, segments: Sequence[Segment]) -> str:
