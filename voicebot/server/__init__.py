@@ -1,0 +1,1 @@
+"""Talk with voicebot from elsewhere: over HTTP and websockets, from one port."""
