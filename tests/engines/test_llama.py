@@ -438,3 +438,15 @@ def test_a_trained_model_tells_a_story_and_can_be_interrupted(engine):
 
     assert len(heard.split()) > 8
     assert again
+
+
+def test_one_reply_may_be_shorter_than_the_others(engine):
+    llama = engine()
+
+    async def reply(**options):
+        async with aclosing(llama.reply(HELLO, **options)) as deltas:
+            return [delta async for delta in deltas][-1]
+
+    short = asyncio.run(reply(max_tokens=3, temperature=0.0))
+    assert (short.finish, short.tokens[1]) == ("length", 3)
+    assert short.tokens[0] > 3

@@ -3,7 +3,8 @@
 An engine is any class with the right method; it need not inherit anything. Its constructor's
 keyword arguments are its settings. It may have a `close()`, called once when voicebot ends.
 The library behind an engine is imported in its constructor, so that an engine can be looked at
-(`voicebot engines`) where its library is not installed.
+(`voicebot engines`) where its library is not installed. Methods may take options of one call by
+keyword; `per_call` lists them.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class Delta:
     """The passages the reply is drawn from; sent once, before any text."""
     finish: Literal["", "stop", "length"] = ""
     """On the last delta: whether the model had finished or ran into its limit."""
+    tokens: tuple[int, int] | None = None
+    """On the last delta, where the engine counts them: read, and written."""
 
 
 @dataclass(frozen=True, slots=True)

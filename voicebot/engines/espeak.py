@@ -15,6 +15,7 @@ from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Speech, Word
 from .espeak_process import RATE, EspeakProcess
+from .per_call import OptionError
 
 _WORDS_PER_MINUTE = 175
 """espeak-ng's own idea of a normal speed."""
@@ -37,31 +38,40 @@ class Espeak:
     """
 
     def __init__(self, voice: str = "en-us", speed: float = 1.0, pitch: int = 50) -> None:
-        if not 0.5 <= speed <= 2.5:
-            raise ConfigError(f"[tts] espeak: speed = {speed} is not between 0.5 and 2.5")
+        if wrong := _wrong_speed(speed):
+            raise ConfigError(f"[tts] {wrong}")
         if not 0 <= pitch <= 99:
             raise ConfigError(f"[tts] espeak: pitch = {pitch} is not between 0 and 99")
         self._voice = voice
-        self._words_per_minute = round(_WORDS_PER_MINUTE * speed)
+        self._speed = speed
         self._pitch = pitch
         self._process = EspeakProcess()
         try:
-            _check(voice, self._process.voices())
+            self.voices = self._process.voices()
+            """Language codes, and the variants that can follow one: "en-us", "+f3"."""
         except EngineError as error:
             self._process.close()
             raise Missing(f"[tts] {error.reason}; reinstall espeakng-loader") from error
-        except ConfigError:
+        if wrong := _unknown(voice, self.voices):
             self._process.close()
-            raise
+            raise ConfigError(f"[tts] {wrong}")
         self._worker = Worker("espeak")
 
-    async def synthesize(self, text: str) -> Stream[Speech]:
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, speed: float | None = None
+    ) -> Stream[Speech]:
         """Yield the text spoken aloud, a word at a time; nothing if there is nothing to say.
 
         Raises:
+            OptionError: no such voice, or a speed out of range.
             EngineError: espeak-ng ended or hung.
         """
-        async with aclosing(self._worker.stream(self._speak, text)) as speech:
+        if voice is not None and (wrong := _unknown(voice, self.voices)):
+            raise OptionError("voice", wrong)
+        if speed is not None and (wrong := _wrong_speed(speed)):
+            raise OptionError("speed", wrong)
+        manner = (voice or self._voice, speed or self._speed)
+        async with aclosing(self._worker.stream(self._speak, text, *manner)) as speech:
             async for word in speech:
                 yield word
 
@@ -69,14 +79,15 @@ class Espeak:
         self._worker.close()
         self._process.close()
 
-    def _speak(self, text: str) -> Generator[Speech]:
+    def _speak(self, text: str, voice: str, speed: float) -> Generator[Speech]:
         found = list(re.finditer(r"\S+", text))
         words, starts = [word.group() for word in found], [word.start() for word in found]
         said, speaking = 0, -1  # how many words are told; which one we are in the middle of
         sound, sound_at = b"", 0
         if not words:
             return
-        pieces = self._process.synthesize(text, self._voice, self._words_per_minute, self._pitch)
+        words_per_minute = round(_WORDS_PER_MINUTE * speed)
+        pieces = self._process.synthesize(text, voice, words_per_minute, self._pitch)
         with closing(pieces):
             for piece in pieces:
                 if self._worker.abandoned:
@@ -123,7 +134,12 @@ def _audible(samples: Samples) -> int:
     return int(heard[-1]) + 1 if len(heard) else 0
 
 
-def _check(voice: str, voices: list[str]) -> None:
+def _wrong_speed(speed: float) -> str:
+    return "" if 0.5 <= speed <= 2.5 else f"espeak: speed = {speed} is not between 0.5 and 2.5"
+
+
+def _unknown(voice: str, voices: list[str]) -> str:
+    """What is wrong with the voice's name; nothing if it is one of `voices`."""
     language, plus, variant = voice.lower().partition("+")
     for name in (language, plus + variant):
         if name and name in voices:
@@ -131,4 +147,5 @@ def _check(voice: str, voices: list[str]) -> None:
         if name or not language:
             kind = [known for known in voices if known.startswith("+") == name.startswith("+")]
             near = get_close_matches(name, kind, 5, 0.4) or kind[:5]
-            raise ConfigError(f"[tts] espeak has no voice {voice!r}; near it: {', '.join(near)}")
+            return f"espeak has no voice {voice!r}; near it: {', '.join(near)}"
+    return ""

@@ -69,14 +69,26 @@ class Extractive:
     def __init__(self) -> None:
         self._worker = Worker("extractive")
 
-    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
-        """Yield the answer word by word, as it stands in the passages of the last message."""
+    async def reply(
+        self, messages: Sequence[Message], *, max_tokens: int | None = None
+    ) -> Stream[Delta]:
+        """Yield the answer word by word, as it stands in the passages of the last message.
+
+        Its tokens are words.
+        """
         question = prose.asked([m.text for m in messages if m.role == "user"])
         passages = messages[-1].passages
+        written = 0
+        read = sum(len(m.text.split()) for m in messages)
+        read += sum(len(passage.text.split()) for passage in passages)
         async with aclosing(self._worker.stream(_words, question, passages)) as words:
             async for word in words:
+                if written == max_tokens:
+                    yield Delta(finish="length", tokens=(read, written))
+                    return
+                written += 1
                 yield Delta(word)
-        yield Delta(finish="stop")
+        yield Delta(finish="stop", tokens=(read, written))
 
     def close(self) -> None:
         self._worker.close()

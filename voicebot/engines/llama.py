@@ -117,24 +117,40 @@ class Llama:
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._worker.abandoned)
         llama_cpp.llama_set_abort_callback(self._llm.ctx, self._abort, ctypes.c_void_p(None))
 
-    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
-        async with aclosing(self._worker.stream(self._reply, list(messages))) as deltas:
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+    ) -> Stream[Delta]:
+        sampling = {"temp": temperature, "top_p": top_p}
+        sampling = self._sampling | {k: v for k, v in sampling.items() if v is not None}
+        # No more than the settings allow: that much room is kept free for a reply.
+        limit = min(max_tokens or self._max_tokens, self._max_tokens)
+        work = self._worker.stream(self._reply, list(messages), limit, sampling)
+        async with aclosing(work) as deltas:
             async for delta in deltas:
                 yield delta
 
     def close(self) -> None:
         self._worker.close()
 
-    def _reply(self, messages: list[Message]) -> Generator[Delta]:
+    def _reply(
+        self, messages: list[Message], limit: int, sampling: dict[str, Any]
+    ) -> Generator[Delta]:
         try:
-            yield from self._deltas(messages)
+            yield from self._deltas(messages, limit, sampling)
         except (RuntimeError, ValueError) as error:
             if not self._worker.abandoned:  # else it is only our own abort
                 raise EngineError("llm", f"llama.cpp failed: {error}") from error
         if self._worker.abandoned:
             logger.debug("stopped early, with %d tokens computed", self._llm.n_tokens)
 
-    def _deltas(self, messages: list[Message]) -> Generator[Delta]:
+    def _deltas(
+        self, messages: list[Message], limit: int, sampling: dict[str, Any]
+    ) -> Generator[Delta]:
         import llama_cpp
 
         ids = self._fitting(messages)
@@ -146,24 +162,23 @@ class Llama:
             self._llm.eval(ids[start : start + SLICE])
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         thoughts = Thoughts(self._template.thinking)
-        said = False
+        said, written = False, 0
         finish: Literal["stop", "length"] = "length"
-        with closing(self._llm.generate(ids, **self._sampling)) as tokens:
-            for token in islice(tokens, self._max_tokens):
+        with closing(self._llm.generate(ids, **sampling)) as tokens:
+            for token in islice(tokens, limit):
                 if self._worker.abandoned:  # it may be thinking, and then nothing is yielded
                     return
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     finish = "stop"
                     break
+                written += 1
                 if text := thoughts.without(decoder.decode(self._bytes(token))):
                     said = True
                     yield Delta(text)
         rest = thoughts.without(decoder.decode(b"", final=True)) + thoughts.rest()
         if thoughts.thinking and not said:
-            raise EngineError(
-                "llm", f"thought for max_tokens = {self._max_tokens} and said nothing; raise it"
-            )
-        yield Delta(rest, finish=finish)
+            raise EngineError("llm", f"thought for max_tokens = {limit} and said nothing; raise it")
+        yield Delta(rest, finish=finish, tokens=(len(ids), written))
 
     def _fitting(self, messages: list[Message]) -> list[int]:
         """The prompt, less the oldest exchanges, then the weakest passages, if it is too long."""

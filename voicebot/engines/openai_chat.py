@@ -41,9 +41,21 @@ class OpenAIChat:
             "stream": True,
         }
 
-    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+    ) -> Stream[Delta]:
         chat = [{"role": role, "content": text} for role, text in turns(messages)]
-        request = {**self._request, "messages": chat}
+        asked = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
+        request = {
+            **self._request,
+            **{name: value for name, value in asked.items() if value is not None},
+            "messages": chat,
+        }
         thoughts = Thoughts()
         said = False
         async with self._server.post("/chat/completions", json=request) as answer:

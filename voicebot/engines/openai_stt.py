@@ -45,11 +45,12 @@ class OpenAITranscriber:
         self._detailed = True
         """Ask for times and words, until the server turns out not to give them."""
 
-    async def transcribe(self, audio: Audio) -> Stream[Segment]:
+    async def transcribe(self, audio: Audio, *, language: str | None = None) -> Stream[Segment]:
         file = {"file": ("speech.wav", _wav(audio), "audio/wav")}
+        asked = {**self._form, **({"language": language} if language else {})}
         if self._detailed:
             form = {
-                **self._form,
+                **asked,
                 "response_format": "verbose_json",
                 "timestamp_granularities[]": ["word", "segment"],
             }
@@ -60,7 +61,7 @@ class OpenAITranscriber:
                 return
             except Refused:  # as newer models of OpenAI's do
                 pass
-        form = {**self._form, "response_format": "json"}
+        form = {**asked, "response_format": "json"}
         async with aclosing(self._ask(form, file, audio.seconds)) as segments:
             async for segment in segments:
                 yield segment

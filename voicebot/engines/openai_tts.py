@@ -42,9 +42,12 @@ class OpenAISynthesizer:
         self._server = Server("tts", url, key_env, timeout)
         self._request = {"model": model, "voice": voice, "speed": speed, "response_format": "pcm"}
 
-    async def synthesize(self, text: str) -> Stream[Speech]:
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, speed: float | None = None
+    ) -> Stream[Speech]:
         spoke = False
-        request = {**self._request, "input": text}
+        asked = {"voice": voice, "speed": speed}
+        request = {**self._request, **{k: v for k, v in asked.items() if v}, "input": text}
         async with self._server.post("/audio/speech", json=request) as answer:
             if answer.kind == "application/json":
                 await answer.document()  # raises what the server has to say

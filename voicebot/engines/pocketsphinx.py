@@ -19,6 +19,7 @@ from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Segment, Word, sphinx_child
 from .child import PATIENCE, Child
+from .per_call import OptionError
 from .silero import RATE
 from .sphinx_child import Found
 from .stretches import Stretch, stretches
@@ -44,11 +45,8 @@ class PocketSphinx:
             ConfigError: another language than English.
             Missing: its model or Silero's is not there.
         """
-        if language not in ("", "en"):
-            raise ConfigError(
-                f"[stt] pocketsphinx knows only English, not language = {language!r}; "
-                "leave it empty or choose the engine whisper"
-            )
+        if wrong := _foreign(language):
+            raise ConfigError(f"[stt] {wrong}")
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self._child: Child | None = None
         self._worker = Worker("pocketsphinx")
@@ -59,8 +57,14 @@ class PocketSphinx:
                 f"[stt] {error.reason}; pip install --force-reinstall pocketsphinx"
             ) from error
 
-    def transcribe(self, audio: Audio) -> Stream[Segment]:
-        """Yield a segment for each stretch of speech."""
+    def transcribe(self, audio: Audio, *, language: str | None = None) -> Stream[Segment]:
+        """Yield a segment for each stretch of speech.
+
+        Raises:
+            OptionError: another language than English.
+        """
+        if wrong := _foreign(language or ""):
+            raise OptionError("language", wrong)
         return self._worker.stream(self._segments, audio)
 
     def close(self) -> None:
@@ -136,3 +140,13 @@ class PocketSphinx:
             self._pipe.close()
             self._child.end()
             self._child = None
+
+
+def _foreign(language: str) -> str:
+    """What is wrong with the language; nothing if it is the one this engine knows."""
+    if language in ("", "en"):
+        return ""
+    return (
+        f"pocketsphinx knows only English, not language = {language!r}; "
+        "leave it empty or choose the engine whisper"
+    )

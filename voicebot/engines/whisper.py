@@ -16,6 +16,7 @@ from ..audio import Audio, silence
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Segment, Word
+from .per_call import OptionError
 from .silero import RATE
 from .stretches import Stretch, stretches
 from .windows import Hypothesis, lengths, recognise, words
@@ -56,26 +57,39 @@ class Whisper:
             ConfigError: a file is not what it should be, or a setting has a wrong value.
         """
         self._model = _load(Path(model).expanduser(), device, compute_type, threads)
-        known = self._model.supported_languages
-        if language and language not in known:
-            choices = ", ".join(known)
-            raise ConfigError(f"[stt] whisper: {model} knows no language {language!r}; {choices}")
+        if wrong := self._unknown(language):
+            raise ConfigError(f"[stt] {wrong}")
         self._language, self._short = language, short_windows
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self._worker = Worker("whisper")
 
-    def transcribe(self, audio: Audio) -> Stream[Segment]:
-        """Yield a segment for each stretch of speech."""
-        return self._worker.stream(self._segments, audio)
+    def transcribe(
+        self, audio: Audio, *, language: str | None = None, translate: bool = False
+    ) -> Stream[Segment]:
+        """Yield a segment for each stretch of speech; `translate` gives it in English.
+
+        Raises:
+            OptionError: the model does not know this language.
+        """
+        if wrong := self._unknown(language or ""):
+            raise OptionError("language", wrong)
+        task = "translate" if translate else "transcribe"
+        return self._worker.stream(self._segments, audio, language or self._language, task)
 
     def close(self) -> None:
         self._worker.close()
 
-    def _segments(self, audio: Audio) -> Generator[Segment]:
-        language = self._language
+    def _unknown(self, language: str) -> str:
+        """What is wrong with the language; nothing if the model knows it, or is to detect it."""
+        known = self._model.supported_languages
+        if not language or language in known:
+            return ""
+        return f"whisper: the model knows no language {language!r}; {', '.join(known)}"
+
+    def _segments(self, audio: Audio, language: str, task: str) -> Generator[Segment]:
         for stretch in stretches(audio):
             try:
-                heard = self._recognise(stretch, language)
+                heard = self._recognise(stretch, language, task)
                 if heard is None or heard.is_silence:
                     continue
                 said = words(self._model, heard, stretch.seconds)
@@ -87,13 +101,13 @@ class Whisper:
             language = heard.language
             yield _segment(heard, said, stretch)
 
-    def _recognise(self, stretch: Stretch, language: str) -> Hypothesis | None:
+    def _recognise(self, stretch: Stretch, language: str, task: str) -> Hypothesis | None:
         """The better of what a short and a full window give; None if nobody waits for it."""
         tried: list[Hypothesis] = []
         for length in lengths(stretch.seconds, self._short):
             if self._worker.abandoned:
                 return None
-            tried.append(recognise(self._model, stretch.samples, length, language))
+            tried.append(recognise(self._model, stretch.samples, length, language, task))
             if not tried[-1].is_doubtful:
                 return tried[-1]
         return min(tried, key=lambda each: (each.is_looping, -each.log_prob))

@@ -79,8 +79,13 @@ def lengths(seconds: float, short: bool) -> list[int]:
     return [fitting[0], FULL] if short and fitting and fitting[0] < FULL else [FULL]
 
 
-def recognise(model: WhisperModel, samples: Samples, length: int, language: str) -> Hypothesis:
-    """What is said, in the language given or else the one detected."""
+def recognise(
+    model: WhisperModel, samples: Samples, length: int, language: str, task: str = "transcribe"
+) -> Hypothesis:
+    """What is said, in the language given or else the one detected.
+
+    task: "transcribe", or "translate" for English.
+    """
     from faster_whisper.tokenizer import Tokenizer
     from faster_whisper.transcribe import (  # type: ignore[import-untyped]
         get_suppressed_tokens,
@@ -94,7 +99,7 @@ def recognise(model: WhisperModel, samples: Samples, length: int, language: str)
     if not language and network.is_multilingual:
         language = network.detect_language(encoded)[0][0][0].strip("<|>")
     tokenizer = Tokenizer(
-        model.hf_tokenizer, network.is_multilingual, task="transcribe", language=language or "en"
+        model.hf_tokenizer, network.is_multilingual, task=task, language=language or "en"
     )
     prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
     seconds = len(samples) / features.sampling_rate

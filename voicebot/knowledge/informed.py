@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import aclosing
 from itertools import chain, zip_longest
+from typing import Any
 
 from .. import prose
 from ..engines import ChatModel, Delta, Message
@@ -22,11 +23,15 @@ class Informed:
     """
 
     def __init__(self, llm: ChatModel, library: Library, passages: int = 4) -> None:
-        self._llm, self._library, self._passages = llm, library, passages
+        self.llm = llm
+        """The one that answers; asked itself, it knows nothing of the library."""
+        self._library, self._passages = library, passages
         self._worker = Worker("library")
 
-    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+    async def reply(self, messages: Sequence[Message], **options: Any) -> Stream[Delta]:
         """Yield the passages found for the last message, if any, then the reply of `llm` to it.
+
+        options: as `llm` takes them.
 
         Raises:
             EngineError: `llm` failed on these messages.
@@ -37,7 +42,7 @@ class Informed:
             # They travel on the last message: what comes before stays the same from turn to
             # turn, and a model that remembers it need not read it again.
             messages = [*messages[:-1], dataclasses.replace(messages[-1], passages=found)]
-        async with aclosing(self._llm.reply(messages)) as deltas:
+        async with aclosing(self.llm.reply(messages, **options)) as deltas:
             async for delta in deltas:
                 yield delta
 
