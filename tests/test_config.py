@@ -30,6 +30,12 @@ def test_documents_lie_beside_the_file_that_names_them(toml):
     assert config.read(path).documents.folder == str(path.parent / "notes")
 
 
+def test_certificates_lie_beside_the_file_that_names_them(toml):
+    path = toml('[server]\ntls_certificate = "mine.pem"')
+    assert config.read(path).server.tls_certificate == str(path.parent / "mine.pem")
+    assert config.read(path).server.tls_key == ""
+
+
 def test_weights_may_lie_beside_the_file_that_names_them(toml):
     path = toml('[llm]\nengine = "llama"\nmodel = "tiny.gguf"')
     assert config.read(path).llm.options == {"model": "tiny.gguf"}
@@ -51,7 +57,9 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[tss]", r"\[tss\] is not a section; there is listen, assistant, documents, vad, stt"),
+        ("[tss]", r"\[tss\] is not a section; there is listen, assistant, documents, server, vad"),
+        ("[server]\nport = 70000", r"\[server\] port should be from 0 to 65535, not 70000"),
+        ('[server]\ntls_key = "k.pem"', r"\[server\] tls_key needs tls_certificate beside it"),
         ("listen = 3", r"listen should be a section, \[listen\], not 3"),
         ("[listen]\nend = 1", r"\[listen\] end is not a setting; there is threshold"),
         ('[listen]\nend_ms = "1"', r"\[listen\] end_ms should be int, not '1'"),

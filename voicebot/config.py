@@ -60,10 +60,29 @@ class DocumentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSettings:
+    host: str = "127.0.0.1"
+    """The address to listen at; the default is reached from this machine alone."""
+    port: int = 8124
+    """0: any that is free."""
+    tls_certificate: str = ""
+    """PEM, with the chain; relative to this file. Empty: plain HTTP."""
+    tls_key: str = ""
+    """PEM; empty where it lies in the certificate's file."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"[server] port should be from 0 to 65535, not {self.port}")
+        if self.tls_key and not self.tls_certificate:
+            raise ConfigError("[server] tls_key needs tls_certificate beside it")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     listen: ListenSettings = field(default_factory=ListenSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
     vad: EngineChoice = field(default_factory=EngineChoice)
     stt: EngineChoice = field(default_factory=EngineChoice)
     llm: EngineChoice = field(default_factory=EngineChoice)
@@ -126,10 +145,10 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     if name == "assistant":
         return _checked(name, values, AssistantSettings)
     if name == "documents":
-        documents = _checked(name, values, DocumentSettings)
-        if not documents.folder:
-            return documents
-        return dataclasses.replace(documents, folder=str(folder / documents.folder))
+        return _placed(_checked(name, values, DocumentSettings), folder, "folder")
+    if name == "server":
+        server = _checked(name, values, ServerSettings)
+        return _placed(server, folder, "tls_certificate", "tls_key")
     kind: Kind = next(kind for kind in ENGINES if kind == name)
     options = dict(values)
     engine = options.pop("engine", "auto")
@@ -146,6 +165,13 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     if isinstance(model, str) and (folder / model).exists():
         options["model"] = str(folder / model)
     return EngineChoice(engine, options)
+
+
+def _placed(settings: S, folder: Path, *names: str) -> S:
+    """The settings with those of `names` that are not empty made paths below `folder`."""
+    paths = {name: getattr(settings, name) for name in names}
+    placed = {name: str(folder / path) for name, path in paths.items() if path}
+    return dataclasses.replace(settings, **placed)  # type: ignore[type-var]  # each is a dataclass
 
 
 def _checked(name: str, values: dict[str, Any], settings: type[S]) -> S:
