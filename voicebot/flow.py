@@ -56,8 +56,6 @@ async def ahead(source: Stream[T], items: int) -> AsyncIterator[Stream[T]]:
         yield _read(queue)
     finally:
         await stop(task)
-        # A task cancelled before its first step never ran its body, so it closed nothing.
-        await source.aclose()
 
 
 async def stop(task: asyncio.Task[Any] | None) -> None:

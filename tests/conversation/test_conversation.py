@@ -129,6 +129,16 @@ def test_an_interrupted_model_is_closed_and_makes_no_more():
     assert 0 < slow.made < len(STORY)
 
 
+def test_a_slow_voice_does_not_hold_up_the_model():
+    (end,) = Room(*STORY).hear(ASK, ("wait", 8.0)).all(TurnEnded)
+    assert end.marks["llm.last"] == pytest.approx(end.marks["llm.first"] + 11 * 0.05, abs=0.01)
+
+
+def test_a_turn_ends_when_its_last_sound_has_been_heard():
+    room = Room("One", "two", "three.").hear(ASK, ("wait", 4.0))
+    assert room.when(TurnEnded) == pytest.approx(room.speaker.log[0][1] + 0.9, abs=0.01)
+
+
 def test_synthesis_stays_a_few_chunks_ahead_of_the_speaker():
     stt = Transcriber("tell me a story", "")
     room = Room(*STORY, stt=stt).hear(ASK, ("wait", 2.0), ("speak", 0.2), ("wait", 0.1))
@@ -255,6 +265,27 @@ def test_a_failure_in_a_pause_that_was_not_the_end_is_never_told():
     room = Room("Yes.", stt=Choking()).hear(ASK, ("wait", 0.4), ASK, ("wait", 2.0))
     assert not room.all(Failed)
     assert [e.text for e in room.all(Heard)] == ["hello there"]
+
+
+def test_a_question_half_asked_is_not_remembered_because_its_answer_failed():
+    class Choking(ChatModel):
+        async def reply(self, messages):
+            if messages[-1].text == "what is":
+                raise EngineError("llm", "out of memory")
+            async for delta in super().reply(messages):
+                yield delta
+
+    stt = Transcriber("what is", "what is the time", takes=0.05)
+    room = Room(stt=stt, llm=Choking("Noon.")).hear(ASK, ("wait", 0.4), ASK, ("wait", 2.0))
+    assert room.history == [("user", "what is the time"), ("assistant", "Noon.")]
+
+
+def test_a_question_that_was_answered_is_not_part_of_the_next():
+    stt = Transcriber("what is", "the time", "thank you")
+    slow = ChatModel("Noon.", takes=2.0)
+    room = Room(stt=stt, llm=slow)
+    room.hear(ASK, ("wait", 1.0), ASK, ("wait", 5.0), ASK, ("wait", 5.0))
+    assert [e.text for e in room.all(Heard)][-1] == "thank you"
 
 
 def test_what_was_made_before_a_failure_is_still_heard_and_remembered():
