@@ -1,0 +1,112 @@
+"""Ten thousand messages, most of them wrong: none ends a session, and no event is out of order."""
+
+import base64
+import json
+import random
+
+import numpy as np
+import pytest
+from realtime_order import Observer
+
+from voicebot.audio import Audio, silence, to_pcm16
+from voicebot.conversation import ListenSettings
+from voicebot.conversation.spoken import Spoken
+from voicebot.engines import Speech
+from voicebot.server.realtime_actions import Cancel, Clear, Commit, Respond
+from voicebot.server.realtime_items import messages
+from voicebot.server.realtime_protocol import Protocol, as_text
+from voicebot.server.realtime_settings import initial
+
+PIECE = to_pcm16(silence(0.1, 24000))
+RUBBISH = [None, True, -1, 0, 1e300, 10**30, "", "x", "\ud800", [], {}, [[]], {"type": 3}, "root"]
+SOUND = base64.b64encode(PIECE).decode()
+SEMANTIC = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
+CLIENT = [
+    {"type": "session.update", "session": {"type": "realtime", "instructions": "x"}},
+    {"type": "session.update", "session": SEMANTIC},
+    {"type": "session.update", "session": {
+        "audio": {"output": {"format": {"type": "audio/pcmu"}}}}},
+    {"type": "session.update", "session": {"tools": [{"type": "function", "name": "f"}]}},
+    {"type": "input_audio_buffer.append", "audio": SOUND},
+    {"type": "input_audio_buffer.commit"},
+    {"type": "input_audio_buffer.clear"},
+    {"type": "conversation.item.create", "previous_item_id": "root", "item": {
+        "type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}},
+    {"type": "conversation.item.create", "item": {
+        "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": SOUND}]}},
+    {"type": "conversation.item.create", "item": {
+        "type": "function_call_output", "call_id": "call_1", "output": "3"}},
+    {"type": "conversation.item.retrieve", "item_id": "?"},
+    {"type": "conversation.item.delete", "item_id": "?"},
+    {"type": "conversation.item.truncate", "item_id": "?", "content_index": 0, "audio_end_ms": 50},
+    {"type": "response.create"},
+    {"type": "response.create", "response": {
+        "conversation": "none", "output_modalities": ["text"]}},
+    {"type": "response.cancel"},
+]  # fmt: skip
+
+
+def spoil(value, luck):
+    """Something like `value`, wrong somewhere."""
+    if luck.random() < 0.25 or not isinstance(value, dict | list) or not value:
+        return luck.choice(RUBBISH)
+    key = luck.choice(list(value) if isinstance(value, dict) else range(len(value)))
+    spoilt = dict(value) if isinstance(value, dict) else list(value)
+    if luck.random() < 0.3:
+        del spoilt[key]
+    else:
+        spoilt[key] = spoil(value[key], luck)
+    return spoilt
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_message_breaks_a_session_or_its_order(seed):
+    luck, observer, waiting = random.Random(seed), Observer(), []
+    protocol = Protocol(initial("model", "voice", ListenSettings(), ""))
+    for _ in range(2500):
+        message = json.loads(json.dumps(luck.choice(CLIENT)))
+        if message.get("item_id") and observer.items:
+            message["item_id"] = luck.choice(list(observer.items))
+        if luck.random() < 0.4:
+            message = spoil(message, luck)
+        text = json.dumps(message)
+        if luck.random() < 0.1:
+            text = text[: luck.randrange(len(text) + 1)]
+        action = protocol.receive(text)
+        match action:
+            case Commit():
+                waiting.append(protocol.committed(Audio(np.zeros(160, np.float32), 16000)))
+            case Clear():
+                protocol.cleared()
+            case Respond(wish):
+                protocol.begin(wish, [])
+            case Cancel():
+                protocol.end("cancelled", "client_cancelled")
+        engines(protocol, luck, waiting)
+        for event in protocol.take():
+            observer.see(json.loads(as_text(event)))
+        messages(list(protocol.items))
+
+
+def engines(protocol, luck, waiting):
+    """Whatever engines may do next."""
+    response = protocol.response
+    match luck.randrange(6):
+        case 0 if response and response.wish.modality == "text":
+            response.write("word ")
+        case 0 if response:
+            spoken = Spoken()
+            spoken.begin("a word")
+            spoken.add(Speech(silence(0.1, 24000)))
+            response.say("a word", spoken)
+            response.sound(PIECE)
+        case 1 if response:
+            response.call("f", "{}")
+        case 2 if response:
+            protocol.end(luck.choice(["completed", "failed", "incomplete"]))
+        case 3 if waiting:
+            item = waiting.pop()
+            protocol.transcribed(item, item.content[0], luck.choice(["", "hello"]))
+        case 4:
+            protocol.speech_started(1.0)
+            protocol.speech_stopped(2.0)

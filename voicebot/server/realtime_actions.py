@@ -1,0 +1,51 @@
+"""What a server has to do because of what its Realtime client sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..audio import Audio
+from .realtime_settings import Settings
+from .realtime_wish import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """More of the user's sound."""
+
+    audio: Audio
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What was appended is a message of the user's."""
+
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget what was appended. `cleared` is to be called then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """The settings have changed."""
+
+    before: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer. `begin` is to be called with the wish."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the response; there is one."""
+
+
+Action = Append | Commit | Clear | Configure | Respond | Cancel

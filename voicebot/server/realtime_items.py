@@ -1,0 +1,222 @@
+"""What has been said in a Realtime conversation, item by item: the truth its history is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Literal
+
+from ..audio import Audio
+from ..conversation.spoken import Spoken
+from ..engines import Message
+from ..events import Passage
+from . import realtime_fields as fields
+from .realtime_fields import RATES, Refused, Table
+
+MOST = 2000
+"""Items of a conversation; a client that wants more should delete some. Bounds memory."""
+LONGEST = 200_000
+"""Characters of one item's text: more than any of our models can read."""
+
+_CONTENT = {
+    "system": ("input_text",),
+    "user": ("input_text", "input_audio", "input_image"),
+    "assistant": ("output_text", "output_audio"),
+}
+
+
+@dataclass(slots=True)
+class Part:
+    """A piece of a message: text, or sound with its transcript."""
+
+    type: str
+    text: str | None = ""
+    """What is written or said; None where it has not been recognised yet."""
+    audio: Audio | None = None
+    """A user's sound, until it has been recognised."""
+    spoken: Spoken | None = None
+    """Which words of an answer sound when."""
+    heard: float = inf
+    """Seconds of the answer that reached the user, as far as we know."""
+    sent: float = 0.0
+    """Seconds of the answer that were sent."""
+    truncated: bool = False
+    """`heard` is what the client said, not what we think."""
+
+    @property
+    def said(self) -> str:
+        """The text that counts: of an answer, the words that were heard."""
+        return self.spoken.within(self.heard) if self.spoken else self.text or ""
+
+    def as_json(self) -> Table:
+        if self.type in ("input_text", "output_text"):
+            return {"type": self.type, "text": self.said}
+        unknown = self.text is None and not self.spoken
+        return {"type": self.type, "transcript": None if unknown else self.said}
+
+
+@dataclass(slots=True)
+class Item:
+    id: str
+    type: Literal["message", "function_call", "function_call_output"] = "message"
+    role: str = ""
+    status: Literal["completed", "incomplete", "in_progress"] = "completed"
+    content: list[Part] = field(default_factory=list)
+    call: Table = field(default_factory=dict)
+    """What a function call and its output have instead of content."""
+
+    def as_json(self) -> Table:
+        about = {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status}
+        if self.type == "message":
+            parts = [part.as_json() for part in self.content]
+            return {**about, "role": self.role, "content": parts}
+        return {**about, **self.call}
+
+
+class Items:
+    """The items in their order."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    @property
+    def last(self) -> str | None:
+        return self._items[-1].id if self._items else None
+
+    def find(self, id: str) -> Item:
+        """
+        Raises:
+            Refused: there is no such item.
+        """
+        for item in self._items:
+            if item.id == id:
+                return item
+        raise Refused("item_not_found", f"there is no item {id[:60]!r}", "item_id")
+
+    def add(self, item: Item, after: str | None = None) -> str | None:
+        """Put `item` after the one named, at the beginning for "root", or at the end.
+
+        Returns the id of the item before it.
+
+        Raises:
+            Refused: there is no such item before it, the id is taken, or there are too many.
+        """
+        if len(self._items) >= MOST:
+            raise Refused("too_many_items", f"a conversation has at most {MOST} items")
+        if any(item.id == other.id for other in self._items):
+            raise Refused("item_exists", f"there is an item {item.id[:60]!r} already", "item.id")
+        at = len(self._items)
+        if after == "root":
+            at = 0
+        elif after is not None:
+            at = self._items.index(self.find(after)) + 1
+        self._items.insert(at, item)
+        return self._items[at - 1].id if at else None
+
+    def delete(self, id: str) -> None:
+        """Raises: Refused, as `find`."""
+        self._items.remove(self.find(id))
+
+    def truncate(self, id: str, index: int, seconds: float) -> float:
+        """Keep of an answer only the words that end within `seconds`. Returns seconds kept.
+
+        Never more than was sent, and never again more than was kept before.
+
+        Raises:
+            Refused: there is no such item, or it has no sound of ours.
+        """
+        item = self.find(id)
+        if not (0 <= index < len(item.content) and item.content[index].spoken):
+            raise Refused("not_spoken", "only an answer's sound can be truncated", "content_index")
+        part = item.content[index]
+        part.heard = min(seconds, part.sent, part.heard if part.truncated else inf)
+        part.truncated = True
+        return part.heard
+
+
+def messages(items: list[Item]) -> list[Message]:
+    """What a chat model is told was said. What a function returned informs the user's message."""
+    told: list[Message] = []
+    names: dict[str, str] = {}
+    for item in items:
+        if item.type == "function_call":
+            names[item.call["call_id"]] = item.call["name"]
+        elif item.type == "function_call_output":
+            returned = Passage(names.get(item.call["call_id"], "function"), item.call["output"])
+            _inform(told, returned)
+        elif text := "\n".join(part.said for part in item.content if part.said):
+            role: Any = item.role
+            told.append(Message(role, text))
+    return told
+
+
+def _inform(told: list[Message], passage: Passage) -> None:
+    """Give `passage` to the last message of the user's."""
+    for i in reversed(range(len(told))):
+        if told[i].role == "user":
+            before = told[i]
+            told[i] = Message("user", before.text, (*before.passages, passage))
+            return
+
+
+def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:
+    """An item as a client writes it; its sound is in format `form`.
+
+    Raises:
+        Refused: it is not one.
+    """
+    id = fields.text(table, "id", f"{where}.") if table.get("id") is not None else new_id
+    if not 0 < len(id) <= 64:
+        raise fields.invalid(f"{where}.id", "1 to 64 characters", id)
+    kind = table.get("type")
+    if kind == "function_call":
+        keys: tuple[str, ...] = ("call_id", "name", "arguments")
+        return Item(id, "function_call", call=_call(table, keys, where))
+    if kind == "function_call_output":
+        return Item(id, "function_call_output", call=_call(table, ("call_id", "output"), where))
+    fields.choice(kind, ("message", "function_call", "function_call_output"), f"{where}.type")
+    role = fields.choice(table.get("role"), tuple(_CONTENT), f"{where}.role")
+    parts = fields.array(table.get("content"), f"{where}.content")
+    if not parts or len(parts) > MOST:
+        raise Refused("invalid_value", f"{where}.content should have parts", f"{where}.content")
+    item = Item(id, role=role)
+    for i, part in enumerate(parts):
+        item.content.append(_part(part, role, form, f"{where}.content[{i}]"))
+    return item
+
+
+def _call(table: Table, keys: tuple[str, ...], where: str) -> Table:
+    return {key: _bounded(fields.text(table, key, f"{where}."), f"{where}.{key}") for key in keys}
+
+
+def _part(value: Any, role: str, form: str, where: str) -> Part:
+    part = fields.table(value, where)
+    kind = fields.choice(part.get("type"), _CONTENT[role], f"{where}.type")
+    if kind in ("input_text", "output_text"):
+        return Part(kind, _bounded(fields.text(part, "text", f"{where}."), f"{where}.text"))
+    if kind == "input_image":
+        raise Refused("unsupported", "no model here can see images", f"{where}.type")
+    known = part.get("transcript")
+    if known is not None:
+        known = _bounded(fields.text(part, "transcript", f"{where}."), f"{where}.transcript")
+    if kind == "output_audio":
+        return Part(kind, known or "")
+    if known:
+        return Part(kind, known)
+    audio = fields.sound(part.get("audio"), form, f"{where}.audio")
+    return Part(kind, None, audio)
+
+
+def _bounded(text: str, param: str) -> str:
+    if len(text) > LONGEST:
+        raise Refused("too_long", f"{param} has at most {LONGEST} characters", param)
+    return text
+
+
+def seconds(audio: bytes, form: str) -> float:
+    """How long sound in a wire format takes."""
+    return len(audio) / RATES[form] / (2 if form == "audio/pcm" else 1)

@@ -1,0 +1,278 @@
+"""A Realtime session without its engines and its socket: messages in, actions and events out.
+
+The server gives each message of its client to `receive` and does the actions it gets; it tells
+what its engines do with the other methods; and it sends whatever `take` gives, in that order.
+Nothing a client sends ends the session: what cannot be done is answered with an `error` event.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from ..audio import Audio
+from . import realtime_beta as beta
+from . import realtime_fields as fields
+from . import realtime_items as items
+from .realtime_actions import Action, Append, Cancel, Clear, Commit, Configure, Respond
+from .realtime_fields import Refused, Table
+from .realtime_items import Item, Items, Part
+from .realtime_response import Response, Status
+from .realtime_settings import Settings
+from .realtime_wish import Known, Wish
+from .realtime_wish import read as read_wish
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(10)}"
+
+
+class Protocol:
+    """One session.
+
+    speaks_beta: the client asked for the first dialect; one that sends a session which only that
+        dialect has is answered in it from then on.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        speaks_beta: bool = False,
+        new_id: Callable[[str], str] = new_id,
+    ) -> None:
+        self.settings = settings
+        self.items = Items()
+        self.response: Response | None = None
+        """The one that is being made."""
+        self.id = new_id("sess")
+        self._beta = speaks_beta
+        self._new_id = new_id
+        self._conversation_id = new_id("conv")
+        self._user_item: str | None = None  # of the speech that is being heard
+        self._waiting: list[Table] = []
+        self._does: dict[str, Callable[[Table], Action | None]] = {
+            "session.update": self._update,
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": lambda message: Commit(_event_id(message)),
+            "input_audio_buffer.clear": lambda _: Clear(),
+            "output_audio_buffer.clear": self._cancel,
+            "conversation.item.create": self._create,
+            "conversation.item.retrieve": self._retrieve,
+            "conversation.item.delete": self._delete,
+            "conversation.item.truncate": self._truncate,
+            "response.create": self._respond,
+            "response.cancel": self._cancel,
+        }
+        self._send("session.created", session=self._session())
+        if speaks_beta:
+            conversation = {"id": self._conversation_id, "object": "realtime.conversation"}
+            self._send("conversation.created", conversation=conversation)
+
+    def take(self) -> list[Table]:
+        """The events to be sent, oldest first; each is taken once."""
+        events, self._waiting = self._waiting, []
+        return events
+
+    def receive(self, text: str) -> Action | None:
+        """Take a message of the client's. Returns what the server has to do about it."""
+        event_id = None
+        try:
+            message = fields.message(text)
+            event_id = _event_id(message)
+            if beta.is_flat(message.get("session")):
+                self._beta = True
+            if self._beta:
+                message = beta.read(message)
+            kind = fields.text(message, "type")
+            if kind not in self._does:
+                raise Refused("unknown_event", f"there is no client event {kind[:60]!r}", "type")
+            return self._does[kind](message)
+        except Refused as refused:
+            self.refuse(refused, event_id)
+            return None
+
+    def refuse(self, refused: Refused, event_id: str | None = None) -> None:
+        """Tell the client that what it asked for in the message `event_id` cannot be."""
+        self._error("invalid_request_error", refused.code, str(refused), refused.param, event_id)
+
+    def failed(self, message: str) -> None:
+        """Tell the client that something went wrong here."""
+        self._error("server_error", "server_error", message, None, None)
+
+    # What the engines do
+
+    def speech_started(self, at: float) -> None:
+        """The user speaks since `at` seconds of their sound."""
+        self._user_item = self._new_id("item")
+        self._send(
+            "input_audio_buffer.speech_started",
+            audio_start_ms=round(at * 1000), item_id=self._user_item,
+        )  # fmt: skip
+
+    def speech_stopped(self, at: float) -> None:
+        self._send(
+            "input_audio_buffer.speech_stopped",
+            audio_end_ms=round(at * 1000), item_id=self._user_item,
+        )  # fmt: skip
+
+    def committed(self, audio: Audio) -> Item:
+        """The user has said something. It becomes an item, to be told in `transcribed`."""
+        part = Part("input_audio", None, audio)
+        item = Item(self._user_item or self._new_id("item"), role="user", content=[part])
+        self._user_item = None
+        before = self.items.last
+        self._send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
+        self._add(item)
+        return item
+
+    def cleared(self) -> None:
+        self._user_item = None
+        self._send("input_audio_buffer.cleared")
+
+    def transcribed(self, item: Item, part: Part, text: str) -> None:
+        """What was said in a user's sound."""
+        seconds = part.audio.seconds if part.audio else 0.0
+        part.text, part.audio = text, None
+        if self.settings.transcription is not None:
+            about = {"item_id": item.id, "content_index": item.content.index(part)}
+            event = "conversation.item.input_audio_transcription"
+            usage = {"type": "duration", "seconds": round(seconds, 3)}
+            if text:
+                self._send(f"{event}.delta", **about, delta=text)
+            self._send(f"{event}.completed", **about, transcript=text, usage=usage)
+
+    def not_transcribed(self, item: Item, part: Part, reason: str) -> None:
+        """A user's sound could not be recognised, and will not be tried again."""
+        part.text, part.audio = "", None
+        if self.settings.transcription is not None:
+            self._send(
+                "conversation.item.input_audio_transcription.failed",
+                item_id=item.id,
+                content_index=item.content.index(part),
+                error={"type": "server_error", "code": "transcription_failed", "message": reason},
+            )
+
+    def wish(self) -> Wish:
+        """A response as the session has it."""
+        now = self.settings
+        return Wish(
+            now.instructions, now.modality, now.output_format, now.voice, now.tools,
+            now.tool_choice, now.max_output_tokens,
+        )  # fmt: skip
+
+    def begin(self, wish: Wish, limits: list[Table]) -> Response:
+        """A response begins; `end` ends it. limits: what is left of what the client may use."""
+        self.response = Response(
+            wish, self._conversation_id, self._new_id, self._send, self.items.add
+        )
+        self._send("rate_limits.updated", rate_limits=limits)
+        return self.response
+
+    def end(
+        self, status: Status, reason: str | None = None, error: str | None = None, read: int = 0
+    ) -> None:
+        """The response is over; nothing if there is none. As `Response.end`."""
+        if self.response:
+            failure = {"type": "server_error", "code": "engine_failed", "message": error}
+            self.response.end(status, reason, failure if error else None, read)
+            self.response = None
+
+    # What the client asks for
+
+    def _update(self, message: Table) -> Configure:
+        before = self.settings
+        self.settings = before.merge(fields.table(message.get("session"), "session"))
+        self._send("session.updated", session=self._session())
+        return Configure(before)
+
+    def _append(self, message: Table) -> Append:
+        form = self.settings.input_format
+        return Append(fields.sound(message.get("audio"), form, "audio"), _event_id(message))
+
+    def _create(self, message: Table) -> None:
+        given = fields.table(message.get("item"), "item")
+        item = items.read(given, self.settings.input_format, self._new_id("item"))
+        after = message.get("previous_item_id")
+        if after is not None:
+            fields.text(message, "previous_item_id")
+        self._add(item, after)
+
+    def _retrieve(self, message: Table) -> None:
+        item = self.items.find(fields.text(message, "item_id"))
+        self._send("conversation.item.retrieved", item=item.as_json())
+
+    def _delete(self, message: Table) -> None:
+        id = fields.text(message, "item_id")
+        self.items.delete(id)
+        self._send("conversation.item.deleted", item_id=id)
+
+    def _truncate(self, message: Table) -> None:
+        id = fields.text(message, "item_id")
+        index = fields.whole(message, "content_index", 0, items.MOST)
+        end = fields.number(message, "audio_end_ms", 0, float("inf"))
+        kept = self.items.truncate(id, index, end / 1000)
+        self._send(
+            "conversation.item.truncated",
+            item_id=id, content_index=index, audio_end_ms=round(kept * 1000),
+        )  # fmt: skip
+
+    def _respond(self, message: Table) -> Respond:
+        if self.settings.type == "transcription":
+            raise Refused("unsupported", "a transcription session has no responses")
+        if self.response:
+            raise Refused(
+                "conversation_already_has_active_response",
+                f"response {self.response.id} is being made; wait for it or cancel it",
+            )
+        given = fields.table(message.get("response") or {}, "response")
+        known = Known(self.items, self.settings.input_format, self._new_id)
+        return Respond(read_wish(given, self.wish(), known))
+
+    def _cancel(self, message: Table) -> Cancel:
+        wanted = message.get("response_id")
+        if self.response is None or wanted not in (None, self.response.id):
+            raise Refused("response_cancel_not_active", "there is no such response to cancel")
+        return Cancel()
+
+    def _add(self, item: Item, after: str | None = None) -> None:
+        before = self.items.add(item, after)
+        about = {"previous_item_id": before, "item": item.as_json()}
+        self._send("conversation.item.added", **about)
+        self._send("conversation.item.done", **about)
+
+    def _session(self) -> Table:
+        return {"id": self.id, "object": "realtime.session", **self.settings.as_json()}
+
+    def _error(
+        self, type: str, code: str, message: str, param: str | None, event_id: str | None
+    ) -> None:
+        self._send(
+            "error",
+            error={
+                "type": type,
+                "code": code,
+                "message": message,
+                "param": param,
+                "event_id": event_id,
+            },
+        )
+
+    def _send(self, type: str, **about: Any) -> None:
+        event: Table | None = {"type": type, "event_id": self._new_id("event"), **about}
+        if event and self._beta:
+            event = beta.told(event)
+        if event:
+            self._waiting.append(event)
+
+
+def _event_id(message: Table) -> str | None:
+    id = message.get("event_id")
+    return id if isinstance(id, str) else None
+
+
+def as_text(event: Table) -> str:
+    """An event as it is sent."""
+    return json.dumps(event, separators=(",", ":"))

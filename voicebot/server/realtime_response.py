@@ -1,0 +1,202 @@
+"""One response of a Realtime session: what is told of it, in the order clients rely on. No I/O."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from ..conversation.spoken import Spoken
+from . import realtime_items as items
+from .realtime_fields import Table
+from .realtime_items import Item, Part
+from .realtime_settings import format_json
+from .realtime_wish import Wish
+
+Status = Literal["completed", "cancelled", "incomplete", "failed"]
+
+TEXT_PER_TOKEN = 4
+"""Characters: near what tokenizers make of English. Engines here count differently or not."""
+HEARD_PER_SECOND, SPOKEN_PER_SECOND = 10, 20
+"""Tokens that the protocol counts for sound."""
+
+
+class Send(Protocol):
+    def __call__(self, type: str, **fields: Any) -> None:
+        """Tell the client of an event."""
+
+
+class Response:
+    """A response from `response.created` to `response.done`.
+
+    add: puts an item into the conversation and returns the one before it; None out of it.
+    """
+
+    def __init__(
+        self,
+        wish: Wish,
+        conversation_id: str,
+        new_id: Callable[[str], str],
+        send: Send,
+        add: Callable[[Item], str | None],
+    ) -> None:
+        self.id = new_id("resp")
+        self.wish = wish
+        self.status: Status | Literal["in_progress"] = "in_progress"
+        self._conversation_id = conversation_id if wish.in_conversation else None
+        self._new_id, self._send, self._add = new_id, send, add
+        self._output: list[Item] = []
+        self._part: Part | None = None
+        self._before: str | None = None
+        self._details: Table | None = None
+        self._usage: Table | None = None
+        send("response.created", response=self.as_json())
+
+    def write(self, text: str) -> None:
+        """A few more characters of a reply in text."""
+        part = self._begin("output_text")
+        part.text = (part.text or "") + text
+        self._tell("response.output_text.delta", delta=text)
+
+    def say(self, text: str, spoken: Spoken) -> None:
+        """A clause whose sound follows; `spoken` knows which words sound when."""
+        part = self._begin("output_audio")
+        between = " " if part.spoken else ""
+        part.spoken = spoken
+        self._tell("response.output_audio_transcript.delta", delta=between + text)
+
+    def sound(self, audio: bytes) -> None:
+        """More of the sound, in the format that was wished for. Comes after `say`."""
+        part = self._begin("output_audio")
+        part.sent += items.seconds(audio, self.wish.output_format)
+        self._tell("response.output_audio.delta", delta=base64.b64encode(audio).decode())
+
+    def cut(self, seconds: float) -> None:
+        """Only so much of the sound was heard, as far as we know; the client knows better."""
+        if self._part and not self._part.truncated:
+            self._part.heard = min(seconds, self._part.sent)
+
+    def call(self, name: str, arguments: str) -> Item:
+        """The model calls a function."""
+        self._finish("completed")
+        call_id = self._new_id("call")
+        call = {"call_id": call_id, "name": name, "arguments": ""}
+        item = Item(self._new_id("item"), "function_call", status="in_progress", call=call)
+        self._added(item)
+        about = {"item_id": item.id, "output_index": len(self._output) - 1, "call_id": call_id}
+        name_is = {"response_id": self.id, **about}
+        item.call["arguments"] = arguments
+        self._send("response.function_call_arguments.delta", **name_is, delta=arguments)
+        self._send(
+            "response.function_call_arguments.done", **name_is, name=name, arguments=arguments
+        )
+        self._done(item, "completed")
+        return item
+
+    def end(
+        self, status: Status, reason: str | None = None, error: Table | None = None, read: int = 0
+    ) -> None:
+        """Finish whatever is unfinished. read: tokens that the model was given."""
+        self._finish("completed" if status == "completed" else "incomplete")
+        self.status = status
+        if status != "completed":
+            given = {"type": status, "reason": reason, "error": error}
+            self._details = {key: value for key, value in given.items() if value is not None}
+        self._usage = self._count(read)
+        self._send("response.done", response=self.as_json())
+
+    def as_json(self) -> Table:
+        wish = self.wish
+        sound = {"output": {"format": format_json(wish.output_format), "voice": wish.voice}}
+        return {
+            "id": self.id,
+            "object": "realtime.response",
+            "status": self.status,
+            "status_details": self._details,
+            "output": [item.as_json() for item in self._output],
+            "conversation_id": self._conversation_id,
+            "output_modalities": [wish.modality],
+            "audio": sound,
+            "max_output_tokens": wish.max_output_tokens,
+            "metadata": wish.metadata,
+            "usage": self._usage,
+        }
+
+    def _begin(self, kind: str) -> Part:
+        """The part that is being written; begun, with its item, if there is none."""
+        if self._part is None:
+            item = Item(self._new_id("item"), role="assistant", status="in_progress")
+            self._added(item)
+            self._part = Part(kind)
+            item.content.append(self._part)
+            self._tell("response.content_part.added", part=self._part_json(self._part))
+        return self._part
+
+    def _added(self, item: Item) -> None:
+        self._output.append(item)
+        index = len(self._output) - 1
+        self._send(
+            "response.output_item.added",
+            response_id=self.id,
+            output_index=index,
+            item=item.as_json(),
+        )
+        if self.wish.in_conversation:
+            self._before = self._add(item)
+            self._send(
+                "conversation.item.added", previous_item_id=self._before, item=item.as_json()
+            )
+
+    def _tell(self, type: str, **fields: Any) -> None:
+        """An event of the part that is being written."""
+        self._send(
+            type,
+            response_id=self.id,
+            item_id=self._output[-1].id,
+            output_index=len(self._output) - 1,
+            content_index=0,
+            **fields,
+        )
+
+    def _finish(self, status: Literal["completed", "incomplete"]) -> None:
+        """End the part that is being written, if one is."""
+        if self._part is None:
+            return
+        if self._part.type == "output_text":
+            self._tell("response.output_text.done", text=self._part.said)
+        else:
+            self._tell("response.output_audio.done")
+            self._tell("response.output_audio_transcript.done", transcript=self._part.said)
+        self._tell("response.content_part.done", part=self._part_json(self._part))
+        self._part = None
+        self._done(self._output[-1], status)
+
+    def _done(self, item: Item, status: Literal["completed", "incomplete"]) -> None:
+        item.status = status
+        index = len(self._output) - 1
+        self._send(
+            "response.output_item.done", response_id=self.id, output_index=index,
+            item=item.as_json(),
+        )  # fmt: skip
+        if self.wish.in_conversation:
+            self._send("conversation.item.done", previous_item_id=self._before, item=item.as_json())
+
+    def _part_json(self, part: Part) -> Table:
+        # Here, and here alone, the protocol calls them by their short names in both dialects.
+        if part.type == "output_text":
+            return {"type": "text", "text": part.said}
+        return {"type": "audio", "transcript": part.said}
+
+    def _count(self, read: int) -> Table:
+        """Tokens, as near as we know."""
+        sound = round(sum(p.sent for i in self._output for p in i.content) * SPOKEN_PER_SECOND)
+        written = sum(len(p.said) for i in self._output for p in i.content)
+        written += sum(len(i.call.get("arguments", "")) for i in self._output)
+        text = -(-written // TEXT_PER_TOKEN)
+        return {
+            "total_tokens": read + text + sound,
+            "input_tokens": read,
+            "output_tokens": text + sound,
+            "input_token_details": {"text_tokens": read, "audio_tokens": 0, "cached_tokens": 0},
+            "output_token_details": {"text_tokens": text, "audio_tokens": sound},
+        }

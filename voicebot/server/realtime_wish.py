@@ -1,0 +1,87 @@
+"""How a client wants one response to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import realtime_fields as fields
+from . import realtime_items as items
+from .realtime_fields import Refused, Table
+from .realtime_items import Item, Items
+from .realtime_settings import Modality, modality, most_tokens, output, tool_choice, tools
+
+_WHERE = "response."
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a response should be: the session's settings, but for what was asked of this one."""
+
+    instructions: str
+    modality: Modality
+    output_format: str
+    voice: str
+    tools: tuple[Table, ...]
+    tool_choice: Any
+    max_output_tokens: Any
+    metadata: Table | None = None
+    in_conversation: bool = True
+    """Otherwise its items are told but not kept."""
+    context: list[Item] | None = None
+    """What to answer, instead of the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a wish may refer to."""
+
+    items: Items
+    input_format: str
+    new_id: Callable[[str], str]
+
+
+def read(given: Table, default: Wish, known: Known) -> Wish:
+    """The wish in a `response.create`; what it leaves out is as in `default`.
+
+    Raises:
+        Refused: a field has the wrong value, or refers to no item.
+    """
+    # A null is what leaving it out is: clients send every field they know.
+    given = {key: value for key, value in given.items() if value is not None}
+    changes: dict[str, Any] = {}
+    if "instructions" in given:
+        changes["instructions"] = fields.text(given, "instructions", _WHERE)
+    if "output_modalities" in given:
+        changes["modality"] = modality(given["output_modalities"], _WHERE)
+    if "tools" in given:
+        changes["tools"] = tools(given["tools"], _WHERE)
+    if "tool_choice" in given:
+        changes["tool_choice"] = tool_choice(given["tool_choice"], _WHERE)
+    if "max_output_tokens" in given:
+        changes["max_output_tokens"] = most_tokens(given, _WHERE)
+    if "metadata" in given:
+        changes["metadata"] = fields.table(given["metadata"], "response.metadata")
+    if "input" in given:
+        changes["context"] = _context(fields.array(given["input"], "response.input"), known)
+    conversation = given.get("conversation", "auto")
+    fields.choice(conversation, ("auto", "none"), "response.conversation")
+    changes["in_conversation"] = conversation == "auto"
+    audio = fields.table(given.get("audio", {}), "response.audio")
+    changes |= output(fields.table(audio.get("output", {}), "response.audio.output"), _WHERE)
+    return replace(default, **changes)
+
+
+def _context(given: list[Any], known: Known) -> list[Item]:
+    if len(given) > items.MOST:
+        raise Refused("too_many_items", f"an input has at most {items.MOST} items")
+    context = []
+    for i, value in enumerate(given):
+        where = f"response.input[{i}]"
+        table = fields.table(value, where)
+        if table.get("type") == "item_reference":
+            context.append(known.items.find(fields.text(table, "id", f"{where}.")))
+        else:
+            context.append(items.read(table, known.input_format, known.new_id("item"), where))
+    return context
