@@ -1,0 +1,127 @@
+"""A real server on loopback, and clients of `/v1/talk` to call it with."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, nullcontext
+
+import numpy as np
+import uvicorn
+import websockets
+from room import ChatModel, LoudnessVad, Synthesizer, Transcriber
+from starlette.applications import Starlette
+
+from voicebot.conversation import Conversation
+from voicebot.server import talk_socket
+
+RATE = 24000
+
+
+class Parts:
+    """What `assemble` gives, of engines that cost nothing."""
+
+    def __init__(self, *words, stt=None, llm=None, tts=None):
+        self.stt = stt or Transcriber(takes=0.0)
+        self.llm = llm or ChatModel(*words, takes=0.0)
+        self.tts = tts or Synthesizer()
+        self.begun = []
+
+    def conversation(self, speaker, emit):
+        self.begun.append(Conversation(LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit))
+        return self.begun[-1]
+
+    def describe(self):
+        return ["a parrot speaks"]
+
+    @property
+    def history(self):
+        """What the first conversation remembers."""
+        return [(m.role, m.text) for m in self.begun[0].history]
+
+
+@asynccontextmanager
+async def serving(parts, *, window=30.0):
+    """Serve `parts` for a while; gives the host with its port."""
+    app = Starlette(routes=talk_socket.routes(parts, window=window))
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    server.capture_signals = nullcontext  # the test's signals stay its own
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells in no other way
+        await asyncio.sleep(0.01)
+    try:
+        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+class Caller:
+    """One connection, and all that came over it."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.events, self.sound, self.received = [], {}, 0
+        self._place = (0, 0)
+
+    async def say(self, **message):
+        await self.socket.send(json.dumps(message))
+
+    async def speak(self, seconds, level=0.5, rate=RATE):
+        block = (np.full(rate // 50, level) * 32767).astype("<i2").tobytes()
+        for _ in range(round(seconds * 50)):
+            await self.socket.send(block)
+
+    async def until(self, name, **fields):
+        """Read until this event; gives it."""
+        while True:
+            event = await self.next()
+            if event and event["event"] == name and fields.items() <= event.items():
+                return event
+
+    async def next(self):
+        """Read one message; an event, or None for sound."""
+        message = await asyncio.wait_for(self.socket.recv(), 10)
+        if isinstance(message, bytes):
+            turn, at = self._place
+            assert at == len(self.sound.get(turn, b"")) // 2, "sound repeated or lost"
+            self.sound[turn] = self.sound.get(turn, b"") + message
+            self._place = turn, at + len(message) // 2
+            return None
+        self.events.append(event := json.loads(message))
+        if event["event"] == "sound":
+            self._place = event["turn"], event["at"]
+        return event
+
+    async def hears(self, seconds, turn=1):
+        """Read until so much sound has come, and say that it was played."""
+        while len(self.sound.get(turn, b"")) < 2 * seconds * RATE:
+            await self.next()
+        await self.say(type="played", turn=turn, samples=round(seconds * RATE))
+
+    async def closed(self):
+        """Read to the end; the code it was closed with."""
+        try:
+            while True:
+                await self.next()
+        except websockets.ConnectionClosed as end:
+            return end.rcvd.code if end.rcvd else None
+
+    def all(self, name):
+        return [event for event in self.events if event["event"] == name]
+
+
+@asynccontextmanager
+async def connected(host, **options):
+    url = f"ws://{host}/v1/talk"
+    async with websockets.connect(url, max_size=None, proxy=None, **options) as socket:
+        yield Caller(socket)
+
+
+@asynccontextmanager
+async def calling(host, rate=RATE):
+    """A conversation that has begun."""
+    async with connected(host) as caller:
+        await caller.say(type="hello", rate=rate)
+        caller.ready = await caller.until("ready")
+        yield caller
