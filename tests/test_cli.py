@@ -32,7 +32,7 @@ def imported_by(code):
 def test_help_names_every_command():
     done = voicebot("--help")
     assert done.returncode == 0
-    for command in ("talk", "ask", "transcribe", "engines", "doctor", "models"):
+    for command in ("talk", "ask", "transcribe", "serve", "engines", "doctor", "models"):
         assert f"\n    {command} " in done.stdout
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .errors import VoicebotError
+from .errors import Missing, VoicebotError
 
 if TYPE_CHECKING:
     from .config import Config
@@ -94,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("--format", choices=("txt", "srt", "json"), default="txt")
     transcribe.add_argument("-o", "--output", metavar="DIR", help="one file for each recording")
 
+    serve = command("serve", _serve, "serve pages, programs and OpenAI's clients from one port")
+    serve.add_argument("--host", help="the address to listen at; default 127.0.0.1")
+    serve.add_argument("--port", type=int, help="default 8124; 0 takes a free one")
+
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
 
@@ -162,6 +166,17 @@ def _transcribe(args: argparse.Namespace) -> int:
     return transcribe.run(
         _config(args), _folder(args), files=args.files, form=args.format, output=args.output
     )
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    for package in ("starlette", "uvicorn", "websockets", "python_multipart"):
+        if find_spec(package) is None:
+            raise Missing(f"serve needs {package}; pip install 'voicebot[server]'")
+    from .server import serve
+
+    return serve.run(_config(args), _folder(args), host=args.host, port=args.port)
 
 
 def _engines(args: argparse.Namespace) -> int:

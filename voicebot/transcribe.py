@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .assembly import Ears, ears
+from .audio import Audio
 from .config import Config
 from .conversation.listen import Listener
 from .engines import Segment, Word
@@ -20,6 +21,9 @@ from .events import SpeechEnded, Utterance
 from .flow import Stream
 from .recordings import recording
 from .resample import Windows
+
+RATE = 16000
+"""Samples per second a recording is read at: what every voice detector and recogniser hears."""
 
 
 def run(
@@ -65,36 +69,32 @@ def _places(files: Sequence[str], form: str, folder: Path) -> dict[str, Path]:
 
 
 async def _segments(listening: Ears, file: str) -> list[Segment]:
-    async with aclosing(segments(listening, file)) as heard:
+    async with aclosing(segments(listening, recording(file, RATE))) as heard:
         return [segment async for segment in heard]
 
 
-async def segments(
-    listening: Ears, source: str | IO[bytes], name: str = "", **options: Any
-) -> Stream[Segment]:
-    """Yield what was said as it is recognised, with seconds from the start of the recording.
+async def segments(listening: Ears, sound: Stream[Audio], **options: Any) -> Stream[Segment]:
+    """Yield what was said as it is recognised, with seconds from the start of the sound.
 
-    source, name: as `recordings.decode` takes them.
     options: as the engine takes them for one call.
 
     Raises:
-        InputError: the recording cannot be read as sound.
         EngineError: the engine failed on it.
     """
     transcribe: Callable[..., Stream[Segment]] = listening.stt.transcribe
-    async with aclosing(_utterances(listening, source, name)) as utterances:
+    async with aclosing(_utterances(listening, sound)) as utterances:
         async for utterance in utterances:
             async with aclosing(transcribe(utterance.audio, **options)) as heard:
                 async for segment in heard:
                     yield _later(segment, utterance.start)
 
 
-async def _utterances(listening: Ears, source: str | IO[bytes], name: str) -> Stream[Utterance]:
-    """The stretches of the recording that hold speech: silence is not recognised, nor costs."""
+async def _utterances(listening: Ears, sound: Stream[Audio]) -> Stream[Utterance]:
+    """The stretches of the sound that hold speech: silence is not recognised, nor costs."""
     vad = listening.vad()
     listener = Listener(vad.rate, vad.window, listening.settings)
     windows = Windows(vad.rate, vad.window)
-    async with aclosing(recording(source, vad.rate, name)) as blocks:
+    async with aclosing(sound) as blocks:
         async for block in blocks:
             for window in windows.feed(block):
                 event = listener.feed(window, vad.probability(window))

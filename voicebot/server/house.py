@@ -1,0 +1,94 @@
+"""Who is served at once: so many and no more, and nobody new once the house closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .refusals import Refusal
+
+PLACES = 8
+"""Requests that engines work for at once. They take turns there: more would not be served sooner,
+only wait with their bodies in our memory."""
+FULL_S = 2
+"""Seconds a client is asked to wait for a place: about what a request takes."""
+CLOSED_S = 10
+"""Seconds a client is asked to wait while we shut down: until we are back, or another is."""
+
+
+class House:
+    def __init__(self, places: int = PLACES) -> None:
+        self._places = places
+        self._requests = self._inside = 0
+        self.closing = asyncio.Event()
+        """Set once nobody new is let in: sessions end after the reply they are in."""
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A place for the time of a request.
+
+        Raises:
+            Refusal: there is none, or the house is closing.
+        """
+        if self._requests >= self._places:
+            raise Refusal(
+                503,
+                f"all {self._places} places are taken; ask again in {FULL_S} s",
+                code="full",
+                retry_after=FULL_S,
+            )
+        with self._counted():
+            self._requests += 1
+            try:
+                yield
+            finally:
+                self._requests -= 1
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """The time of a conversation, which the house waits for when it closes.
+
+        Raises:
+            Refusal: the house is closing.
+        """
+        with self._counted():
+            yield
+
+    async def close(self, limit: float) -> None:
+        """Let nobody in any more, and wait until all have left, at most `limit` seconds.
+
+        Raises:
+            TimeoutError: some have not.
+        """
+        self.closing.set()
+        async with asyncio.timeout(limit):
+            await self._empty.wait()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self.closing.is_set():
+            raise Refusal(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
+        self._inside += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+
+class InHouse:
+    """ASGI middleware: a place from before the body is read until the last byte is sent."""
+
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self._app, self._house = app, house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._house.request():
+            await self._app(scope, receive, send)

@@ -1,0 +1,135 @@
+"""What a client sends, read no farther than it may go and checked against its schema."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from .refusals import Refusal
+from .schema import Schema, problem
+
+UPLOAD = 25 * 2**20
+"""Bytes of a recording, as at OpenAI: 13 minutes of CD sound, a day of telephone Opus."""
+FORM = 64 * 2**10
+"""Bytes beside the recording in a form: its other fields and what is between them."""
+DOCUMENT = 2**20
+"""Bytes of a JSON body: a very long conversation."""
+QUIET_S = 30.0
+"""Seconds without a byte after which a client that was sending is given up."""
+
+
+async def document(request: Request, schema: Schema) -> dict[str, Any]:
+    """The JSON object in the body.
+
+    Raises:
+        Refusal: it is too large, no JSON, or not as the schema says.
+    """
+    _expect(request, "application/json")
+    body = await Request(request.scope, _limited(request, DOCUMENT)).body()
+    try:
+        # NaN and the infinities are Python's idea of JSON only.
+        value = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"the body is no JSON: {error}") from error
+    _check(value, schema)
+    fields: dict[str, Any] = value
+    return fields
+
+
+@asynccontextmanager
+async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]]:
+    """The fields of a multipart body, numbers and booleans read as the schema says.
+
+    A file is an UploadFile, on disk if it is large, and is gone when the block ends.
+
+    Raises:
+        Refusal: it is too large, no form, or not as the schema says.
+    """
+    _expect(request, "multipart/form-data")
+    limited = Request(request.scope, _limited(request, UPLOAD + FORM))
+    try:
+        sent = limited.form(max_files=1, max_fields=40, max_part_size=FORM)
+        async with sent as received:
+            fields: dict[str, Any] = {}
+            for name in received:
+                known = schema["properties"].get(name, {"type": "string"})
+                values = received.getlist(name)
+                if known["type"] == "array":
+                    fields[name] = values
+                elif len(values) > 1:
+                    raise Refusal(400, f"{name} is there {len(values)} times", param=name)
+                else:
+                    fields[name] = _read(values[0], known)
+            if isinstance(fields.get("file"), str):
+                raise Refusal(400, "file should be a file, not a text", param="file")
+            shown = {k: "" if isinstance(v, UploadFile) else v for k, v in fields.items()}
+            _check(shown, schema)
+            yield fields
+    except HTTPException as error:  # what the parser cannot read
+        raise Refusal(400, f"the body is no form: {error.detail}") from error
+
+
+def _expect(request: Request, kind: str) -> None:
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != kind:
+        raise Refusal(
+            415, f"the body should be {kind}, not {sent or 'of no type'}", code="content_type"
+        )
+
+
+def _limited(request: Request, most: int) -> Receive:
+    """The request's body as long as it is no larger than that and keeps coming."""
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and int(told) > most:
+        _too_large(most)
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        try:
+            async with asyncio.timeout(QUIET_S):
+                message = await request.receive()
+        except TimeoutError as error:
+            raise Refusal(408, f"nothing came for {QUIET_S:g} s") from error
+        received += len(message.get("body", b""))
+        if received > most:
+            _too_large(most)
+        return message
+
+    return receive
+
+
+def _too_large(most: int) -> NoReturn:
+    raise Refusal(413, f"the body is larger than {most} bytes", code="too_large")
+
+
+def _check(value: Any, schema: Schema) -> None:
+    if found := problem(value, schema):
+        path, wrong = found
+        raise Refusal(400, wrong, param=path or None)
+
+
+def _read(value: Any, schema: Schema) -> Any:
+    """A form's text as the number or truth it stands for; as it is where it stands for none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if schema["type"] == "number":
+            return float(value)
+        if schema["type"] == "boolean":
+            return {"true": True, "false": False, "1": True, "0": False}[value.lower()]
+    except (ValueError, KeyError):
+        pass
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number there")

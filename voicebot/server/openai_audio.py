@@ -1,0 +1,247 @@
+"""OpenAI's audio routes: what was said in a recording, and a text spoken."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ..assembly import Parts
+from ..audio import Audio
+from ..conversation.clauses import clauses
+from ..engines import Segment, Speech
+from ..flow import Stream, ahead
+from ..recordings import recording
+from ..transcribe import RATE, segments
+from . import transcripts
+from .catalogue import Catalogue
+from .encode import FORMS, encoded
+from .house import House, InHouse
+from .intake import document, form
+from .refusals import Refusal
+from .schema import Schema
+from .streamed import Streamed, begun, events, unless_gone
+from .transcripts import Transcript
+
+TEXT = 4096
+"""Characters of a text to speak, as at OpenAI: five minutes."""
+AHEAD = 2
+"""Chunks of speech made before the client has taken those before them."""
+
+_MODEL: Schema = {
+    "type": "string",
+    "description": "One of /v1/models, or what OpenAI calls one of this kind.",
+}
+_HEARD: Schema = {
+    "file": {
+        "type": "string",
+        "format": "binary",
+        "description": "Any recording FFmpeg can read, at most 25 MiB.",
+    },
+    "model": _MODEL,
+    "response_format": {"type": "string", "enum": [*transcripts.FORMS], "default": "json"},
+    "prompt": {"type": "string", "description": "Accepted, and without effect."},
+    "temperature": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "Accepted, and without effect: recognition is not random here.",
+    },
+}
+TRANSLATION: Schema = {
+    "type": "object",
+    "required": ["file", "model"],
+    "additionalProperties": False,
+    "properties": _HEARD,
+}
+TRANSCRIPTION: Schema = {
+    **TRANSLATION,
+    "properties": {
+        **_HEARD,
+        "language": {
+            "type": "string",
+            "description": "A two-letter code; left out, the engine finds out.",
+        },
+        "stream": {
+            "type": "boolean",
+            "default": False,
+            "description": "Server-sent events; only with json and text, as at OpenAI.",
+        },
+        "timestamp_granularities[]": {
+            "type": "array",
+            "items": {"type": "string", "enum": ["word", "segment"]},
+            "description": "What verbose_json gives times of; segments if left out.",
+        },
+        "chunking_strategy": {
+            "type": "string",
+            "enum": ["auto"],
+            "description": "Silence is always left out.",
+        },
+    },
+}
+SPEECH: Schema = {
+    "type": "object",
+    "required": ["input", "model"],
+    "additionalProperties": False,
+    "properties": {
+        "input": {"type": "string", "minLength": 1, "maxLength": TEXT},
+        "model": _MODEL,
+        "voice": {
+            "type": "string",
+            "description": "One of the engine's, or of OpenAI's; left out, that of the settings.",
+        },
+        "response_format": {"type": "string", "enum": [*FORMS], "default": "mp3"},
+        "speed": {"type": "number", "minimum": 0.25, "maximum": 4},
+        "stream_format": {"type": "string", "enum": ["audio", "sse"], "default": "audio"},
+        "instructions": {"type": "string", "description": "Accepted, and without effect."},
+    },
+}
+
+
+def routes(parts: Parts, catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
+    audio = _Audio(parts, catalogue)
+    inside = [Middleware(InHouse, house)]
+    return [
+        Route(f"/v1/audio/{name}", endpoint, methods=["POST"], middleware=inside)
+        for name, endpoint in (
+            ("transcriptions", audio.transcriptions),
+            ("translations", audio.translations),
+            ("speech", audio.speech),
+        )
+    ]
+
+
+class _Audio:
+    def __init__(self, parts: Parts, catalogue: Catalogue) -> None:
+        self._parts, self._catalogue = parts, catalogue
+
+    async def transcriptions(self, request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            fields = await stack.enter_async_context(form(request, TRANSCRIPTION))
+            options = self._catalogue.option("stt", "language", fields.get("language") or None)
+            return await self._heard(request, fields, options, stack)
+
+    async def translations(self, request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            fields = await stack.enter_async_context(form(request, TRANSLATION))
+            if "translate" not in self._catalogue.takes["stt"]:
+                raise Refusal(
+                    400,
+                    f"{self._catalogue.names['stt']} cannot translate; Whisper can",
+                    param="model",
+                )
+            return await self._heard(request, fields, {"translate": True}, stack)
+
+    async def _heard(
+        self,
+        request: Request,
+        fields: dict[str, Any],
+        options: dict[str, Any],
+        stack: AsyncExitStack,
+    ) -> Response:
+        self._catalogue.expect("stt", fields["model"])
+        style = fields.get("response_format", "json")
+        granularities = fields.get("timestamp_granularities[]", ())
+        if granularities and style != "verbose_json":
+            raise Refusal(
+                400,
+                f"only verbose_json holds times, not {style}",
+                param="timestamp_granularities[]",
+            )
+        headers = self._catalogue.headers("vad", "stt")
+        sound = _Counted(recording(fields["file"].file, RATE, fields["file"].filename))
+        heard = segments(self._parts, sound.blocks(), **options)
+        if fields.get("stream") and style in ("json", "text"):
+            told = await begun(transcripts.deltas(heard), stack)
+            return Streamed(events(told), "text/event-stream", headers, stack.pop_all())
+        task = "translate" if options.get("translate") else "transcribe"
+        found = await unless_gone(request, _all(heard))
+        transcript = Transcript(found, sound.seconds, task)
+        response = transcripts.answer(transcript, style, granularities)
+        response.headers.update(headers)
+        return response
+
+    async def speech(self, request: Request) -> Response:
+        fields = await document(request, SPEECH)
+        self._catalogue.expect("tts", fields["model"])
+        style = fields.get("response_format", "mp3")
+        voice = self._catalogue.voice(fields.get("voice"))
+        options = voice | self._catalogue.option("tts", "speed", fields.get("speed"))
+        headers = self._catalogue.headers("tts") | {
+            "x-voicebot-voice": voice.get("voice", "default").encode("ascii", "replace").decode()
+        }
+        async with AsyncExitStack() as stack:
+            spoken = await begun(self._spoken(fields["input"], options), stack)
+            sound = await begun(encoded(_sound(spoken), style), stack)
+            if fields.get("stream_format") == "sse":
+                told = events(_told(sound, fields["input"]))
+                return Streamed(told, "text/event-stream", headers, stack.pop_all())
+            return Streamed(sound, FORMS[style][0], headers, stack.pop_all())
+        raise AssertionError("an exit stack of ours swallows nothing")
+
+    async def _spoken(self, text: str, options: dict[str, Any]) -> Stream[Speech]:
+        """The text spoken piece by piece, so that its beginning is there first.
+
+        Raises:
+            Refusal: there is nothing in it to say.
+        """
+        silent = True
+        async with ahead(self._pieces(text, options), AHEAD) as speech:
+            async for chunk in speech:
+                silent = False
+                yield chunk
+        if silent:
+            raise Refusal(400, "there is nothing in input that can be said", param="input")
+
+    async def _pieces(self, text: str, options: dict[str, Any]) -> Stream[Speech]:
+        synthesize: Any = self._parts.tts.synthesize
+        async with aclosing(clauses(_once(text))) as pieces:
+            async for piece in pieces:
+                async with aclosing(synthesize(piece, **options)) as speech:
+                    async for chunk in speech:
+                        yield chunk
+
+
+class _Counted:
+    """Sound on its way, and how much of it there was."""
+
+    def __init__(self, sound: Stream[Audio]) -> None:
+        self._sound = sound
+        self.seconds = 0.0
+
+    async def blocks(self) -> Stream[Audio]:
+        async with aclosing(self._sound):
+            async for audio in self._sound:
+                self.seconds += audio.seconds
+                yield audio
+
+
+async def _once(text: str) -> Stream[str]:
+    yield text
+
+
+async def _all(stream: Stream[Segment]) -> list[Segment]:
+    async with aclosing(stream):
+        return [segment async for segment in stream]
+
+
+async def _sound(speech: Stream[Speech]) -> Stream[Audio]:
+    async with aclosing(speech):
+        async for chunk in speech:
+            yield chunk.audio
+
+
+async def _told(sound: Stream[bytes], text: str) -> Stream[dict[str, Any]]:
+    """The events that carry a sound file."""
+    async with aclosing(sound):
+        async for data in sound:
+            yield {"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()}
+    words = len(text.split())
+    usage = {"input_tokens": words, "output_tokens": 0, "total_tokens": words}
+    yield {"type": "speech.audio.done", "usage": usage}

@@ -1,0 +1,175 @@
+"""The description of our HTTP API, with the schemas that requests are checked by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import __version__
+from .encode import FORMS
+from .openai_audio import SPEECH, TRANSCRIPTION, TRANSLATION
+from .openai_text import CHAT
+from .schema import Schema
+
+_TEXT: Schema = {"type": "string"}
+_BOTH: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+
+
+def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    properties = required | (optional or {})
+    return {"type": "object", "required": [*required], "properties": properties}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+_NUMBER: Schema = {"type": "number"}
+_WHOLE: Schema = {"type": "integer"}
+_ERROR = _object(
+    {"error": _object({"message": _TEXT, "type": _TEXT, "param": _BOTH, "code": _BOTH})}
+)
+_MODEL = _object({"id": _TEXT, "object": _TEXT, "created": _WHOLE, "owned_by": _TEXT})
+_USAGE = _object({"prompt_tokens": _WHOLE, "completion_tokens": _WHOLE, "total_tokens": _WHOLE})
+_FINISH: Schema = {"type": "string", "enum": ["stop", "length"]}
+_COMPLETION = _object(
+    {
+        "id": _TEXT,
+        "object": _TEXT,
+        "created": _WHOLE,
+        "model": _TEXT,
+        "choices": _list(
+            _object(
+                {
+                    "index": _WHOLE,
+                    "message": _object({"role": _TEXT, "content": _TEXT}),
+                    "finish_reason": _FINISH,
+                }
+            )
+        ),
+        "usage": _USAGE,
+    }
+)
+_SHORT = {"text": _TEXT, "usage": _object({"type": _TEXT, "seconds": _WHOLE})}
+_SEGMENT = _object(
+    {
+        "id": _WHOLE,
+        "start": _NUMBER,
+        "end": _NUMBER,
+        "text": _TEXT,
+        "avg_logprob": _NUMBER,
+        "compression_ratio": _NUMBER,
+    }
+)
+_WORD = _object({"word": _TEXT, "start": _NUMBER, "end": _NUMBER})
+_TRANSCRIPT = _object(
+    _SHORT,
+    {
+        "task": {"type": "string", "enum": ["transcribe", "translate"]},
+        "language": _TEXT,
+        "duration": _NUMBER,
+        "segments": _list(_SEGMENT),
+        "words": _list(_WORD),
+    },
+)
+_STATES = _object(
+    {
+        "ready": {"type": "boolean"},
+        "engines": {"type": "object", "additionalProperties": _TEXT},
+    }
+)
+
+_REASONS = {
+    400: "Something about the request is wrong; `param` names the field.",
+    404: "There is no such model.",
+    408: "The body stopped coming.",
+    413: "The body is too large.",
+    415: "The body is of another type.",
+    500: "An engine failed.",
+    503: "All places are taken, or the server is shutting down.",
+}
+_RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE}}
+_ID = {"x-request-id": {"description": "The id in the logs.", "schema": _TEXT}}
+
+
+def _json(schema: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _answer(says: str, content: dict[str, Any], headers: dict[str, Any] | None = None) -> Any:
+    return {"description": says, "headers": _ID | (headers or {}), "content": content}
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    return {
+        str(status): _answer(
+            _REASONS[status], _json({"$ref": "#/components/schemas/Error"}), _retry(status)
+        )
+        for status in statuses
+    }
+
+
+def _retry(status: int) -> dict[str, Any] | None:
+    return _RETRY if status == 503 else None
+
+
+def _post(
+    says: str, body: str, schema: Schema, answer: dict[str, Any], kinds: tuple[str, ...]
+) -> Any:
+    headers = {f"x-voicebot-{kind}": {"schema": _TEXT} for kind in kinds}
+    return {
+        "post": {
+            "summary": says,
+            "requestBody": {"required": True, "content": {body: {"schema": schema}}},
+            "responses": {
+                "200": _answer("What was asked for.", answer, headers),
+                **_errors(400, 404, 408, 413, 415, 500, 503),
+            },
+        }
+    }
+
+
+def _get(says: str, schema: Schema, more: dict[str, Any] | None = None) -> Any:
+    responses = {"200": _answer("What was asked for.", _json(schema)), **(more or {})}
+    return {"get": {"summary": says, "responses": responses}}
+
+
+def description() -> dict[str, Any]:
+    """The whole of it, as OpenAPI 3.1."""
+    form, json = "multipart/form-data", "application/json"
+    plain = {"text/plain": {"schema": _TEXT}}
+    stream = {"text/event-stream": {"schema": _TEXT}}
+    written = _json(_TRANSCRIPT) | plain | {"text/vtt": {"schema": _TEXT}}
+    sound: dict[str, Any] = {kind: {"schema": {}} for kind, _ in FORMS.values()}
+    by_name = _get("One model.", _MODEL, _errors(404))
+    by_name["parameters"] = [
+        {"name": "model", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
+    ]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "voicebot",
+            "version": __version__,
+            "description": "Speech and text in OpenAI's forms, by the engines of one machine.",
+        },
+        "paths": {
+            "/v1/audio/transcriptions": _post(
+                "Write down a recording.", form, TRANSCRIPTION, written | stream, ("vad", "stt")
+            ),
+            "/v1/audio/translations": _post(
+                "Write down a recording, in English.", form, TRANSLATION, written, ("vad", "stt")
+            ),
+            "/v1/audio/speech": _post("Speak a text.", json, SPEECH, sound | stream, ("tts",)),
+            "/v1/chat/completions": _post(
+                "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm",)
+            ),
+            "/v1/models": _get("The models there are.", _object({"data": _list(_MODEL)})),
+            "/v1/models/{model}": by_name,
+            "/health": _get("Whether the server is alive.", _object({"status": _TEXT})),
+            "/ready": _get(
+                "Whether every engine has answered, and which has not.",
+                _STATES,
+                {"503": _answer("Not yet, or no longer.", _json(_STATES), _RETRY)},
+            ),
+        },
+        "components": {"schemas": {"Error": _ERROR}},
+    }

@@ -1,0 +1,43 @@
+"""One id for a request, wherever it is told of."""
+
+from __future__ import annotations
+
+import logging
+import re
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+_SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+"""What a client may call its own request: nothing that could forge a line of a log."""
+
+
+class RequestId:
+    """ASGI middleware: an `x-request-id` on every answer, the client's own if it is a sane one.
+
+    It is `scope["request_id"]` to whoever serves the request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _SANE.fullmatch(given) else uuid4().hex
+        scope["request_id"] = request_id
+
+        async def labelled(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+                if "status" in message:
+                    log.debug(
+                        "%s %s %s %d", request_id, scope["method"], scope["path"], message["status"]
+                    )
+            await send(message)
+
+        return await self._app(scope, receive, labelled)

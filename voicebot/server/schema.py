@@ -1,0 +1,119 @@
+"""Check a value against the part of JSON Schema that our API is described in.
+
+The same schemas are published in /openapi.json: what it says of a field is what is checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+Schema: TypeAlias = dict[str, Any]
+
+Problem: TypeAlias = tuple[str, str]
+"""The path of the wrong value, as "messages[0].role", and what is wrong with it."""
+
+SHOWN = 60
+"""Characters of a wrong value that are quoted."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "number": _is_number,
+    "integer": lambda value: _is_number(value) and value == int(value),
+    "null": lambda value: value is None,
+}
+
+
+def problem(value: Any, schema: Schema, path: str = "") -> Problem | None:
+    """The first thing about `value` that is not as `schema` says; None if all is."""
+    return next(_problems(value, schema, path), None)
+
+
+def _problems(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
+    if choices := schema.get("anyOf"):
+        # The one of its type says best what is wrong with it.
+        near = [s for s in choices if _TYPES[s["type"]](value)]
+        if not near:
+            kinds = " or ".join(s["type"] for s in choices)
+            yield path, f"{_called(path)} should be {kinds}, not {_shown(value)}"
+        elif all(problem(value, s, path) for s in near):
+            yield from _problems(value, near[0], path)
+        return
+    kind = schema["type"]
+    if not _TYPES[kind](value):
+        yield path, f"{_called(path)} should be {kind}, not {_shown(value)}"
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        choices = ", ".join(map(str, schema["enum"]))
+        yield path, f"{_called(path)} should be one of {choices}, not {_shown(value)}"
+    yield from _PARTS.get(kind, _no_parts)(value, schema, path)
+
+
+def _no_parts(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
+    yield from ()
+
+
+def _number(value: float, schema: Schema, path: str) -> Iterator[Problem]:
+    if value < (least := schema.get("minimum", -math.inf)):
+        yield path, f"{_called(path)} should be at least {least}, not {value}"
+    if value > (most := schema.get("maximum", math.inf)):
+        yield path, f"{_called(path)} should be at most {most}, not {value}"
+
+
+def _string(value: str, schema: Schema, path: str) -> Iterator[Problem]:
+    if len(value) < (least := schema.get("minLength", 0)):
+        yield path, f"{_called(path)} should have at least {least} characters, not {len(value)}"
+    if len(value) > (most := schema.get("maxLength", math.inf)):
+        yield path, f"{_called(path)} should have at most {most} characters, not {len(value)}"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        yield path, f"{_called(path)} holds half a character (a lone surrogate)"
+
+
+def _array(value: list[Any], schema: Schema, path: str) -> Iterator[Problem]:
+    if len(value) < (least := schema.get("minItems", 0)):
+        yield path, f"{_called(path)} should hold at least {least}, not {len(value)}"
+    if len(value) > (most := schema.get("maxItems", math.inf)):
+        yield path, f"{_called(path)} should hold at most {most}, not {len(value)}"
+    for index, item in enumerate(value):
+        yield from _problems(item, schema["items"], f"{path}[{index}]")
+
+
+def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Problem]:
+    before = f"{path}." if path else ""
+    known = schema.get("properties", {})
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield before + name, f"{_called(before + name)} is missing"
+    for name, item in value.items():
+        if name in known:
+            yield from _problems(item, known[name], before + name)
+        elif not schema.get("additionalProperties", True):
+            there = ", ".join(known)
+            yield before + name, f"{_called(before + name)} is not known here; there is {there}"
+
+
+_PARTS: dict[str, Callable[[Any, Schema, str], Iterator[Problem]]] = {
+    "object": _object,
+    "array": _array,
+    "string": _string,
+    "number": _number,
+    "integer": _number,
+}
+
+
+def _called(path: str) -> str:
+    return _shown(path).strip("'") if path else "the body"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

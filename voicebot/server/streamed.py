@@ -1,0 +1,123 @@
+"""Answers that are sent while they are made, and what happens when nobody takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from ..errors import EngineError
+from ..flow import Stream, stop
+from .refusals import error
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+STALLED_S = 30.0
+"""Seconds a client may take nothing before it is given up: it holds a place that others want."""
+
+
+class Streamed(StreamingResponse):
+    """A body made piece by piece; whoever makes it is stopped as soon as the client goes.
+
+    closing: what is to be tidied up once it is over, however it ends.
+    """
+
+    def __init__(
+        self,
+        content: AsyncGenerator[bytes],
+        media_type: str,
+        headers: Mapping[str, str],
+        closing: AsyncExitStack,
+    ) -> None:
+        super().__init__(content, headers=headers, media_type=media_type)
+        self._content, self._closing = content, closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._closing, aclosing(self._content):
+            try:
+                await super().__call__(scope, receive, send)
+            except (EngineError, _Stalled) as failure:
+                # Too late for a status. The body ends in the middle, and so the client knows.
+                log.warning("%s: %s", scope.get("request_id", "-"), failure)
+
+    async def stream_response(self, send: Send) -> None:
+        async def patiently(message: Message) -> None:
+            try:
+                async with asyncio.timeout(STALLED_S):
+                    await send(message)
+            except TimeoutError as failure:
+                raise _Stalled(f"the client took nothing for {STALLED_S:g} s") from failure
+
+        await super().stream_response(patiently)
+
+
+class _Stalled(Exception):
+    pass
+
+
+async def events(objects: Stream[dict[str, Any]], last: str = "") -> Stream[bytes]:
+    """Each object as a server-sent event, an engine's failure as one more; then `last`."""
+    try:
+        async with aclosing(objects):
+            async for item in objects:
+                yield _event(json.dumps(item, ensure_ascii=False))
+    except EngineError as failure:
+        yield _event(json.dumps(error(str(failure), 500, code=f"{failure.stage}_failed")))
+        return
+    if last:
+        yield _event(last)
+
+
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
+
+
+async def begun(stream: Stream[T], closing: AsyncExitStack) -> Stream[T]:
+    """The same stream once its first item is there, so that what fails before it has a status."""
+    held = await closing.enter_async_context(aclosing(_held(stream)))
+    await anext(held)
+    return held
+
+
+async def _held(stream: Stream[T]) -> Stream[Any]:
+    nothing: Any = object()
+    async with aclosing(stream):
+        first = await anext(stream, nothing)
+        yield nothing  # what is above runs before anybody reads
+        if first is nothing:
+            return
+        yield first
+        async for item in stream:
+            yield item
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives; it is stopped when the client goes.
+
+    Raises:
+        ClientDisconnect: it has gone.
+    """
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        await stop(watch)
+        await stop(task)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

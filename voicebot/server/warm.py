@@ -1,0 +1,89 @@
+"""Whether the engines can answer: each is asked something small before anybody else asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import numpy as np
+
+from ..assembly import Parts
+from ..audio import Audio, join, silence
+from ..engines import Kind, Message
+from ..errors import VoicebotError
+
+log = logging.getLogger(__name__)
+
+READY = "ready"
+LOADING = "loading"
+
+AGAIN_S = 5.0
+"""Seconds until an engine that failed is asked again: a server behind us may yet come up."""
+
+SAYING = "Hello there."
+
+
+class Warmth:
+    """The state of each kind of engine: "loading", "ready", or why it failed."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._spoken = silence(1.0, 16000)
+        # The voice goes before the ear, which then hears it: silence would reach no recogniser.
+        self._questions: dict[Kind, Callable[[], Awaitable[None]]] = {
+            "vad": self._detect,
+            "tts": self._speak,
+            "stt": self._listen,
+            "llm": self._answer,
+        }
+        self.states: dict[Kind, str] = dict.fromkeys(self._questions, LOADING)
+
+    @property
+    def ready(self) -> bool:
+        """Whether each of them has answered."""
+        return all(state == READY for state in self.states.values())
+
+    async def warm(self) -> None:
+        """Ask each engine until it has answered."""
+        while True:
+            for kind, ask in self._questions.items():
+                if self.states[kind] != READY:
+                    self.states[kind] = await _state(ask)
+            if self.ready:
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    async def _detect(self) -> None:
+        vad = self._parts.vad()
+        vad.probability(np.zeros(vad.window, np.float32))
+
+    async def _speak(self) -> None:
+        async with aclosing(self._parts.tts.synthesize(SAYING)) as speech:
+            chunks: list[Audio] = [chunk.audio async for chunk in speech]
+        if chunks:
+            self._spoken = join(chunks)
+
+    async def _listen(self) -> None:
+        async with aclosing(self._parts.stt.transcribe(self._spoken)) as segments:
+            async for _ in segments:
+                pass
+
+    async def _answer(self) -> None:
+        async with aclosing(self._parts.llm.reply([Message("user", SAYING)])) as deltas:
+            async for delta in deltas:
+                if delta.text:  # it can; nobody waits for the rest
+                    return
+
+
+async def _state(ask: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await ask()
+    except VoicebotError as error:
+        log.warning("%s", error)
+        return f"failed: {error}"
+    except Exception:  # an engine of anybody's own may raise anything
+        log.exception("an engine failed while it was tried")
+        return "failed: the log says why"
+    return READY
