@@ -24,10 +24,6 @@ BLOCK = 16000 // 5 * 2
 ENOUGH = 16000 * 2 * 10
 """Bytes whose mean stands for all: 10 s. More only costs time."""
 
-TOP = 2
-"""Gaussians looked at for each sound, of the 4 the library would: it takes a quarter less time,
-and no more words are wrong."""
-
 LEVEL = "level"
 """Name of the search that is run for the mean of the features alone."""
 
@@ -50,7 +46,7 @@ class _Sphinx:
     def __init__(self) -> None:
         from pocketsphinx import Decoder
 
-        self._decoder: Any = Decoder(loglevel="FATAL", topn=TOP)
+        self._decoder: Any = Decoder(loglevel="FATAL")
         self._search = self._decoder.current_search()
         self._decoder.add_keyphrase(LEVEL, "oh mighty computer")
 
