@@ -1,0 +1,273 @@
+"""OpenAI's own Python client finds here what it finds there."""
+
+import asyncio
+import io
+import threading
+
+import av
+import openai
+import pytest
+import room
+from serving import EXAMPLES, app, embedded, served, wav
+
+from voicebot.audio import silence
+from voicebot.engines import Segment, Speech, Word
+
+QUESTION = EXAMPLES / "question.wav"
+HELLO = [{"role": "user", "content": "What time is it?"}]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """A client of the engines that come with voicebot."""
+    with embedded(tmp_path_factory.mktemp("house")) as real, served(real) as url:
+        yield client(url)
+
+
+def client(url):
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture
+def costless():
+    with served(app()) as url:
+        yield client(url)
+
+
+def length(data):
+    with av.open(io.BytesIO(data)) as container:
+        return sum(f.samples / f.sample_rate for f in container.decode(audio=0))
+
+
+# Transcription
+
+
+def test_a_recording_is_written_down(house):
+    heard = house.audio.transcriptions.create(model="whisper-1", file=QUESTION)
+    assert heard.text == "when was the old apple tree planted"
+
+
+def test_a_verbose_transcript_has_times_of_segments_and_words(house):
+    heard = house.audio.transcriptions.create(
+        model="pocketsphinx",
+        file=QUESTION,
+        language="en",
+        response_format="verbose_json",
+        timestamp_granularities=["segment", "word"],
+    )
+    assert heard.language == "en"
+    assert 2 < heard.duration < 6
+    assert [word.word for word in heard.words] == heard.text.split()
+    assert heard.segments[0].start == heard.words[0].start < heard.words[-1].end < heard.duration
+
+
+def test_a_transcript_can_be_subtitles(house):
+    def heard(form):
+        return house.audio.transcriptions.create(
+            model="whisper-1", file=QUESTION, response_format=form
+        )
+
+    assert heard("srt").startswith("1\n00:00:00,")
+    assert heard("vtt").startswith("WEBVTT\n\n00:00:00.")
+    assert heard("text") == "when was the old apple tree planted\n"
+
+
+class Halting:
+    """Hears the second half only once somebody has read the first."""
+
+    def __init__(self):
+        self.read = threading.Event()
+
+    async def transcribe(self, audio):
+        yield Segment("the first half", 0, 1)
+        await asyncio.to_thread(self.read.wait)
+        yield Segment("the second", 1, 2, (Word("the", 1, 2),))
+
+
+def test_a_transcript_is_told_while_it_is_made():
+    stt = Halting()
+    stt.read.set()  # the server tries it, too
+    with served(app(stt=stt)) as url:
+        stt.read.clear()
+        stream = client(url).audio.transcriptions.create(
+            model="whisper-1", file=("q.wav", wav()), stream=True
+        )
+        told = []
+        for event in stream:
+            told.append(event)
+            stt.read.set()
+    assert [event.delta for event in told[:-1]] == ["the first half", " the second"]
+    assert told[-1].type == "transcript.text.done"
+    assert told[-1].text == "the first half the second"
+
+
+def test_silence_is_an_empty_transcript(costless):
+    heard = costless.audio.transcriptions.create(model="whisper-1", file=("q.wav", wav(level=0)))
+    assert heard.text == ""
+
+
+# Speech
+
+
+@pytest.mark.parametrize("form", ["wav", "mp3", "flac", "opus", "aac"])
+def test_a_text_is_spoken_in_any_form(house, form):
+    spoken = house.audio.speech.create(
+        model="tts-1", voice="alloy", input="Good morning. How are you?", response_format=form
+    )
+    assert 1 < length(spoken.read()) < 5
+
+
+def test_raw_speech_is_of_24_khz(house):
+    def spoken(form):
+        return house.audio.speech.create(
+            model="tts-1", voice="alloy", input="Good morning.", response_format=form
+        ).read()
+
+    assert len(spoken("pcm")) / 48000 == pytest.approx(length(spoken("wav")), abs=0.02)
+
+
+def test_speech_can_be_faster_and_in_another_voice(house):
+    def spoken(**options):
+        with house.audio.speech.with_streaming_response.create(
+            model="tts-1", input="Good morning everybody.", response_format="wav", **options
+        ) as response:
+            return response.headers["x-voicebot-voice"], length(response.read())
+
+    voice, usual = spoken(voice="default")
+    assert voice == "default"
+    voice, fast = spoken(voice="fable", speed=2)
+    assert voice == "en-gb"
+    assert fast < 0.7 * usual
+
+
+class Leisurely:
+    """Speaks the second sentence only once somebody has heard the first."""
+
+    def __init__(self):
+        self.heard = threading.Event()
+
+    async def synthesize(self, text):
+        yield Speech(silence(1.0, 24000))
+        if "second" in text:
+            await asyncio.to_thread(self.heard.wait)
+        yield Speech(silence(1.0, 24000))
+
+
+@pytest.mark.parametrize("form", ["mp3", "wav", "opus", "flac", "aac", "pcm"])
+def test_the_first_sound_is_there_before_the_last_is_made(form):
+    tts = Leisurely()
+    with (
+        served(app(tts=tts)) as url,
+        client(url).audio.speech.with_streaming_response.create(
+            model="tts-1",
+            voice="alloy",
+            input="This is the first. This is the second.",
+            response_format=form,
+        ) as response,
+    ):
+        data = b""
+        for piece in response.iter_bytes(256):
+            data += piece
+            tts.heard.set()
+    if form != "pcm":
+        assert length(data) == pytest.approx(4, abs=0.2)
+    else:
+        assert len(data) == 4 * 48000
+
+
+def test_speech_can_be_told_as_events(costless):
+    with costless.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input="Good morning.", stream_format="sse"
+    ) as response:
+        lines = [line for line in response.iter_lines() if line]
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert all(line.startswith('data: {"type": "speech.audio.delta", ') for line in lines[:-1])
+    assert '"speech.audio.done"' in lines[-1]
+
+
+# Chat
+
+
+def test_a_reply_is_drawn_from_the_documents(house):
+    question = [{"role": "user", "content": "When was the old apple tree planted?"}]
+    reply = house.chat.completions.create(model="gpt-4o-mini", messages=question)
+    assert "1931" in reply.choices[0].message.content
+    plain = house.chat.completions.create(model="extractive:no-documents", messages=question)
+    assert "1931" not in plain.choices[0].message.content
+
+
+def test_a_streamed_reply_is_the_same_and_ends_the_same():
+    with served(app()) as url:
+        whole = client(url).chat.completions.create(model="gpt-4o", messages=HELLO)
+        stream = client(url).chat.completions.create(
+            model="gpt-4o", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
+        *chunks, last, cost = list(stream)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == "It is noon. "
+    assert whole.choices[0].message.content == "It is noon. "
+    assert last.choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
+    assert cost.usage == whole.usage
+    assert whole.usage.total_tokens == 7
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_reply_cut_short_says_so_both_ways(house, stream):
+    answer = house.chat.completions.create(
+        model="extractive",
+        messages=[{"role": "user", "content": "When was the old apple tree planted?"}],
+        max_tokens=3,
+        stream=stream,
+    )
+    choice = ([*answer][-1] if stream else answer).choices[0]
+    assert choice.finish_reason == "length"
+
+
+def test_a_reply_ends_before_a_stop_sequence(costless):
+    reply = costless.chat.completions.create(model="gpt-4o", messages=HELLO, stop=[" noo", "x"])
+    assert reply.choices[0].message.content == "It is"
+
+
+def test_the_model_is_told_what_was_said_before():
+    llm = room.ChatModel("Yes.", takes=0)
+    with served(app(llm=llm)) as url:
+        client(url).chat.completions.create(
+            model="gpt-4o",
+            messages=[
+                {"role": "developer", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "Hello."}]},
+                {"role": "assistant", "content": "Good day."},
+                {"role": "user", "content": "Again?"},
+            ],
+        )
+    assert [(m.role, m.text) for m in llm.given[-1]] == [
+        ("system", "Be brief."),
+        ("user", "Hello."),
+        ("assistant", "Good day."),
+        ("user", "Again?"),
+    ]
+
+
+def test_who_hangs_up_stops_the_reply():
+    llm = room.ChatModel(*["word"] * 100_000, takes=0.001)
+    with served(app(llm=llm)) as url:
+        stream = client(url).chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+        llm.closed = False  # as it was after the server had tried it
+        next(iter(stream))
+        stream.close()
+        for _ in range(500):
+            if llm.closed:
+                break
+            threading.Event().wait(0.01)
+    assert llm.closed
+    assert llm.made < 10_000
+
+
+# Models
+
+
+def test_every_model_is_listed_and_described(house):
+    names = [model.id for model in house.models.list()]
+    assert names == ["pocketsphinx", "extractive", "espeak", "extractive:no-documents"]
+    assert [house.models.retrieve(name).id for name in names] == names
+    with pytest.raises(openai.NotFoundError, match="there is pocketsphinx, extractive, espeak"):
+        house.models.retrieve("gpt-17")
