@@ -1,24 +1,38 @@
 """Cut a reply, as it is written, into pieces worth speaking. No I/O.
 
-The first piece may be a clause, because somebody is waiting for it; after that a whole sentence
-sounds better, unless it is so long that the speaker would run dry while it is being made.
+The first piece is as short as still sounds whole, a clause or a phrase, because somebody is
+waiting for it; after that a whole sentence sounds better, unless it is so long that the speaker
+would run dry while it is being made.
 """
 
 from __future__ import annotations
 
 import re
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from ..flow import Stream
 
 FIRST = 2
 """Words a first clause has at least: "Well," alone would be followed by an audible gap."""
+PHRASE = 3
+"""Words a first phrase has at least, for the same reason; it has no pause of its own to hide in."""
 LONG = 24
 """Words after which a sentence is cut at its next comma: about eight seconds of speech."""
 
 _SENTENCE = r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”]?|\n+"
 _CLAUSE = r"[,;:][\"'”’)\]]*(?=\s)|\s[—–-](?=\s)|[，、；：]"
-_END = re.compile(f"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})")
+# English words that begin a phrase, so that the one before them may end. Not "of" and "to", which
+# hold names and verbs together; languages without such a list wait for their first comma.
+_JOINT = (
+    "about|after|although|and|are|as|at|because|before|but|by|can|could|during|for|from|had|has"
+    "|have|if|in|into|is|may|might|must|near|on|or|should|since|so|than|that|through|under|until"
+    "|was|were|when|where|which|while|who|will|with|without|would"
+)
+_END = re.compile(
+    rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})|(?P<phrase>\s+(?=(?:{_JOINT})\s))"
+)
+_CLOSE = re.compile(r"[A-Z0-9]\S*\s*$")  # a name or a number may go on behind the next word
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|vol|fig|inc|ltd|jr|sr|ca|z|bzw"
     r"|[a-z]|(?:[a-z]\.)+[a-z])\.$",
@@ -32,6 +46,20 @@ _MARKUP = [  # what language models write for screens and nobody wants to hear
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A piece of the reply, to be spoken in one go."""
+
+    text: str
+    goes_on: bool = False
+    """It was cut in mid-sentence, where nothing shows that it is not the end."""
+
+    @property
+    def spoken(self) -> str:
+        """What to give a synthesizer: a comma makes it hold its voice up for what follows."""
+        return f"{self.text}," if self.goes_on else self.text
+
+
 class Clauses:
     """Feed it text as it is written; it gives back each piece once its end is certain."""
 
@@ -39,39 +67,41 @@ class Clauses:
         self._pending = ""
         self._begun = False
 
-    def feed(self, text: str) -> list[str]:
+    def feed(self, text: str) -> list[Clause]:
         self._pending += text
         pieces, start = [], 0
         for end in _END.finditer(self._pending):
             piece = self._pending[start : end.end()]
-            if self._cuts(piece, is_clause=end.lastgroup == "clause"):
-                pieces += self._speakable(piece)
+            if self._cuts(piece, str(end.lastgroup)):
+                pieces += self._speakable(piece, goes_on=end.lastgroup == "phrase")
                 start = end.end()
         self._pending = self._pending[start:]
         return pieces
 
-    def flush(self) -> list[str]:
+    def flush(self) -> list[Clause]:
         """The reply is complete: what is left is the last piece."""
         rest, self._pending = self._pending, ""
         return self._speakable(rest)
 
-    def _cuts(self, piece: str, *, is_clause: bool) -> bool:
-        if not is_clause:
-            return not (_ABBREVIATION.search(piece) or _LIST_NUMBER.search(piece))
+    def _cuts(self, piece: str, end: str) -> bool:
         words = len(piece.split())
+        if end == "sentence":
+            return not (_ABBREVIATION.search(piece) or _LIST_NUMBER.search(piece))
+        if end == "phrase":
+            return not self._begun and words >= PHRASE and not _CLOSE.search(piece)
         return words >= (LONG if self._begun else FIRST)
 
-    def _speakable(self, piece: str) -> list[str]:
+    def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:
         for pattern, plain in _MARKUP:
             piece = pattern.sub(plain, piece)
         piece = " ".join(piece.split())
         if not any(c.isalnum() for c in piece):
             return []
         self._begun = True
-        return [piece]
+        return [Clause(piece, goes_on)]
 
 
-async def clauses(text: Stream[str]) -> Stream[str]:
+async def clauses(text: Stream[str]) -> Stream[Clause]:
     """Yield each piece as soon as the start of the next one has been seen."""
     cutter = Clauses()
     async with aclosing(text):

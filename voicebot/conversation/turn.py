@@ -15,7 +15,7 @@ from ..audio import Audio
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
 from ..events import Event, Passages, Said
 from ..flow import Stream, ahead, stop
-from .clauses import clauses
+from .clauses import Clause, clauses
 from .spoken import Spoken
 from .timeline import Timeline
 
@@ -114,12 +114,12 @@ class Turn:
                 await self._speaker.play(chunk.audio)
 
     async def _synthesize(
-        self, tts: Synthesizer, lines: Stream[str]
+        self, tts: Synthesizer, lines: Stream[Clause]
     ) -> Stream[tuple[str, Speech | None]]:
         """Yield each chunk of sound, the first of a line with the line it speaks; None ends it."""
         async with aclosing(lines):
             async for line in lines:
-                begins, voice = line, tts.synthesize(line)
+                begins, voice = line.text, tts.synthesize(line.spoken)
                 async with aclosing(self.timeline.timed("tts", voice)) as chunks:
                     async for chunk in chunks:
                         yield begins, chunk

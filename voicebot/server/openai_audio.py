@@ -203,7 +203,7 @@ class _Audio:
         synthesize: Any = self._parts.tts.synthesize
         async with aclosing(clauses(_once(text))) as pieces:
             async for piece in pieces:
-                async with aclosing(synthesize(piece, **options)) as speech:
+                async with aclosing(synthesize(piece.spoken, **options)) as speech:
                     async for chunk in speech:
                         yield chunk
 
