@@ -35,6 +35,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ..assembly import Parts
 from ..audio import to_pcm16
 from ..flow import stop
+from . import page
 from . import talk_protocol as words
 from .session import Behind, Flooded, Place, Session, Sound
 
@@ -52,8 +53,8 @@ TAKEN_OVER = 4001
 
 
 def routes(parts: Parts, *, window: float = WINDOW) -> list[BaseRoute]:
-    """The websocket, for as many conversations as there are clients."""
-    return [WebSocketRoute("/v1/talk", TalkSocket(parts, window).serve)]
+    """The websocket, for as many conversations as there are clients, and the page that uses it."""
+    return [WebSocketRoute("/v1/talk", TalkSocket(parts, window).serve), *page.routes()]
 
 
 @dataclass(frozen=True, slots=True)

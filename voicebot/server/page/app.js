@@ -1,0 +1,263 @@
+// The page: one button, and what follows from it.
+
+import { Call } from "./call.js";
+import { Sound, canChooseSpeaker, why } from "./sound.js";
+import { Transcript } from "./transcript.js";
+
+const RATE = 24000; // what the voices speak at: nothing is resampled twice
+const QUIETEST = -60; // decibels at the left end of the level
+const $ = (id) => document.getElementById(id);
+const STATES = {
+  idle: "Ready when you are",
+  connecting: "Connecting…",
+  listening: "Listening",
+  hearing: "Hearing you",
+  thinking: "Thinking",
+  speaking: "Speaking",
+  muted: "Muted",
+  typing: "Type a question",
+  broken: "Connection lost, coming back…",
+};
+
+let state = "idle";
+let gate; // when we were told that the user had finished
+let turn = 0; // the one that sounds
+const transcript = new Transcript($("transcript"));
+const sound = new Sound({ frame, played, lost });
+const call = new Call({ event, sound: hearReply, connected, broken, over });
+
+function show(next) {
+  state = next;
+  document.body.dataset.state = next;
+  $("state").textContent = STATES[next];
+  const going = next !== "idle";
+  $("talk").querySelector(".words").textContent = sound.hears ? "End" : "Start talking";
+  $("talk").classList.toggle("on", going && sound.hears);
+  $("mute").disabled = !sound.hears;
+  $("stop").disabled = !(next === "speaking" || next === "thinking");
+}
+
+function rest() {
+  if (!sound.hears) return show("typing");
+  show(sound.muted ? "muted" : "listening");
+}
+
+function notice(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+}
+
+// The connection
+
+async function join() {
+  await sound.open(call.rate ?? RATE);
+  if (call.socket) return;
+  show("connecting");
+  call.begin(sound.rate);
+}
+
+function connected() {
+  $("welcome").hidden = true;
+  notice("");
+  if (sound.muted) call.say({ type: "mute" });
+  rest();
+}
+
+function broken() {
+  show("broken");
+}
+
+function over(reason) {
+  sound.deaf();
+  level(0);
+  show("idle");
+  notice(reason && `The conversation has ended: ${reason}.`);
+}
+
+function event(told) {
+  switch (told.event) {
+    case "ready":
+      $("engines").hidden = !told.engines?.length;
+      $("engines").querySelector("ul").replaceChildren(
+        ...(told.engines ?? []).map((line) => {
+          const item = document.createElement("li");
+          item.textContent = line;
+          return item;
+        }),
+      );
+      break;
+    case "forgotten":
+      notice("The connection was lost for too long, so a new conversation has begun.");
+      transcript.turns.clear();
+      break;
+    case "speech_started":
+    case "speech_resumed":
+      transcript.hearing();
+      show("hearing");
+      break;
+    case "speech_ended":
+      gate = performance.now();
+      show("thinking");
+      break;
+    case "heard":
+      transcript.heard(told.turn, told.text);
+      if (state !== "hearing") show("thinking");
+      break;
+    case "passages":
+      transcript.passages(told.turn, told.passages);
+      break;
+    case "said":
+      transcript.said(told.turn, told.text, told.at);
+      break;
+    case "sound_ended":
+      sound.end(told.turn);
+      break;
+    case "flushed":
+      sound.flush(told.turn);
+      break;
+    case "interrupted":
+      transcript.interrupted(told.turn, told.heard);
+      break;
+    case "failed":
+      transcript.failed(told.turn, told.stage, told.reason);
+      break;
+    case "turn_ended":
+      transcript.ended(told.turn, told.marks, gate);
+      if (state !== "hearing") rest();
+  }
+}
+
+// Sound
+
+function hearReply(of, at, pcm) {
+  turn = of;
+  sound.add(of, at, pcm);
+}
+
+function played(of, samples, latency) {
+  call.say({ type: "played", turn: of, samples });
+  const reply = transcript.of(of);
+  reply.latency ||= latency;
+  transcript.played(of, samples / sound.rate);
+  if (state === "thinking" || state === "listening" || state === "muted" || state === "typing")
+    show("speaking");
+}
+
+function frame(buffer, rms) {
+  if (sound.muted) return;
+  level(rms);
+  call.hear(buffer);
+}
+
+function level(rms) {
+  const decibels = 20 * Math.log10(Math.max(rms, 1e-6));
+  const shown = Math.max(0, Math.min(1, 1 - decibels / QUIETEST));
+  $("level").value = shown;
+  document.body.style.setProperty("--level", shown.toFixed(2));
+}
+
+function lost() {
+  sound.deaf();
+  level(0);
+  call.say({ type: "mute" });
+  rest();
+  notice("The microphone is gone. Plug it in and press the button again; meanwhile you can type.");
+}
+
+// What people press
+
+$("talk").onclick = async () => {
+  if (sound.hears) {
+    sound.flush(turn);
+    sound.deaf();
+    call.end();
+    level(0);
+    notice("");
+    return show("idle");
+  }
+  notice("");
+  try {
+    await sound.open(call.rate ?? RATE);
+    await sound.listen($("microphone").value);
+  } catch (error) {
+    return notice(why(error));
+  }
+  setMuted(false);
+  if (call.socket) rest();
+  await join();
+  listDevices();
+};
+
+$("mute").onclick = () => setMuted(!sound.muted);
+
+function setMuted(muted) {
+  sound.muted = muted;
+  $("mute").setAttribute("aria-pressed", muted);
+  $("mute").querySelector("span").textContent = muted ? "Unmute" : "Mute";
+  if (!call.open) return;
+  if (muted) call.say({ type: "mute" });
+  level(0);
+  if (state === "listening" || state === "hearing" || state === "muted") rest();
+}
+
+$("stop").onclick = () => {
+  sound.flush(turn);
+  call.say({ type: "stop" });
+};
+
+$("typing").onsubmit = async (submit) => {
+  submit.preventDefault();
+  const text = $("line").value.trim();
+  if (!text) return;
+  await join();
+  await until(() => call.open);
+  sound.flush(turn);
+  gate = performance.now();
+  call.say({ type: "text", text });
+  $("line").value = "";
+};
+
+async function until(true_) {
+  while (!true_()) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+addEventListener("keydown", (key) => {
+  if (key.key === "Escape" && !$("settings").open && !$("stop").disabled) $("stop").click();
+});
+
+// Devices
+
+$("settings-open").onclick = () => {
+  listDevices();
+  $("settings").showModal();
+};
+$("microphone").onchange = async () => {
+  if (!sound.hears) return;
+  try {
+    await sound.listen($("microphone").value);
+  } catch (error) {
+    notice(why(error));
+  }
+};
+$("speaker").onchange = () => sound.speakThrough($("speaker").value);
+$("speaker-label").hidden = !canChooseSpeaker;
+if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = listDevices;
+
+async function listDevices() {
+  const devices = await sound.devices();
+  for (const [id, kind] of [["microphone", "audioinput"], ["speaker", "audiooutput"]]) {
+    const select = $(id);
+    const chosen = select.value;
+    const found = devices.filter((device) => device.kind === kind);
+    select.replaceChildren(select.options[0], ...found.map((d) => new Option(d.label, d.deviceId)));
+    select.value = found.some((device) => device.deviceId === chosen) ? chosen : "";
+  }
+  $("devices-hint").hidden = devices.length > 0;
+}
+
+// A reload within the server's patience goes on where it was, though deaf until the button.
+const before = call.remembered();
+if (before) {
+  show("connecting");
+  call.goOn(before);
+}

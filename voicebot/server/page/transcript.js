@@ -1,0 +1,197 @@
+// What was said, on the page: questions, replies appearing as they are spoken, where they came
+// from and how long they took.
+
+const PACE = 0.065; // seconds a letter takes to say, for the word being spoken now
+const STAGES = [
+  ["stt.last", "Recognised"],
+  ["llm.first", "First word written"],
+  ["tts.first", "First sound made"],
+  ["gate", "Sure you had finished"],
+  ["speaker.first", "First sound sent"],
+  ["played", "First sound played"],
+];
+
+function make(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
+
+export class Transcript {
+  constructor(list, rate) {
+    this.list = list;
+    this.rate = rate;
+    this.turns = new Map();
+    this.waiting = null;
+  }
+
+  clear() {
+    this.list.replaceChildren();
+    this.turns.clear();
+    this.waiting = null;
+  }
+
+  // Somebody is speaking: three dots until it is understood.
+  hearing() {
+    if (this.waiting) return;
+    this.waiting = make("li", "you");
+    const dots = make("p", "dots");
+    dots.append(make("i"), make("i"), make("i"));
+    this.waiting.append(make("span", "unseen", "You, speaking"), dots);
+    this.add(this.waiting);
+  }
+
+  nothing() {
+    this.waiting?.remove();
+    this.waiting = null;
+  }
+
+  heard(turn, text) {
+    this.nothing();
+    const item = make("li", "you");
+    item.append(make("span", "unseen", "You: "), make("p", "", text));
+    this.add(item);
+    this.of(turn).asked = performance.now();
+  }
+
+  passages(turn, passages) {
+    if (!passages.length) return;
+    const more = make("details", "passages");
+    const count = passages.length === 1 ? "1 passage" : `${passages.length} passages`;
+    more.append(make("summary", "", `From ${count}`));
+    for (const { id, text } of passages) {
+      const passage = make("figure");
+      passage.append(quote(text), make("figcaption", "", id));
+      more.append(passage);
+    }
+    more.ontoggle = () => more.open && more.scrollIntoView({ block: "nearest" });
+    this.of(turn).notes.append(more);
+  }
+
+  said(turn, text, at) {
+    const reply = this.of(turn);
+    for (const clause of reply.clauses) clause.until = Math.min(clause.until, at);
+    reply.clauses.push({ words: text.split(" "), at, until: Infinity });
+    this.show(turn);
+  }
+
+  // So much of the turn has been played: the words up to there have been spoken.
+  played(turn, seconds) {
+    const reply = this.of(turn);
+    reply.firstPlayed ??= performance.now();
+    reply.seconds = Math.max(reply.seconds, seconds);
+    this.show(turn);
+  }
+
+  interrupted(turn, heard) {
+    const reply = this.of(turn);
+    reply.cut = true;
+    if (!heard && !reply.clauses.length) return;
+    reply.text.textContent = heard;
+    this.item(reply);
+    reply.text.append(make("span", "cut", heard ? " — interrupted" : "stopped before it was heard"));
+  }
+
+  failed(turn, stage, reason) {
+    const does = { stt: "hear you", llm: "find an answer", tts: "speak" }[stage] ?? "go on";
+    const reply = this.of(turn);
+    reply.notes.append(make("p", "failure", `It could not ${does}: ${reason}`));
+    this.item(reply);
+  }
+
+  ended(turn, marks, gate) {
+    this.nothing();
+    const reply = this.of(turn);
+    if (!reply.cut) this.show(turn, true);
+    if (!reply.item) return;
+    if (reply.firstPlayed && gate !== undefined && "gate" in marks)
+      marks.played = (reply.firstPlayed - gate) / 1000 + marks.gate + reply.latency;
+    reply.notes.append(waterfall(marks));
+    this.follow();
+  }
+
+  of(turn) {
+    if (!this.turns.has(turn))
+      this.turns.set(turn, {
+        clauses: [], seconds: 0, latency: 0, cut: false, item: null,
+        text: make("p"), notes: make("div", "notes"),
+      });
+    return this.turns.get(turn);
+  }
+
+  item(reply) {
+    if (reply.item) return;
+    reply.item = make("li", "bot");
+    reply.item.append(make("span", "unseen", "voicebot: "), reply.text, reply.notes);
+    this.add(reply.item);
+  }
+
+  show(turn, all = false) {
+    const reply = this.of(turn);
+    if (reply.cut) return;
+    const words = [];
+    for (const { words: clause, at, until } of reply.clauses) {
+      let spoken = at;
+      for (const word of clause) {
+        if (!all && reply.seconds < until && reply.seconds < spoken + 0.02) break;
+        words.push(word);
+        spoken += (word.length + 1) * PACE;
+      }
+    }
+    if (!words.length) return;
+    this.item(reply);
+    // Only what is new is added, so that a reader's place and selection stay.
+    const shown = reply.text.childElementCount;
+    for (const word of words.slice(shown)) {
+      reply.text.append(make("span", "", word), " ");
+    }
+    if (words.length > shown) this.follow();
+  }
+
+  add(item) {
+    this.list.append(item);
+    this.follow();
+  }
+
+  follow() {
+    const { list } = this;
+    if (list.scrollHeight - list.scrollTop - list.clientHeight < 240) list.scrollTop = list.scrollHeight;
+  }
+}
+
+// Paragraphs as they were meant; a line that is only wrapped goes on.
+function quote(text) {
+  const quoted = make("blockquote");
+  for (const part of text.split(/\n\s*\n/)) {
+    const heading = part.match(/^#+ (.*)/);
+    quoted.append(make("p", heading ? "heading" : "", heading ? heading[1] : part.replace(/\n(?![-*] )/g, " ")));
+  }
+  return quoted;
+}
+
+function waterfall(marks) {
+  const rows = STAGES.filter(([mark]) => mark in marks).sort((a, b) => marks[a[0]] - marks[b[0]]);
+  const last = Math.max(...rows.map(([mark]) => marks[mark]), 0.001);
+  const first = marks.played ?? marks["speaker.first"];
+  const more = make("details", "times");
+  more.append(make("summary", "", first === undefined ? "Times" : `${first.toFixed(2)} s to the first sound`));
+  const table = make("table");
+  table.append(make("caption", "", "Seconds after you stopped speaking"));
+  let from = 0;
+  for (const [mark, label] of rows) {
+    const row = table.insertRow();
+    const name = make("th", "", label);
+    name.scope = "row";
+    const bar = make("i", mark === "played" ? "bar last" : "bar");
+    bar.style.setProperty("--from", from / last);
+    bar.style.setProperty("--to", Math.max(0, marks[mark]) / last);
+    row.append(name);
+    row.insertCell().append(bar);
+    row.insertCell().textContent = marks[mark].toFixed(2);
+    from = Math.max(from, marks[mark]);
+  }
+  more.append(table);
+  more.ontoggle = () => more.open && more.scrollIntoView({ block: "nearest" });
+  return more;
+}
