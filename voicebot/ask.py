@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack, aclosing
 from math import inf
 from pathlib import Path
+from typing import TextIO
 
 from .assembly import Parts, assemble
 from .audio import Audio
@@ -60,7 +60,7 @@ def run(
         raise ConfigError("--json and the sound cannot both go to standard output")
     # What is for people must not end up in the sound.
     out = sys.stderr if output == "-" else sys.stdout
-    report = _Lines() if as_lines else _Report(lambda line: print(line, file=out, flush=True))
+    report = _Lines(out) if as_lines else _Report(out)
     with ExitStack() as closing:
         parts = closing.enter_context(assemble(config, models))
         for line in parts.describe():
@@ -157,9 +157,10 @@ class _Microphone:
 class _Report:
     """Tells people what happens, and knows how it went."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
         self._heard = self._said = self._failed = False
+        self._answering = False
 
     @property
     def exit_code(self) -> int:
@@ -183,23 +184,29 @@ class _Report:
     def show(self, event: Event) -> None:
         match event:
             case Heard(text):
-                self._write(f"question: {text}")
+                self._line(f"question: {text}")
             case Passages(passages):
-                self._write(f"passages: {', '.join(p.id for p in passages)}")
+                self._line(f"passages: {', '.join(p.id for p in passages)}")
             case Said(text):
-                self._write(f"answer:   {text}")
+                # One line for the whole answer, growing as it is spoken.
+                print(
+                    f" {text}" if self._answering else f"answer:   {text}", end="", file=self._out
+                )
+                self._out.flush()
+                self._answering = True
             case Failed(stage, reason):
-                self._write(f"failed:   {stage}: {reason}")
+                self._line(f"failed:   {stage}: {reason}")
             case TurnEnded(marks):
                 times = ", ".join(f"{name} {seconds:.2f}" for name, seconds in marks.items())
-                self._write(f"timeline: {times} (seconds after the end of speech)")
+                self._line(f"timeline: {times} (seconds after the end of speech)")
+
+    def _line(self, text: str) -> None:
+        print(f"\n{text}" if self._answering else text, file=self._out, flush=True)
+        self._answering = False
 
 
 class _Lines(_Report):
     """Tells programs what happens: one JSON object a line."""
 
-    def __init__(self) -> None:
-        super().__init__(lambda line: print(line, flush=True))
-
     def show(self, event: Event) -> None:
-        self._write(json.dumps(as_json(event), ensure_ascii=False))
+        print(json.dumps(as_json(event), ensure_ascii=False), file=self._out, flush=True)
