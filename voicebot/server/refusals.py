@@ -95,9 +95,7 @@ async def _gone(request: Request, failure: Exception) -> Response:
 async def _bug(request: Request, failure: Exception) -> Response:
     # The traceback is logged by the server; strangers get the id to ask for it by.
     request_id = request.scope.get("request_id", "-")
-    answer = response(
-        Refusal(500, f"this is a fault of the server's; it is logged as {request_id}")
-    )
+    answer = response(Refusal(500, f"this is our fault, and logged as {request_id}"))
     answer.headers["x-request-id"] = request_id
     return answer
 

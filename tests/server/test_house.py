@@ -1,0 +1,136 @@
+"""Who is let in, who is asked to come back, and when the house is empty."""
+
+import asyncio
+import socket
+import threading
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import room
+from serving import app, served, wav
+
+from voicebot.engines import Delta, Segment
+from voicebot.server.house import PLACES, House
+from voicebot.server.refusals import Refusal
+
+
+def test_a_place_is_free_again_when_its_guest_has_left():
+    house = House(places=1)
+    with house.request(), pytest.raises(Refusal, match="all 1 places are taken") as refusal:
+        house.request().__enter__()
+    assert refusal.value.retry_after
+    with house.request():
+        pass
+
+
+def test_a_conversation_takes_no_place_of_a_request():
+    house = House(places=1)
+    with house.session(), house.session(), house.request():
+        pass
+
+
+def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
+    async def evening():
+        house = House()
+        with house.session():
+            closing = asyncio.ensure_future(house.close(5))
+            await house.closing.wait()
+            with pytest.raises(Refusal, match="shutting down"):
+                house.request().__enter__()
+            assert not closing.done()
+        await closing
+
+    asyncio.run(evening())
+
+
+def test_a_house_does_not_wait_for_ever():
+    async def evening():
+        house = House()
+        with house.session(), pytest.raises(TimeoutError):
+            await house.close(0.01)
+
+    asyncio.run(evening())
+
+
+class Thinking(room.ChatModel):
+    """Answers when it is allowed to."""
+
+    def __init__(self):
+        super().__init__(takes=0)
+        self.asked, self.allowed = threading.Semaphore(0), threading.Event()
+        self.allowed.set()
+
+    async def reply(self, messages):
+        self.asked.release()
+        while not self.allowed.is_set():  # noqa: ASYNC110 - the test is another thread
+            await asyncio.sleep(0.01)
+        yield Delta("Yes.", finish="stop")
+
+
+def announce(url):
+    """What is answered to the head of a request whose body never comes."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as line:
+        head = "POST /v1/audio/transcriptions HTTP/1.1", "Host: here", "Content-Length: 1000000"
+        line.sendall("\r\n".join([*head, "", ""]).encode())
+        return line.recv(4096).decode()
+
+
+def test_a_full_house_refuses_before_it_reads_a_body():
+    llm = Thinking()
+    question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Well?"}]}
+
+    async def evening(url):
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+            llm.allowed.clear()
+            llm.asked = threading.Semaphore(0)
+            guests = [
+                asyncio.create_task(client.post("/v1/chat/completions", json=question))
+                for _ in range(PLACES)
+            ]
+            for _ in guests:
+                await asyncio.to_thread(llm.asked.acquire)
+            late = await asyncio.to_thread(announce, url)
+            health = await client.get("/health")
+            llm.allowed.set()
+            served = await asyncio.gather(*guests)
+            again = await client.post("/v1/chat/completions", json=question)
+        return late, health, served, again
+
+    with served(app(llm=llm)) as url:
+        late, health, guests, again = asyncio.run(evening(url))
+    assert late.startswith("HTTP/1.1 503 ")
+    assert "\nretry-after: 2\r\n" in late
+    assert health.status_code == 200
+    assert {guest.status_code for guest in guests} == {200}
+    assert again.status_code == 200
+
+
+class Listening:
+    """Hears nothing until it is left."""
+
+    def __init__(self):
+        self.left = threading.Event()
+
+    async def transcribe(self, audio):
+        if audio.seconds < 2:  # the server tries it with a short word
+            yield Segment("yes", 0, 1)
+            return
+        try:
+            await asyncio.sleep(60)
+            yield Segment("late", 0, 1)
+        finally:
+            self.left.set()
+
+
+def test_who_hangs_up_is_not_worked_for():
+    stt = Listening()
+    with served(app(stt=stt)) as url, pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{url}/v1/audio/transcriptions",
+            data={"model": "whisper-1"},
+            files={"file": wav(seconds=3)},
+            timeout=1,
+        )
+    assert stt.left.wait(5)

@@ -1,0 +1,307 @@
+"""What is wrong with a request is told in OpenAI's form, with the field that is wrong."""
+
+import json
+
+import httpx
+import pytest
+import room
+from serving import EXAMPLES, app, embedded, served, wav
+
+from voicebot.engines import Delta
+from voicebot.errors import EngineError
+
+
+@pytest.fixture(scope="module")
+def costless():
+    with served(app()) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    with (
+        embedded(tmp_path_factory.mktemp("house")) as real,
+        served(real) as url,
+        httpx.Client(base_url=url, timeout=20) as client,
+    ):
+        yield client
+
+
+def refused(response, status, param=None, code=None):
+    """What it says, once it is known to be a refusal in the right form."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == ("server_error" if status >= 500 else "invalid_request_error")
+    assert (error["param"], error["code"]) == (param, code)
+    return error["message"]
+
+
+def hear(client, file=None, route="transcriptions", **fields):
+    files = {"file": ("question.wav", wav() if file is None else file)}
+    data = {"model": "whisper-1", **fields}
+    return client.post(f"/v1/audio/{route}", files=files, data=data)
+
+
+def speak(client, **fields):
+    # Not by the client's own JSON, which holds no half characters.
+    body = json.dumps({"model": "tts-1", "input": "Hello.", **fields})
+    kind = {"content-type": "application/json"}
+    return client.post("/v1/audio/speech", content=body, headers=kind)
+
+
+def chat(client, *messages, **fields):
+    asked = messages or ({"role": "user", "content": "Hello."},)
+    body = {"model": "gpt-4o", "messages": list(asked), **fields}
+    return client.post("/v1/chat/completions", json=body)
+
+
+# Recordings
+
+
+@pytest.mark.parametrize("file", [b"", b"no sound at all" * 500, b"RIFF", b"ffconcat version 1.0"])
+def test_what_is_no_recording_is_refused(costless, file):
+    says = refused(hear(costless, file), 400, "file")
+    assert says.startswith("question.wav: ")
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_what_is_no_recording_is_refused_also_of_a_stream(costless, stream):
+    refused(hear(costless, b"nothing", stream=stream), 400, "file")
+
+
+def test_a_recording_larger_than_25_mib_is_refused(costless):
+    says = refused(hear(costless, bytes(25 * 2**20 + 10**5)), 413, code="too_large")
+    assert "larger than 26279936 bytes" in says
+
+
+def test_a_recording_of_unknown_size_is_refused_once_it_is_too_large(costless):
+    def endless():
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(60):
+            yield bytes(2**19)
+
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    sent = costless.post("/v1/audio/transcriptions", content=endless(), headers=kind)
+    refused(sent, 413, code="too_large")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "says"),
+    [
+        ({"response_format": "pdf"}, "response_format", "one of json, text, srt, verbose_json"),
+        ({"temperature": "hot"}, "temperature", "temperature should be number, not 'hot'"),
+        ({"temperature": "nan"}, "temperature", "temperature should be number"),
+        ({"stream": "maybe"}, "stream", "stream should be boolean, not 'maybe'"),
+        ({"colour": "red"}, "colour", "colour is not known here; there is file, model"),
+        ({"language": "de"}, "language", "takes no language"),
+        ({"timestamp_granularities[]": "word"}, "timestamp_granularities[]", "only verbose_json"),
+        (
+            {"timestamp_granularities[]": "year", "response_format": "verbose_json"},
+            "timestamp_granularities[][0]",
+            "one of word, segment, not 'year'",
+        ),
+        ({"model": ["a", "b"]}, "model", "model is there 2 times"),
+    ],
+)
+def test_each_wrong_field_of_a_form_is_named(costless, fields, param, says):
+    assert says in refused(hear(costless, **fields), 400, param)
+
+
+def test_a_language_the_engine_does_not_know_is_named(house):
+    recording = (EXAMPLES / "question.wav").read_bytes()
+    assert "only English" in refused(hear(house, recording, language="de"), 400, "language")
+
+
+def test_only_whisper_translates(house):
+    says = refused(hear(house, route="translations"), 400, "model")
+    assert says == "pocketsphinx cannot translate; Whisper can"
+
+
+def test_a_form_without_its_file_is_refused(costless):
+    sent = costless.post("/v1/audio/transcriptions", data={"model": "whisper-1", "file": "x"})
+    refused(sent, 415, code="content_type")
+    form = {"model": (None, "whisper-1"), "file": (None, "text")}
+    refused(costless.post("/v1/audio/transcriptions", files=form), 400, "file")
+    form = {"model": (None, "whisper-1")}
+    sent = costless.post("/v1/audio/transcriptions", files=form)
+    assert refused(sent, 400, "file") == "file is missing"
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("body", [b"", b"--x", b"--x\r\nrubbish", b"\0" * 99])
+def test_what_is_no_form_is_refused(costless, kind, body):
+    sent = costless.post("/v1/audio/transcriptions", content=body, headers={"content-type": kind})
+    assert sent.status_code == 400
+    assert sent.json()["error"]["message"]
+
+
+# Speech
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "says"),
+    [
+        ({"input": ""}, "input", "at least 1 characters, not 0"),
+        ({"input": "a" * 4097}, "input", "at most 4096 characters, not 4097"),
+        ({"input": "\ud83d"}, "input", "half a character"),
+        ({"input": " ... \n"}, "input", "nothing in input that can be said"),
+        ({"input": ["Hello."]}, "input", "input should be string, not ['Hello.']"),
+        ({"speed": 5}, "speed", "at most 4, not 5"),
+        ({"speed": True}, "speed", "speed should be number, not True"),
+        ({"response_format": "midi"}, "response_format", "one of mp3, opus, aac, flac, wav, pcm"),
+        ({"voice": "en-ux"}, "voice", "espeak has no voice 'en-ux'; near it: en-us"),
+        ({"speed": 4}, "speed", "speed = 4 is not between 0.5 and 2.5"),
+    ],
+)
+def test_each_wrong_field_of_a_text_to_speak_is_named(house, fields, param, says):
+    assert says in refused(speak(house, **fields), 400, param)
+
+
+def test_an_engine_that_takes_no_voice_speaks_in_its_own(costless):
+    assert speak(costless, voice="alloy").status_code == 200
+    assert "takes no voice" in refused(speak(costless, voice="bob"), 400, "voice")
+    assert "takes no speed" in refused(speak(costless, speed=2), 400, "speed")
+
+
+# Chat
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "says"),
+    [
+        ({"messages": []}, "messages", "at least 1, not 0"),
+        ({"messages": "Hello."}, "messages", "messages should be array, not 'Hello.'"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "is missing"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "one of system"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "messages", "the user's"),
+        ({"tools": []}, "tools", "tools is not known here"),
+        ({"n": 2}, "n", "at most 1, not 2"),
+        ({"max_tokens": 0}, "max_tokens", "at least 1, not 0"),
+        ({"max_tokens": 5}, "max_tokens", "room:ChatModel, which answers here, takes no max_token"),
+        ({"stop": ""}, "stop", "at least 1 characters"),
+        ({"stream": "yes"}, "stream", "stream should be boolean or null, not 'yes'"),
+    ],
+)
+def test_each_wrong_field_of_a_conversation_is_named(costless, fields, param, says):
+    assert says in refused(chat(costless, **fields), 400, param)
+
+
+def test_a_picture_is_refused_where_it_stands(costless):
+    picture = {"type": "image_url", "image_url": {"url": "data:,"}}
+    says = refused(
+        chat(costless, {"role": "user", "content": [picture]}), 400, "messages[0].content[0].text"
+    )
+    assert says == "messages[0].content[0].text is missing"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 100_000, b'{"model": NaN}', b"\xff\xfe", b"1" * 5000]
+)
+def test_what_is_no_json_is_refused(costless, body):
+    sent = costless.post(
+        "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
+    )
+    assert sent.status_code == 400
+    assert "the body is no JSON" in sent.json()["error"]["message"]
+
+
+def test_a_body_larger_than_1_mib_is_refused(costless):
+    refused(chat(costless, {"role": "user", "content": "a" * 2**20}), 413, code="too_large")
+
+
+@pytest.mark.parametrize(
+    ("send", "known"), [(hear, "Transcriber"), (speak, "Synthesizer"), (chat, "ChatModel")]
+)
+def test_an_unknown_model_is_told_which_there_is(costless, send, known):
+    says = refused(send(costless, model="gpt:17"), 404, "model", "model_not_found")
+    assert f"'room:{known}' does" in says
+
+
+# Engines that fail, and what is elsewhere
+
+
+class Failing(room.ChatModel):
+    """Fails on the second conversation, after so many words."""
+
+    def __init__(self, *words):
+        super().__init__(*words, takes=0)
+
+    async def reply(self, messages):
+        for word in self.words:
+            yield Delta(f"{word} ")
+        if "fail" in messages[-1].text:
+            raise EngineError("llm", "ran out of words")
+
+
+def test_an_engine_that_fails_is_an_error_of_the_servers():
+    fail = {"role": "user", "content": "fail"}
+    with served(app(llm=Failing())) as url, httpx.Client(base_url=url) as client:
+        assert refused(chat(client, fail), 500, code="llm_failed") == "llm: ran out of words"
+        streamed = chat(client, fail, stream=True)
+    assert refused(streamed, 500, code="llm_failed") == "llm: ran out of words"
+
+
+def test_an_engine_that_fails_in_the_middle_is_an_event():
+    fail = {"role": "user", "content": "fail"}
+    with served(app(llm=Failing("Once", "upon"))) as url, httpx.Client(base_url=url) as client:
+        lines = [line for line in chat(client, fail, stream=True).text.splitlines() if line]
+    assert json.loads(lines[1][6:])["choices"][0]["delta"] == {"content": "Once "}
+    assert json.loads(lines[-1][6:])["error"]["message"] == "llm: ran out of words"
+
+
+class Hoarse(room.Synthesizer):
+    async def synthesize(self, text):
+        async for speech in super().synthesize(text):
+            yield speech
+        if "fail" in text:
+            raise EngineError("tts", "lost its voice")
+
+
+def test_speech_that_fails_in_the_middle_is_cut_off(caplog):
+    with served(app(tts=Hoarse())) as url, httpx.Client(base_url=url) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            speak(client, input="This is about to fail.")
+        assert speak(client).status_code == 200
+    assert "tts: lost its voice" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+class Broken(room.ChatModel):
+    async def reply(self, messages):
+        yield Delta("Yes.", finish="stop")
+        if "break" in messages[-1].text:
+            raise ZeroDivisionError
+
+
+def test_a_bug_is_no_secret_told_to_strangers(caplog):
+    broken = {"role": "user", "content": "break"}
+    with served(app(llm=Broken())) as url, httpx.Client(base_url=url) as client:
+        sent = chat(client, broken)
+    assert refused(sent, 500) == f"this is our fault, and logged as {sent.headers['x-request-id']}"
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "says"),
+    [
+        ("GET", "/nowhere", 404, "there is no /nowhere here"),
+        ("GET", "/v1/audio/speech", 405, "/v1/audio/speech takes POST, not GET"),
+        ("POST", "/v1/models", 405, "/v1/models takes "),
+        ("GET", "/v1/models/none", 404, "there is no model 'none'; there is"),
+    ],
+)
+def test_what_is_elsewhere_is_told_in_json(costless, method, path, status, says):
+    sent = costless.request(method, path)
+    assert sent.status_code == status
+    assert sent.json()["error"]["message"].startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-1.2:3", True), ("", False), ("a b", False), ("x" * 129, False)]
+)
+def test_every_answer_has_an_id(costless, given, kept):
+    for path in ("/health", "/nowhere"):
+        named = costless.get(path, headers={"x-request-id": given}).headers["x-request-id"]
+        assert (named == given) == kept
+        assert len(named) >= 9
