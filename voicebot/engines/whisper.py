@@ -7,7 +7,6 @@ the tokens. Sound in which nobody speaks never reaches the model, because it wou
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from ..audio import Audio, silence
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Segment, Word
+from .cores import usable_cores
 from .per_call import OptionError
 from .silero import RATE
 from .stretches import Stretch, stretches
@@ -143,7 +143,7 @@ def _load(folder: Path, device: str, compute_type: str, threads: int) -> Whisper
             str(folder),
             device=device,
             compute_type=compute_type,
-            cpu_threads=threads or min(os.cpu_count() or 1, MOST_THREADS),
+            cpu_threads=threads or min(usable_cores(), MOST_THREADS),
         )
     except Exception as error:  # a damaged file, an unknown type, a GPU without its libraries
         raise ConfigError(
