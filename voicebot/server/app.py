@@ -15,8 +15,9 @@ from starlette.routing import Route
 from ..assembly import Parts
 from ..config import ServerSettings
 from ..flow import stop
-from . import openai_audio, openai_text, openapi
+from . import openai_audio, openai_text, openapi, realtime_socket
 from .catalogue import Catalogue
+from .client_secrets import ClientSecrets
 from .house import House
 from .refusals import HANDLERS
 from .request_id import RequestId
@@ -32,6 +33,7 @@ def create(parts: Parts, settings: ServerSettings) -> Starlette:
     The engines stay the caller's to close.
     """
     house, catalogue, warmth = House(), Catalogue(parts), Warmth(parts)
+    secrets = ClientSecrets()
     described = openapi.description()
 
     @asynccontextmanager
@@ -61,6 +63,7 @@ def create(parts: Parts, settings: ServerSettings) -> Starlette:
             Route("/openapi.json", description),
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
+            *realtime_socket.routes(parts, house, secrets),
         ],
         middleware=[Middleware(RequestId)],
         exception_handlers=HANDLERS,

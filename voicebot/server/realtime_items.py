@@ -155,11 +155,13 @@ def messages(items: list[Item]) -> list[Message]:
 
 
 def _inform(told: list[Message], passage: Passage) -> None:
-    """Give `passage` to the last message of the user's."""
-    for i in reversed(range(len(told))):
-        if told[i].role == "user":
-            before = told[i]
-            told[i] = Message("user", before.text, (*before.passages, passage))
+    """Give `passage` to the user's last message, which is asked again if it was answered since."""
+    for before in reversed(told):
+        if before.role == "user":
+            again = Message("user", before.text, (*before.passages, passage))
+            if before is told[-1]:
+                told.pop()
+            told.append(again)
             return
 
 

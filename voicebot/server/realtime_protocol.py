@@ -42,14 +42,16 @@ class Protocol:
         *,
         speaks_beta: bool = False,
         new_id: Callable[[str], str] = new_id,
+        news: Callable[[], None] = lambda: None,
     ) -> None:
+        """news: called when there is something to `take`."""
         self.settings = settings
         self.items = Items()
         self.response: Response | None = None
         """The one that is being made."""
         self.id = new_id("sess")
         self._beta = speaks_beta
-        self._new_id = new_id
+        self._new_id, self._news = new_id, news
         self._conversation_id = new_id("conv")
         self._user_item: str | None = None  # of the speech that is being heard
         self._waiting: list[Table] = []
@@ -70,6 +72,11 @@ class Protocol:
         if speaks_beta:
             conversation = {"id": self._conversation_id, "object": "realtime.conversation"}
             self._send("conversation.created", conversation=conversation)
+
+    @property
+    def waiting(self) -> int:
+        """How many events are to be taken."""
+        return len(self._waiting)
 
     def take(self) -> list[Table]:
         """The events to be sent, oldest first; each is taken once."""
@@ -266,6 +273,7 @@ class Protocol:
             event = beta.told(event)
         if event:
             self._waiting.append(event)
+            self._news()
 
 
 def _event_id(message: Table) -> str | None:

@@ -47,6 +47,7 @@ class Response:
         self._new_id, self._send, self._add = new_id, send, add
         self._output: list[Item] = []
         self._part: Part | None = None
+        self._voiced: Part | None = None
         self._before: str | None = None
         self._details: Table | None = None
         self._usage: Table | None = None
@@ -62,7 +63,7 @@ class Response:
         """A clause whose sound follows; `spoken` knows which words sound when."""
         part = self._begin("output_audio")
         between = " " if part.spoken else ""
-        part.spoken = spoken
+        self._voiced, part.spoken = part, spoken
         self._tell("response.output_audio_transcript.delta", delta=between + text)
 
     def sound(self, audio: bytes) -> None:
@@ -72,9 +73,12 @@ class Response:
         self._tell("response.output_audio.delta", delta=base64.b64encode(audio).decode())
 
     def cut(self, seconds: float) -> None:
-        """Only so much of the sound was heard, as far as we know; the client knows better."""
-        if self._part and not self._part.truncated:
-            self._part.heard = min(seconds, self._part.sent)
+        """Only so much of the sound was heard, as far as we know; the client knows better.
+
+        The response may be over: its sound is sent faster than it is played.
+        """
+        if self._voiced and not self._voiced.truncated:
+            self._voiced.heard = min(seconds, self._voiced.sent)
 
     def call(self, name: str, arguments: str) -> Item:
         """The model calls a function."""

@@ -75,8 +75,8 @@ class Settings:
     """The effective settings of a session."""
 
     model: str
+    """Ours, whatever the client asks for."""
     voice: str
-    """Ours, whatever names the client asks for."""
     listen: ListenSettings
     """Where turn detection begins from."""
     instructions: str = ""
@@ -89,6 +89,7 @@ class Settings:
     tools: tuple[Table, ...] = ()
     tool_choice: Any = "auto"
     max_output_tokens: Any = "inf"
+    speed: float = 1.0
     echoed: Table = field(default_factory=dict)
     noise_reduction: Table | None = None
 
@@ -118,7 +119,10 @@ class Settings:
         changes["echoed"] = self.echoed | {key: patch[key] for key in _ECHOED if key in patch}
         audio = fields.table(patch.get("audio", {}), "session.audio")
         changes |= self._input(fields.table(audio.get("input", {}), "session.audio.input"))
-        changes |= output(fields.table(audio.get("output", {}), "session.audio.output"), "session.")
+        sounds = fields.table(audio.get("output", {}), "session.audio.output")
+        changes |= output(sounds, "session.")
+        if sounds.get("speed") is not None:
+            changes["speed"] = fields.number(sounds, "speed", 0.25, 1.5, "session.audio.output.")
         return replace(self, **changes)
 
     def _input(self, patch: Table) -> dict[str, Any]:
@@ -171,7 +175,11 @@ class Settings:
         }
         if self.type == "transcription":
             return {"type": self.type, "audio": {"input": hears}, **self.echoed}
-        sounds = {"format": format_json(self.output_format), "voice": self.voice, "speed": 1.0}
+        sounds = {
+            "format": format_json(self.output_format),
+            "voice": self.voice,
+            "speed": self.speed,
+        }
         return {
             "type": self.type,
             "model": self.model,
@@ -233,15 +241,14 @@ def most_tokens(patch: Table, where: str) -> Any:
 
 
 def output(patch: Table, where: str) -> dict[str, Any]:
-    """How a reply should sound. Any voice is taken for ours; there is one speed."""
+    """How a reply should sound. A voice may have any name: the server takes its nearest."""
     changes: dict[str, Any] = {}
     if "format" in patch:
         changes["output_format"] = audio_format(patch["format"], f"{where}audio.output.format")
-    voice = patch.get("voice")
-    if isinstance(voice, dict):
-        voice = fields.text(voice, "id", f"{where}audio.output.voice.")
-    if voice is not None:
-        fields.checked(voice, str, "a name", f"{where}audio.output.voice")
+    if (voice := patch.get("voice")) is not None:
+        if isinstance(voice, dict):
+            voice = voice.get("id")
+        changes["voice"] = fields.checked(voice, str, "a name", f"{where}audio.output.voice")
     return changes
 
 

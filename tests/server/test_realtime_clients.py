@@ -1,0 +1,202 @@
+"""Clients nobody here wrote hold conversations with us: OpenAI's own, in both dialects."""
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+import room
+from serving import app, served
+
+from voicebot.audio import Audio, to_pcm16
+
+openai = pytest.importorskip("openai")
+
+STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
+
+
+@asynccontextmanager
+async def serving(**engines):
+    """A client of a server on loopback with these engines."""
+    with served(app(**engines)) as url:
+        client = openai.AsyncOpenAI(
+            api_key="any", base_url=f"{url}/v1", websocket_base_url=f"ws{url[4:]}/v1"
+        )
+        yield client
+        await client.close()
+
+
+DIALECTS = ["now", "beta"]
+
+
+def connected(client, dialect):
+    if dialect == "beta":
+        return client.beta.realtime.connect(model="gpt-4o-realtime-preview")
+    return client.realtime.connect(model="gpt-realtime")
+
+
+async def say(connection, *script):
+    """Append sound as a microphone would, in real time: ("speak", 0.5), ("wait", 1)."""
+    for action, seconds in script:
+        level = 0.5 if action == "speak" else 0.0
+        for _ in range(round(seconds / 0.05)):
+            piece = to_pcm16(Audio(np.full(1200, level, np.float32), 24000))
+            await connection.input_audio_buffer.append(audio=base64.b64encode(piece).decode())
+            await asyncio.sleep(0.05)
+
+
+async def until(connection, kind, events=None):
+    """The first event of this kind; those before it are kept."""
+    events = [] if events is None else events
+    async with asyncio.timeout(20):
+        while True:
+            event = await connection.recv()
+            events.append(event)
+            if event.type == kind:
+                return event
+            assert event.type != "error", event
+
+
+SOUND = {"now": "response.output_audio.delta", "beta": "response.audio.delta"}
+ADDED = {"now": "conversation.item.added", "beta": "conversation.item.created"}
+
+
+async def configure(connection, dialect):
+    """Ask for transcripts."""
+    if dialect == "beta":
+        session = {"input_audio_transcription": {"model": "whisper-1"}}
+    else:
+        session = {
+            "type": "realtime",
+            "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+        }
+    await connection.session.update(session=session)
+    return await until(connection, "session.updated")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_spoken_question_is_answered_aloud(dialect):
+    async def life():
+        async with serving() as client, connected(client, dialect) as connection:
+            await configure(connection, dialect)
+            await say(connection, ("speak", 0.6), ("wait", 0.8))
+            events = []
+            done = await until(connection, "response.done", events)
+            return [event.type for event in events], events, done.response
+
+    kinds, events, response = asyncio.run(life())
+    completed = "conversation.item.input_audio_transcription.completed"
+    assert [e.transcript for e in events if e.type == completed] == ["hello there"]
+    assert kinds.index("input_audio_buffer.speech_started") < kinds.index(
+        "input_audio_buffer.speech_stopped"
+    )
+    sound = b"".join(base64.b64decode(e.delta) for e in events if e.type == SOUND[dialect])
+    assert len(sound) / 2 / 24000 == pytest.approx(0.9, abs=0.05)
+    assert response.status == "completed"
+    assert response.output[0].content[0].transcript == "It is noon."
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_speaking_over_the_answer_ends_it_and_truncation_keeps_what_was_heard(dialect):
+    async def life():
+        tts = room.Synthesizer(times=True)
+        async with (
+            serving(llm=room.ChatModel(*STORY, takes=0), tts=tts) as client,
+            connected(client, dialect) as connection,
+        ):
+            talking = asyncio.create_task(say(connection, ("speak", 0.6), ("wait", 1.2)))
+            await until(connection, SOUND[dialect])
+            await talking
+            talking = asyncio.create_task(say(connection, ("speak", 0.6)))
+            events = []
+            done = await until(connection, "response.done", events)
+            await talking
+            (item,) = done.response.output
+            await connection.conversation.item.truncate(
+                item_id=item.id, content_index=0, audio_end_ms=650
+            )
+            truncated = await until(connection, "conversation.item.truncated")
+            await connection.send({"type": "conversation.item.retrieve", "item_id": item.id})
+            retrieved = await until(connection, "conversation.item.retrieved")
+            return [event.type for event in events], done.response, truncated, retrieved.item
+
+    kinds, response, truncated, item = asyncio.run(life())
+    assert "input_audio_buffer.speech_started" in kinds
+    assert (response.status, response.status_details.reason) == ("cancelled", "turn_detected")
+    # A good second had passed when the user was heard: three or four words of 0.3 s.
+    assert response.output[0].content[0].transcript.startswith("One two three.")
+    assert len(response.output[0].content[0].transcript.split()) < 8
+    assert truncated.audio_end_ms == 650
+    assert item.content[0].transcript == "One two"
+    assert item.status == "incomplete"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_client_may_commit_by_hand_and_want_text(dialect):
+    stt = room.Transcriber(takes=0)
+
+    async def life():
+        async with serving(stt=stt) as client, connected(client, dialect) as connection:
+            if dialect == "beta":
+                session = {"turn_detection": None, "modalities": ["text"]}
+            else:
+                session = {"type": "realtime", "output_modalities": ["text"],
+                           "audio": {"input": {"turn_detection": None}}}  # fmt: skip
+            await connection.session.update(session=session)
+            await until(connection, "session.updated")
+            await say(connection, ("speak", 0.3))
+            await connection.input_audio_buffer.commit()
+            await connection.response.create()
+            events = []
+            done = await until(connection, "response.done", events)
+            return [event.type for event in events], done.response
+
+    kinds, response = asyncio.run(life())
+    assert "input_audio_buffer.speech_started" not in kinds
+    assert kinds.index("input_audio_buffer.committed") < kinds.index("response.created")
+    assert not [kind for kind in kinds if "audio.delta" in kind]
+    assert response.output[0].content[0].text == "It is noon. "
+    assert stt.given[-1] == pytest.approx(0.3, abs=0.002)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_typed_question_is_answered_and_the_answer_can_be_cancelled(dialect):
+    async def life():
+        llm = room.ChatModel(*STORY, takes=0)
+        async with serving(llm=llm) as client, connected(client, dialect) as connection:
+            await connection.conversation.item.create(
+                item={"type": "message", "role": "user",
+                      "content": [{"type": "input_text", "text": "Tell me a story."}]}
+            )  # fmt: skip
+            await connection.response.create()
+            await until(connection, SOUND[dialect])
+            await connection.response.cancel()
+            done = await until(connection, "response.done")
+            await connection.response.cancel()
+            error = await connection.recv()
+            return done.response, error, llm.given
+
+    response, error, given = asyncio.run(life())
+    assert (response.status, response.status_details.reason) == ("cancelled", "client_cancelled")
+    assert error.error.code == "response_cancel_not_active"
+    assert [(m.role, m.text) for m in given[-1]][-1] == ("user", "Tell me a story.")
+
+
+def test_a_secret_lets_a_browser_in_with_the_session_it_was_made_for():
+    async def life():
+        async with serving() as client:
+            secret = await client.realtime.client_secrets.create(
+                session={"type": "realtime", "instructions": "Rhyme."},
+                expires_after={"anchor": "created_at", "seconds": 60},
+            )
+            assert secret.value.startswith("ek_")
+            client.api_key = secret.value
+            async with connected(client, "now") as connection:
+                created = await until(connection, "session.created")
+            beta = await client.beta.realtime.sessions.create(voice="alloy")
+            return secret.session, created.session, beta
+
+    made, session, beta = asyncio.run(life())
+    assert made.instructions == session.instructions == "Rhyme."
+    assert beta.client_secret.value.startswith("ek_")

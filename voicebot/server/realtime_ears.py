@@ -1,0 +1,113 @@
+"""What a Realtime client appends: speech is found in it, or it is kept until it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from ..audio import Audio, Samples
+from ..conversation.listen import Listener, ListenSettings
+from ..engines import VoiceDetector
+from ..events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
+from ..resample import Resampler, Windows
+from .realtime_fields import Refused
+
+LONGEST = 300.0
+"""Seconds that can be committed at once: 19 MB of memory."""
+SHORTEST = 0.1
+"""Seconds that are worth committing; the protocol says so."""
+
+PIECE = 0.5
+"""Seconds resampled at once: a client may append minutes, and others are waiting."""
+
+Event = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
+
+
+class Ears:
+    """Hear one user. Times are seconds of sound appended, whatever happens in between.
+
+    settings: how speech is found; None where the client commits by hand.
+    """
+
+    def __init__(self, vad: VoiceDetector, settings: ListenSettings | None) -> None:
+        self._vad = vad
+        self._fed = 0
+        self.listen(settings)
+
+    @property
+    def now(self) -> float:
+        return self._fed / self._vad.rate
+
+    def listen(self, settings: ListenSettings | None) -> None:
+        """Forget what was heard, and hear by these settings from now on."""
+        self._settings = settings
+        self._windows = Windows(self._vad.rate, self._vad.window)
+        self._resampler = Resampler(self._vad.rate)
+        self._since = self.now
+        self._listener = settings and Listener(self._vad.rate, self._vad.window, settings)
+        self._kept: list[Samples] = []
+        self._length = 0.0
+
+    def hear(self, audio: Audio) -> Iterator[Event | None]:
+        """Yield after each window what has changed in it.
+
+        Raises:
+            Refused: more is kept than can be committed.
+        """
+        if self._listener is None and self._length + audio.seconds > LONGEST:
+            raise Refused(
+                "input_audio_buffer_full", f"at most {LONGEST:g} s are kept; commit or clear them"
+            )
+        step = round(audio.rate * PIECE)
+        for start in range(0, len(audio.samples), step):
+            piece = Audio(audio.samples[start : start + step], audio.rate)
+            if self._listener:
+                yield from self._detect(self._listener, piece)
+            else:
+                self._keep(self._resampler.feed(piece))
+                yield None
+
+    def _detect(self, listener: Listener, audio: Audio) -> Iterator[Event | None]:
+        for window in self._windows.feed(audio):
+            self._fed += len(window)
+            event = listener.feed(window, self._vad.probability(window))
+            yield event and self._placed(event)
+
+    def _keep(self, samples: Samples) -> None:
+        self._fed += len(samples)
+        self._kept.append(samples)
+        self._length += len(samples) / self._vad.rate
+
+    def commit(self) -> SpeechEnded | Audio:
+        """What was being said, or what was appended, is complete.
+
+        Raises:
+            Refused: it is nothing, or too little.
+        """
+        if self._listener:
+            if ended := self._listener.finish():
+                return SpeechEnded(self._moved(ended))
+        elif self._length >= SHORTEST:
+            self._keep(self._resampler.finish())
+            audio = Audio(np.concatenate(self._kept), self._vad.rate)
+            self.listen(None)
+            return audio
+        raise Refused(
+            "input_audio_buffer_commit_empty",
+            f"at least {SHORTEST * 1000:g} ms are needed, and there are {self._length * 1000:.0f}",
+        )
+
+    def clear(self) -> None:
+        """Forget what was appended and not committed."""
+        self.listen(self._settings)
+
+    def _placed(self, event: Event) -> Event:
+        if isinstance(event, SpeechPaused | SpeechEnded):
+            return type(event)(self._moved(event))
+        return replace(event, at=event.at + self._since)
+
+    def _moved(self, event: SpeechPaused | SpeechEnded) -> Utterance:
+        said = event.utterance
+        return replace(said, start=said.start + self._since, end=said.end + self._since)

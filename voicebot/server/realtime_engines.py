@@ -1,0 +1,92 @@
+"""A server's engines as one Realtime session, or one response of it, wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..assembly import Parts
+from ..audio import Audio
+from ..engines import ChatModel, Delta, Message, Segment, Speech, Synthesizer, Transcriber
+from ..engines.per_call import taken
+from ..flow import Stream
+from ..knowledge import Informed
+from . import voices
+from .realtime_settings import Settings
+from .realtime_wish import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Listens:
+    stt: Transcriber
+    options: dict[str, Any]
+
+    def transcribe(self, audio: Audio) -> Stream[Segment]:
+        return self.stt.transcribe(audio, **self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks:
+    tts: Synthesizer
+    options: dict[str, Any]
+
+    def synthesize(self, text: str) -> Stream[Speech]:
+        return self.tts.synthesize(text, **self.options)
+
+
+@dataclass(slots=True)
+class Writes:
+    """Remembers how the reply ended."""
+
+    llm: ChatModel
+    options: dict[str, Any]
+    finish: str = field(default="", init=False)
+    read: int = field(default=0, init=False)
+    """Tokens that the model was given, where it counts them."""
+
+    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        async with aclosing(self.llm.reply(messages, **self.options)) as deltas:
+            async for delta in deltas:
+                self.finish = delta.finish or self.finish
+                if delta.tokens:
+                    self.read = delta.tokens[0]
+                yield delta
+
+
+class Engines:
+    """The engines of a server, with whatever of a client's wishes they can fulfil."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._voice_engine = next(c.name for c in parts.chosen if c.kind == "tts")
+        self._voices: tuple[str, ...] = tuple(getattr(parts.tts, "voices", ()))
+
+    def listens(self, settings: Settings) -> Listens:
+        language = (settings.transcription or {}).get("language")
+        known = isinstance(language, str) and len(language) == 2
+        stt = self._parts.stt
+        return Listens(stt, _taken(stt.transcribe, language=language if known else None))
+
+    def writes(self, wish: Wish) -> Writes:
+        llm = self._parts.llm
+        # What wraps the model hands its options on.
+        model = llm.llm if isinstance(llm, Informed) else llm
+        most = None if wish.max_output_tokens == "inf" else wish.max_output_tokens
+        return Writes(llm, _taken(model.reply, max_tokens=most))
+
+    def speaks(self, wish: Wish, speed: float) -> Speaks:
+        voice = voices.ours(wish.voice, self._voice_engine, self._voices)
+        if wish.voice not in voices.OPENAI and voice not in self._voices:
+            voice = None  # a name that nobody knows is no reason to be silent
+        tts = self._parts.tts
+        # At its normal speed a voice is not asked for any: not every engine knows one.
+        wanted = _taken(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)
+        return Speaks(tts, wanted)
+
+
+def _taken(method: Callable[..., Any], **wanted: Any) -> dict[str, Any]:
+    """Those of the wanted options that an engine's method takes; None is not wanted."""
+    known = taken(method)
+    return {name: v for name, v in wanted.items() if v is not None and name in known}

@@ -1,0 +1,207 @@
+"""`/v1/realtime`: OpenAI's Realtime protocol over a websocket, and the secrets browsers need."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ..assembly import Parts
+from ..flow import Stream, stop
+from . import realtime_beta as beta
+from . import realtime_fields as fields
+from .client_secrets import LONGEST, SHORTEST, USUAL, ClientSecrets
+from .house import House
+from .realtime_actions import Action
+from .realtime_call import Call
+from .realtime_fields import Refused, Table
+from .realtime_protocol import Protocol, as_text, new_id
+from .realtime_settings import Settings, initial
+from .refusals import Refusal, response
+from .tokens import token
+
+_log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds a client may leave what it is told unread before it is given up. Bounds memory."""
+BEHIND = 256
+"""Events a client may have waiting before we hear no more of what it says."""
+BODY = 1_000_000
+"""Bytes of a request for a secret: a session's settings, with all its tools."""
+
+REFUSED, BROKEN, RESTART = 1008, 1011, 1012
+
+
+def routes(parts: Parts, house: House, secrets: ClientSecrets) -> list[BaseRoute]:
+    realtime = Realtime(parts, house, secrets)
+    return [
+        WebSocketRoute("/v1/realtime", realtime.serve),
+        Route("/v1/realtime/client_secrets", realtime.client_secret, methods=["POST"]),
+        Route("/v1/realtime/sessions", realtime.beta_session, methods=["POST"]),
+        Route("/v1/realtime/transcription_sessions", realtime.beta_session, methods=["POST"]),
+    ]
+
+
+class Realtime:
+    """The routes of the protocol, over the engines of one server."""
+
+    def __init__(self, parts: Parts, house: House, secrets: ClientSecrets) -> None:
+        self._parts, self._house, self._secrets = parts, house, secrets
+        named = {chosen.kind: chosen for chosen in parts.chosen}
+        voice = str(named["tts"].options.get("voice", "default"))
+        self._settings = initial(
+            named["llm"].name, voice, parts.settings, parts.assistant.instructions
+        )
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """One client, from its first message to its last."""
+        try:
+            with self._house.session():
+                await self._serve(websocket)
+        except Refusal as refusal:
+            await websocket.send_denial_response(response(refusal))
+
+    async def _serve(self, websocket: WebSocket) -> None:
+        offered = websocket.scope.get("subprotocols", [])
+        await websocket.accept("realtime" if "realtime" in offered else None)
+        is_beta = "realtime=v1" in websocket.headers.get("openai-beta", "")
+        connection = _Connection(
+            websocket, self._begun(websocket), is_beta or "openai-beta.realtime-v1" in offered
+        )
+        await connection.carry(self._parts, self._house)
+
+    def _begun(self, websocket: WebSocket) -> Settings:
+        """What the session is set to by how it is opened."""
+        settings = self._settings
+        if websocket.query_params.get("intent") == "transcription":
+            settings = replace(settings, type="transcription")
+        if secret := self._secrets.find(token(websocket.scope)):
+            settings = settings.merge(secret.session)
+        return settings
+
+    async def client_secret(self, request: Request) -> Response:
+        """A key for a browser, and the session it opens."""
+        body = await _body(request)
+        patch = body.get("session") or {}
+        after = body.get("expires_after") or {}
+        with _refusing():
+            seconds = USUAL
+            if "seconds" in fields.table(after, "expires_after"):
+                seconds = fields.whole(after, "seconds", SHORTEST, LONGEST, "expires_after.")
+            settings = self._settings.merge(fields.table(patch, "session"))
+        value, expires_at = self._secrets.issue(request.scope.get("key"), patch, seconds)
+        session = {"id": new_id("sess"), "object": "realtime.session", **settings.as_json()}
+        return JSONResponse({"value": value, "expires_at": expires_at, "session": session})
+
+    async def beta_session(self, request: Request) -> Response:
+        """The same in the first dialect."""
+        with _refusing():
+            kind = request.url.path.rpartition("/")[2].removesuffix("s")
+            message = {"type": "session.update", "session": await _body(request)}
+            if kind == "transcription_session":
+                message["type"] = "transcription_session.update"
+            patch = beta.read(message)["session"]
+            settings = self._settings.merge(patch)
+        value, expires_at = self._secrets.issue(request.scope.get("key"), patch, USUAL)
+        session = {"id": new_id("sess"), "object": "realtime.session", **settings.as_json()}
+        told = beta.told({"type": "session.created", "session": session})
+        assert told
+        secret = {"value": value, "expires_at": expires_at}
+        return JSONResponse({**told["session"], "client_secret": secret})
+
+
+class _Connection:
+    """A websocket, and the session it carries."""
+
+    def __init__(self, websocket: WebSocket, settings: Settings, is_beta: bool) -> None:
+        self._websocket = websocket
+        self._news, self._caught_up = asyncio.Event(), asyncio.Event()
+        self._protocol = Protocol(settings, speaks_beta=is_beta, news=self._news.set)
+
+    async def carry(self, parts: Parts, house: House) -> None:
+        """Serve the client until it leaves, reads nothing, or the house closes."""
+        call = Call(parts, self._protocol)
+        listening = asyncio.create_task(call.run(self._actions()))
+        telling = asyncio.create_task(self._tell())
+        closing = asyncio.create_task(_closed(house, call))
+        tasks = [listening, telling, closing]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if closing.done():
+                await self._close(RESTART, "the server is shutting down")
+            elif telling.done():
+                await self._close(REFUSED, "nothing is read")
+            elif error := listening.exception():
+                # Only this session ends: what is broken is ours, and the log says what.
+                _log.error("a realtime session broke", exc_info=error)
+                await self._close(BROKEN, "the session broke; the server's log says why")
+        finally:
+            for task in tasks:
+                await stop(task)
+
+    async def _actions(self) -> Stream[Action]:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                text = bytes(message["bytes"]).decode(errors="replace")
+            if action := self._protocol.receive(text):
+                yield action
+            while self._protocol.waiting > BEHIND:
+                self._caught_up.clear()
+                await self._caught_up.wait()
+
+    async def _tell(self) -> None:
+        """Send the client what it has to know; ends when it does not read."""
+        with suppress(TimeoutError, WebSocketDisconnect):
+            while True:
+                self._news.clear()
+                for event in self._protocol.take():
+                    async with asyncio.timeout(PATIENCE):
+                        await self._websocket.send_text(as_text(event))
+                self._caught_up.set()
+                await self._news.wait()
+
+    async def _close(self, code: int, reason: str) -> None:
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(1):  # one that does not read does not read this either
+                await self._websocket.close(code, reason)
+
+
+async def _closed(house: House, call: Call) -> None:
+    """Wait until the house closes, and the reply that is being made has ended."""
+    await house.closing.wait()
+    await call.idle.wait()
+
+
+async def _body(request: Request) -> Table:
+    """The object that a request holds.
+
+    Raises:
+        Refusal: it holds something else, or too much.
+    """
+    data = b""
+    async for piece in request.stream():
+        data += piece
+        if len(data) > BODY:
+            raise Refusal(413, f"a session's settings have at most {BODY} bytes")
+    with _refusing():
+        return fields.message(data.decode(errors="replace")) if data.strip() else {}
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What the protocol refuses in a message is a bad request here."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refusal(400, str(refused), param=refused.param, code=refused.code) from None
