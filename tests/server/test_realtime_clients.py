@@ -2,14 +2,16 @@
 
 import asyncio
 import base64
+import wave
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 import room
-from serving import app, served
+from serving import EXAMPLES, app, embedded, served
 
-from voicebot.audio import Audio, to_pcm16
+from voicebot.audio import Audio, from_pcm16, to_pcm16
+from voicebot.resample import Resampler
 
 openai = pytest.importorskip("openai")
 
@@ -95,6 +97,33 @@ def test_a_spoken_question_is_answered_aloud(dialect):
     assert len(sound) / 2 / 24000 == pytest.approx(0.9, abs=0.05)
     assert response.status == "completed"
     assert response.output[0].content[0].transcript == "It is noon."
+
+
+def test_a_real_question_is_answered_by_real_engines(tmp_path):
+    with wave.open(str(EXAMPLES / "question.wav")) as recording:
+        audio = from_pcm16(recording.readframes(recording.getnframes()), recording.getframerate())
+    sound = to_pcm16(Audio(Resampler(24000).feed(audio), 24000)) + bytes(48000 * 2)
+
+    async def ask(url):
+        client = openai.AsyncOpenAI(api_key="any", base_url=f"{url}/v1")
+        async with client, connected(client, "now") as connection:
+            await configure(connection, "now")
+            for start in range(0, len(sound), 4800):
+                piece = base64.b64encode(sound[start : start + 4800]).decode()
+                await connection.input_audio_buffer.append(audio=piece)
+                await asyncio.sleep(0.1)
+            events = []
+            await until(connection, "response.done", events)
+            return events
+
+    with embedded(tmp_path) as real, served(real) as url:
+        events = asyncio.run(ask(url))
+    completed = "conversation.item.input_audio_transcription.completed"
+    assert ["apple" in e.transcript.lower() for e in events if e.type == completed] == [True]
+    response = events[-1].response
+    assert response.status == "completed"
+    assert "apple" in response.output[0].content[0].transcript.lower()
+    assert sum(len(e.delta) for e in events if e.type == SOUND["now"]) > 100_000
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
