@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .refusals import Refusal
 
@@ -72,7 +72,7 @@ class House:
     @contextmanager
     def _counted(self) -> Iterator[None]:
         if self.closing.is_set():
-            raise Refusal(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
+            raise _closed()
         self._inside += 1
         self._empty.clear()
         try:
@@ -83,6 +83,10 @@ class House:
                 self._empty.set()
 
 
+def _closed() -> Refusal:
+    return Refusal(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
+
+
 class InHouse:
     """ASGI middleware: a place from before the body is read until the last byte is sent."""
 
@@ -90,5 +94,19 @@ class InHouse:
         self._app, self._house = app, house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         with self._house.request():
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, receive, watched)
+            except asyncio.CancelledError:
+                if not self._house.closing.is_set():
+                    raise
+                # The server ends before the reply does: that is no failure of anybody's.
+                if not begun:
+                    raise _closed() from None

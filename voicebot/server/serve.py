@@ -89,7 +89,7 @@ class _Server(uvicorn.Server):
 
         def told() -> None:
             if ending:
-                self.should_exit = self.force_exit = True
+                self.config.timeout_graceful_shutdown, self.should_exit = 0, True
             else:
                 ending.append(loop.create_task(self._drain()))
 

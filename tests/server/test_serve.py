@@ -1,0 +1,184 @@
+"""`voicebot serve` in a child process: what it prints, and how it ends."""
+
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+
+import httpx
+import pytest
+from serving import EMBEDDED
+
+# The chat model answers a question slowly enough for somebody to end the server meanwhile.
+SLOW = """
+import asyncio
+from voicebot.engines import Delta
+
+class Slow:
+    async def reply(self, messages):
+        yield Delta("Well, ")
+        if "slowly" in messages[-1].text:
+            await asyncio.sleep(1.5)
+        elif "never" in messages[-1].text:
+            await asyncio.sleep(60)
+        yield Delta("yes.", finish="stop")
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    settings = EMBEDDED.replace('"extractive"', '"slow:Slow"')
+    (tmp_path / "voicebot.toml").write_text(settings)
+    return tmp_path
+
+
+def start(place, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "voicebot", "serve", *arguments],
+        cwd=place,
+        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def serving(place, *arguments):
+    """The process and the address it printed."""
+    process = start(place, "--port", "0", *arguments)
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(url, how, **kind):
+    question = {"model": "gpt-4o", "messages": [{"role": "user", "content": f"Is it? {how}"}]}
+    return httpx.post(f"{url}/v1/chat/completions", json=question, timeout=30, **kind)
+
+
+def wait_until_ready(url, **kind):
+    for _ in range(300):
+        if httpx.get(f"{url}/ready", **kind).status_code == 200:
+            return
+        threading.Event().wait(0.1)
+    raise AssertionError("it is not ready after half a minute")
+
+
+def test_it_says_who_does_what_and_prints_one_address(place):
+    with serving(place) as (process, url):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+        assert httpx.get(f"{url}/health").json() == {"status": "alive"}
+        wait_until_ready(url)
+        assert ask(url, "").json()["choices"][0]["message"]["content"] == "Well, yes."
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert out == ""
+    assert err.splitlines() == [
+        "silero detects speech",
+        "pocketsphinx listens",
+        "slow:Slow answers",
+        "espeak speaks",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_replies_end_before_it_does_and_nobody_new_is_let_in(place, number):
+    answers = []
+    with serving(place) as (process, url):
+        wait_until_ready(url)
+        asking = threading.Thread(target=lambda: answers.append(ask(url, "slowly")))
+        asking.start()
+        threading.Event().wait(0.5)
+        process.send_signal(number)
+        threading.Event().wait(0.3)
+        late, ready = ask(url, ""), httpx.get(f"{url}/ready")
+        asking.join()
+        process.wait(timeout=20)
+        err = process.stderr.read()
+    assert answers[0].json()["choices"][0]["message"]["content"] == "Well, yes."
+    assert late.status_code == ready.status_code == 503
+    assert late.json()["error"]["code"] == "closing"
+    assert int(late.headers["retry-after"]) > 0
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_a_second_signal_ends_it_at_once(place):
+    answers = []
+    with serving(place) as (process, url):
+        wait_until_ready(url)
+
+        def hang():
+            with suppress(httpx.HTTPError):
+                answers.append(ask(url, "never").status_code)
+
+        asking = threading.Thread(target=hang)
+        asking.start()
+        threading.Event().wait(0.5)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            threading.Event().wait(0.3)
+        process.wait(timeout=5)
+        asking.join()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 0
+    assert answers in ([], [503])
+
+
+def test_a_port_that_is_taken_is_one_line(place):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        process = start(place, "--port", port)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert out == ""
+    assert err == (
+        f"voicebot: cannot listen at 127.0.0.1 port {port} (Address already in use); "
+        "--port 0 takes a free one\n"
+    )
+
+
+def test_a_host_that_is_none_is_one_line(place):
+    process = start(place, "--host", "no.such.host.invalid")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert err.startswith("voicebot: [server] host 'no.such.host.invalid': ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_certificate_that_is_none_is_one_line(place):
+    (place / "voicebot.toml").write_text('[server]\ntls_certificate = "none.pem"\nport = 0')
+    process = start(place)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "none.pem: no certificate with its key" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="nothing here makes certificates")
+def test_with_a_certificate_it_speaks_tls(place):
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", place / "key.pem", "-out", place / "certificate.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with (place / "voicebot.toml").open("a") as settings:
+        settings.write('[server]\ntls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
+    with serving(place) as (_, url):
+        assert url.startswith("https://127.0.0.1:")
+        trusted = ssl.create_default_context(cafile=place / "certificate.pem")
+        assert httpx.get(f"{url}/health", verify=trusted).status_code == 200
