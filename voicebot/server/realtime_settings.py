@@ -75,8 +75,8 @@ class Settings:
     """The effective settings of a session."""
 
     model: str
-    """Ours, whatever the client asks for."""
     voice: str
+    """Both as the client calls them, who may know no other names; the server takes its nearest."""
     listen: ListenSettings
     """Where turn detection begins from."""
     instructions: str = ""
@@ -105,7 +105,7 @@ class Settings:
             kinds = ("realtime", "transcription")
             changes["type"] = fields.choice(patch["type"], kinds, "session.type")
         if "model" in patch:
-            fields.text(patch, "model", "session.")
+            changes["model"] = fields.text(patch, "model", "session.")
         if "instructions" in patch:
             changes["instructions"] = fields.text(patch, "instructions", "session.")
         if "output_modalities" in patch:

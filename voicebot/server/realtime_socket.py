@@ -80,6 +80,8 @@ class Realtime:
     def _begun(self, websocket: WebSocket) -> Settings:
         """What the session is set to by how it is opened."""
         settings = self._settings
+        if model := websocket.query_params.get("model"):
+            settings = replace(settings, model=model)
         if websocket.query_params.get("intent") == "transcription":
             settings = replace(settings, type="transcription")
         if secret := self._secrets.find(token(websocket.scope)):
