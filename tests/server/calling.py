@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from voicebot.conversation import Conversation
 from voicebot.server import talk_socket
+from voicebot.server.house import House
 
 RATE = 24000
 
@@ -39,9 +40,9 @@ class Parts:
 
 
 @asynccontextmanager
-async def serving(parts, *, window=30.0):
+async def serving(parts, *, window=30.0, house=None):
     """Serve `parts` for a while; gives the host with its port."""
-    app = Starlette(routes=talk_socket.routes(parts, window=window))
+    app = Starlette(routes=talk_socket.routes(parts, house or House(), window=window))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)

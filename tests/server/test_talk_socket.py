@@ -15,6 +15,7 @@ from websockets.uri import parse_uri
 
 from voicebot.audio import Audio
 from voicebot.engines import Speech
+from voicebot.server.house import House
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 
@@ -385,6 +386,28 @@ def test_a_page_of_another_site_may_not_listen_in():
             return refused.value.response.status_code
 
     assert asyncio.run(script()) == 403
+
+
+def test_while_the_house_closes_a_reply_is_given_to_its_end_and_nobody_new_is_let_in():
+    async def script():
+        house, parts = House(), Parts("Good", "morning.")
+        async with (
+            serving(parts, house=house) as host,
+            calling(host) as caller,
+            calling(host) as idle,
+            connected(host) as late,
+        ):
+            await caller.say(type="text", text="hello")
+            await caller.until("said")
+            closing = asyncio.ensure_future(house.close(5))
+            assert await idle.closed() == 1012
+            await late.say(type="hello", rate=RATE)
+            assert await late.closed() == 1013
+            assert await caller.closed() == 1012
+            await closing
+        return caller
+
+    assert asyncio.run(script()).all("turn_ended")
 
 
 def test_a_bug_ends_its_own_conversation_only(caplog):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ..audio import Audio, silence
 from ..conversation import Conversation, Hush, Speaker, Typed
 from ..errors import VoicebotError
-from ..events import Event, SpeechEnded, SpeechPaused, TurnEnded
+from ..events import Event, Heard, SpeechEnded, SpeechPaused, TurnEnded
 from ..flow import Stream
 from .remote_speaker import Flushed, RemoteSpeaker, Sound, SoundEnded
 
@@ -130,6 +130,13 @@ class Session:
         self._log: deque[Told] = deque(maxlen=KEPT)
         self._told = 0
         self._news = asyncio.Event()
+        self._replying = False
+
+    async def quiet(self) -> None:
+        """Wait until no reply is being made or heard."""
+        while self._replying:
+            self._news.clear()
+            await self._news.wait()
 
     async def run(self) -> None:
         """Converse until cancelled, which silences and stops all of it at once."""
@@ -187,6 +194,8 @@ class Session:
                 event = replace(event, utterance=unheard)
             self._told += 1
             self._log.append(Told(self._told, self.speaker.turn, self.speaker.made, event))
+        self._replying = isinstance(event, Heard) or self._replying
         if isinstance(event, TurnEnded):
             self.speaker.turn += 1
+            self._replying = False
         self._news.set()

@@ -37,6 +37,8 @@ from ..audio import to_pcm16
 from ..flow import stop
 from . import page
 from . import talk_protocol as words
+from .house import House
+from .refusals import Refusal
 from .session import Behind, Flooded, Place, Session, Sound
 
 _log = logging.getLogger(__name__)
@@ -48,13 +50,13 @@ GREETING = 10.0
 PATIENCE = 10.0
 """Seconds a client may leave a message unread before its connection is given up."""
 
-NORMAL, REFUSED, TOO_LONG, BROKEN, RESTART = 1000, 1008, 1009, 1011, 1012
+NORMAL, REFUSED, TOO_LONG, BROKEN, RESTART, LATER = 1000, 1008, 1009, 1011, 1012, 1013
 TAKEN_OVER = 4001
 
 
-def routes(parts: Parts, *, window: float = WINDOW) -> list[BaseRoute]:
+def routes(parts: Parts, house: House, *, window: float = WINDOW) -> list[BaseRoute]:
     """The websocket, for as many conversations as there are clients, and the page that uses it."""
-    return [WebSocketRoute("/v1/talk", TalkSocket(parts, window).serve), *page.routes()]
+    return [WebSocketRoute("/v1/talk", TalkSocket(parts, house, window).serve), *page.routes()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class _Over:
 class TalkSocket:
     """Holds the conversations, and hands each connection to its own."""
 
-    def __init__(self, parts: Parts, window: float) -> None:
-        self._parts, self._window = parts, window
+    def __init__(self, parts: Parts, house: House, window: float) -> None:
+        self._parts, self._house, self._window = parts, house, window
         self._calls: dict[str, _Call] = {}
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -83,7 +85,11 @@ class TalkSocket:
         await websocket.accept()
         match await self._greeting(websocket):
             case words.Hello(rate):
-                await self._begin(websocket, rate)
+                try:
+                    with self._house.session():
+                        await self._begin(websocket, rate)
+                except Refusal as refusal:
+                    await _close(websocket, _Over(LATER, str(refusal)))
             case words.Resume(token, place):
                 await self._calls[token].carry(websocket, place, {"event": "resumed"})
             case _Over() as over:
@@ -130,7 +136,7 @@ class TalkSocket:
         }
         conversing = asyncio.create_task(session.run())
         try:
-            call = self._calls[token] = _Call(session, conversing)
+            call = self._calls[token] = _Call(session, conversing, self._house.closing)
             await call.carry(websocket, Place(), ready)
             await call.left(self._window)
         finally:
@@ -141,8 +147,10 @@ class TalkSocket:
 class _Call:
     """A conversation, and the connection that carries it now, if any."""
 
-    def __init__(self, session: Session, conversing: asyncio.Task[None]) -> None:
-        self._session, self._conversing = session, conversing
+    def __init__(
+        self, session: Session, conversing: asyncio.Task[None], closing: asyncio.Event
+    ) -> None:
+        self._session, self._conversing, self._closing = session, conversing, closing
         self._connected: asyncio.Event | None = None
         """Set to end the present connection."""
         self._over = False
@@ -152,7 +160,7 @@ class _Call:
     async def left(self, window: float) -> None:
         """Wait until the conversation is over, or was without a connection for `window` s."""
         with suppress(TimeoutError):
-            while not (self._over or self._conversing.done()):
+            while not (self._over or self._conversing.done() or self._closing.is_set()):
                 self._changed.clear()
                 async with asyncio.timeout(None if self._connected else window):
                     await self._changed.wait()
@@ -167,6 +175,7 @@ class _Call:
                 self._listen(websocket),
                 self._tell(websocket, place, greeting),
                 self._taken(mine),
+                self._closed(),
                 self._ended(),
             )
             self._over = self._over or over.final
@@ -229,6 +238,12 @@ class _Call:
     async def _taken(self, mine: asyncio.Event) -> _Over:
         await mine.wait()
         return _Over(TAKEN_OVER, "resumed elsewhere", final=False)
+
+    async def _closed(self) -> _Over:
+        """The house closes: the reply that is being given is given to its end."""
+        await self._closing.wait()
+        await self._session.quiet()
+        return _Over(RESTART, "the server is shutting down")
 
     async def _ended(self) -> _Over:
         """A conversation ends by itself only when something in it is broken."""

@@ -4,9 +4,9 @@
 const PACE = 0.065; // seconds a letter takes to say, for the word being spoken now
 const STAGES = [
   ["stt.last", "Recognised"],
-  ["llm.first", "First word written"],
+  ["llm.first", "First word"],
   ["tts.first", "First sound made"],
-  ["gate", "Sure you had finished"],
+  ["gate", "End of turn certain"],
   ["speaker.first", "First sound sent"],
   ["played", "First sound played"],
 ];
