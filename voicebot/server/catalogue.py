@@ -86,9 +86,8 @@ class Catalogue:
         Raises:
             Refusal: there is no such voice.
         """
-        if name in (None, "", "default"):
+        if name is None or name == "default":
             return {}
-        assert name is not None
         meant = voices.ours(name, self._chosen["tts"].name, self.voices)
         return self.option("tts", "voice", meant)
 
@@ -117,6 +116,11 @@ class Catalogue:
         if name not in known:
             raise _no_model(f"there is no model {name!r}; there is {', '.join(known)}")
         return known[name]
+
+
+def header(text: str) -> str:
+    """The text as the value of a header, which ends at a new line and knows no other alphabet."""
+    return re.sub(r"[^ -~]", "?", text).strip()
 
 
 _DOES = {"stt": "transcribes", "llm": "answers", "tts": "speaks"}
@@ -150,8 +154,7 @@ def _described(chosen: Chosen) -> str:
         said += f" {_name(chosen)}"
         if _has_weights(chosen) and (commit := _commit(Path(str(chosen.options["model"])))):
             said += f"@{commit[:7]}"
-    # A header holds Latin text, and a path may hold any.
-    return said.encode("ascii", "replace").decode()
+    return header(said)
 
 
 def _version(package: str) -> str:

@@ -20,7 +20,7 @@ from ..flow import Stream, ahead
 from ..recordings import recording
 from ..transcribe import RATE, segments
 from . import transcripts
-from .catalogue import Catalogue
+from .catalogue import Catalogue, header
 from .encode import FORMS, encoded
 from .house import House, InHouse
 from .intake import document, form
@@ -94,6 +94,7 @@ SPEECH: Schema = {
         "model": _MODEL,
         "voice": {
             "type": "string",
+            "minLength": 1,
             "description": "One of the engine's, or of OpenAI's; left out, that of the settings.",
         },
         "response_format": {"type": "string", "enum": [*FORMS], "default": "mp3"},
@@ -174,7 +175,7 @@ class _Audio:
         voice = self._catalogue.voice(fields.get("voice"))
         options = voice | self._catalogue.option("tts", "speed", fields.get("speed"))
         headers = self._catalogue.headers("tts") | {
-            "x-voicebot-voice": voice.get("voice", "default").encode("ascii", "replace").decode()
+            "x-voicebot-voice": header(voice.get("voice", "default"))
         }
         async with AsyncExitStack() as stack:
             spoken = await begun(self._spoken(fields["input"], options), stack)

@@ -137,7 +137,7 @@ def description() -> dict[str, Any]:
     """The whole of it, as OpenAPI 3.1."""
     form, json = "multipart/form-data", "application/json"
     plain = {"text/plain": {"schema": _TEXT}}
-    stream = {"text/event-stream": {"schema": _TEXT}}
+    stream = {"text/event-stream": {"schema": _object({"data": _TEXT})}}
     written = _json(_TRANSCRIPT) | plain | {"text/vtt": {"schema": _TEXT}}
     sound: dict[str, Any] = {kind: {"schema": {}} for kind, _ in FORMS.values()}
     by_name = _get("One model.", _MODEL, _errors(404))

@@ -1,0 +1,95 @@
+"""/openapi.json is true: every answer to whatever is sent is one that it describes."""
+
+import pytest
+import room
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode, checks
+from serving import app, served, wav
+
+OPERATIONS = [
+    ("post", "/v1/audio/transcriptions"),
+    ("post", "/v1/audio/translations"),
+    ("post", "/v1/audio/speech"),
+    ("post", "/v1/chat/completions"),
+    ("get", "/v1/models"),
+    ("get", "/v1/models/{model}"),
+    ("get", "/health"),
+    ("get", "/ready"),
+]
+# What a schema cannot say: the name of a model that is there, and a file that is a recording.
+SENSIBLE = {
+    "/v1/audio/transcriptions": {"model": "whisper-1", "file": wav()},
+    "/v1/audio/translations": {"model": "whisper-1", "file": wav()},
+    "/v1/audio/speech": {"model": "tts-1"},
+    "/v1/chat/completions": {"model": "gpt-4o"},
+}
+CHECKS = [
+    checks.not_a_server_error,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.status_code_conformance,
+]
+
+
+class Polyglot(room.Transcriber):
+    """Takes all that can be asked of a transcriber."""
+
+    async def transcribe(self, audio, *, language=None, translate=False):
+        async for segment in super().transcribe(audio):
+            yield segment
+
+
+class Actor(room.Synthesizer):
+    """Takes all that can be asked of a synthesizer."""
+
+    async def synthesize(self, text, *, voice=None, speed=None):
+        async for speech in super().synthesize(text[:20]):
+            yield speech
+
+
+@pytest.fixture(scope="module")
+def api():
+    llm = room.ChatModel("Yes.", takes=0)
+    with served(app(llm=llm, stt=Polyglot(takes=0), tts=Actor())) as url:
+        yield schemathesis.openapi.from_url(f"{url}/openapi.json")
+
+
+def test_every_operation_is_tried(api):
+    described = [operation.ok() for operation in api.get_all_operations()]
+    assert sorted((o.method, o.path) for o in described) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "mode"),
+    [
+        (method, path, mode)
+        for method, path in OPERATIONS
+        for mode in GenerationMode
+        if method == "post" or mode is GenerationMode.POSITIVE  # the others ask for nothing
+    ],
+)
+def test_whatever_is_sent_the_answer_is_as_described(api, method, path, mode):
+    operation = api[path][method]
+    # What the schema allows may still name a model that is not there; what it forbids is refused.
+    more = [checks.negative_data_rejection] if mode is GenerationMode.NEGATIVE else []
+
+    @settings(
+        max_examples=50,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def try_it(case):
+        if mode is GenerationMode.POSITIVE and operation.path in SENSIBLE:
+            case.body |= SENSIBLE[operation.path]
+        statuses.append(case.call_and_validate(checks=[*CHECKS, *more]).status_code)
+
+    statuses = []
+    try_it()
+    if path in SENSIBLE:
+        assert (200 in statuses) == (mode is GenerationMode.POSITIVE)
