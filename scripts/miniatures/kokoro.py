@@ -119,8 +119,8 @@ def build_hum(
 ) -> Path:
     """Write a folder whose model.onnx takes what Kokoro takes and hums at once: no torch, 1 kB.
 
-    Each phoneme takes two frames. What a published export may lack or name otherwise is to
-    choose; one whose `style` is not 256 numbers fails at every call.
+    Each phoneme takes two frames at speed 1. What a published export may lack or name otherwise
+    is to choose; one whose `style` is not 256 numbers fails at every call.
     """
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -130,7 +130,11 @@ def build_hum(
     nodes = [
         helper.make_node("Shape", [ids], ["shape"]),
         helper.make_node("Slice", ["shape", "axis", "end", "first"], ["length"]),
-        helper.make_node("Mul", ["length", "samples"], ["total"]),
+        helper.make_node("Mul", ["length", "samples"], ["usual"]),
+        helper.make_node("Cast", ["usual"], ["usual_"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["speed"], ["speed_"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["usual_", "speed_"], ["total_"]),
+        helper.make_node("Cast", ["total_"], ["total"], to=TensorProto.INT64),
         helper.make_node(
             "ConstantOfShape",
             ["total"],

@@ -20,6 +20,7 @@ from miniatures import kokoro as miniature
 from voicebot.audio import join
 from voicebot.engines import Speech, kokoro_voices
 from voicebot.engines.kokoro import Kokoro
+from voicebot.engines.per_call import OptionError
 from voicebot.errors import ConfigError, EngineError, Missing
 from voicebot.kokoro_export import export
 
@@ -184,6 +185,7 @@ def test_the_onnx_path_imports_nothing_heavy(hum: Path) -> None:
     code = f"""
 import asyncio, sys
 from voicebot.engines.kokoro import Kokoro
+from voicebot.engines.per_call import OptionError
 assert not {{"onnxruntime", "misaki", "num2words"}} & sys.modules.keys()
 async def speak():
     return [chunk async for chunk in engine.synthesize("Voicebot costs $3.50.")]
@@ -314,3 +316,27 @@ def test_a_network_that_fails_ends_the_turn_and_not_the_engine(tmp_path: Path) -
             with pytest.raises(EngineError, match=r"tts: kokoro: .*invalid dim") as told:
                 asyncio.run(speak())
             assert "\n" not in str(told.value)
+
+
+def test_one_text_may_be_spoken_in_another_voice_and_faster(hum: Path) -> None:
+    def said(**options: Any) -> list[Speech]:
+        async def listen() -> list[Speech]:
+            async with aclosing(engine.synthesize("21", **options)) as chunks:
+                return [chunk async for chunk in chunks]
+
+        return asyncio.run(listen())
+
+    with closing(Kokoro(str(hum))) as engine:
+        assert "ef_dora" in engine.voices
+        (usual,), (spanish,), (fast,) = said(), said(voice="ef_dora"), said(speed=2.0)
+        # Each phoneme takes as long, and there are fewer in "veintiuno" than in "twenty-one".
+        assert spanish.audio.seconds < usual.audio.seconds
+        assert fast.audio.seconds == usual.audio.seconds / 2
+        for option, value, says in (
+            ("voice", "af_none", "kokoro has no voice 'af_none'; there is af_"),
+            ("speed", 9.0, "speed 0.5 to 2, not 9.0"),
+        ):
+            with pytest.raises(OptionError, match=says) as caught:
+                said(**{option: value})
+            assert caught.value.option == option
+        assert said()[0].audio.seconds == usual.audio.seconds

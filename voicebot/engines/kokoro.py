@@ -7,15 +7,16 @@ from contextlib import aclosing
 from itertools import accumulate
 from pathlib import Path
 
-from ..audio import Audio
+from ..audio import Audio, Samples
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Speech, Word, kokoro_phonemes, kokoro_voices
 from .espeak_process import EspeakProcess
 from .kokoro_backends import FRAME, PULL, RATE, brief, open_network, vocabulary
 from .kokoro_lexicon import lexicon
-from .kokoro_phonemes import Spoken
+from .kokoro_phonemes import Reader, Spoken
 from .kokoro_reading import PUNCTUATION
+from .per_call import OptionError
 
 
 class Kokoro:
@@ -42,27 +43,31 @@ class Kokoro:
         folder = Path(model).expanduser()
         if not folder.is_dir():
             raise Missing(f"[tts] kokoro: no folder {folder}; {PULL}")
-        if not 0.5 <= speed <= 2.0:  # beyond it the network slurs
-            raise ConfigError(f"[tts] kokoro speaks at speed 0.5 to 2, not {speed}")
-        self._speed = speed
-        first = next(iter(kokoro_voices.shares(voice)))
-        code = kokoro_phonemes.language(language, first)
-        self._styles = kokoro_voices.load(folder, voice)
+        self._folder, self._speed, self._language = folder, speed, language
+        self.voices = kokoro_voices.present(folder)
+        """Their names; any of them may be blended."""
         self._vocabulary = vocabulary(folder)
         self._espeak = EspeakProcess()
-        self._reader = kokoro_phonemes.Reader(code, self._espeak, lexicon(code))
+        self._readers: dict[str, Reader] = {}
+        self._styles, self._reader = self._manner(voice)
         self._network = open_network(folder, backend, threads)
-        if self._network.whole_speeds and speed != round(speed):
-            raise ConfigError(f"[tts] kokoro: this export knows no speed {speed}; set speed to 1")
+        if wrong := self._wrong_speed(speed):
+            raise ConfigError(f"[tts] {wrong}")
         self._worker = Worker("kokoro")
 
-    async def synthesize(self, text: str) -> Stream[Speech]:
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, speed: float | None = None
+    ) -> Stream[Speech]:
         """Yield the text spoken, part by part; nothing if there is nothing in it to say.
 
         Raises:
+            OptionError: no such voice, or a speed out of range.
             EngineError: the network or espeak-ng failed on this text.
         """
-        async with aclosing(self._worker.stream(self._speak, text)) as parts:
+        if speed is not None and (wrong := self._wrong_speed(speed)):
+            raise OptionError("speed", wrong)
+        work = self._worker.stream(self._speak, text, voice, speed or self._speed)
+        async with aclosing(work) as parts:
             async for speech in parts:
                 yield speech
 
@@ -70,15 +75,34 @@ class Kokoro:
         self._worker.close()
         self._espeak.close()
 
-    def _speak(self, text: str) -> Generator[Speech]:
-        words = [self._known(word) for word in self._reader.read(text)]
+    def _wrong_speed(self, speed: float) -> str:
+        if not 0.5 <= speed <= 2.0:  # beyond it the network slurs
+            return f"kokoro speaks at speed 0.5 to 2, not {speed}"
+        if self._network.whole_speeds and speed != round(speed):
+            return f"kokoro: this export knows no speed {speed}; set speed to 1"
+        return ""
+
+    def _manner(self, voice: str) -> tuple[Samples, Reader]:
+        """How a voice, or a blend, sounds and reads."""
+        code = kokoro_phonemes.language(self._language, next(iter(kokoro_voices.shares(voice))))
+        styles = kokoro_voices.load(self._folder, voice)
+        if code not in self._readers:
+            self._readers[code] = Reader(code, self._espeak, lexicon(code))
+        return styles, self._readers[code]
+
+    def _speak(self, text: str, voice: str | None, speed: float) -> Generator[Speech]:
+        try:
+            styles, reader = self._manner(voice) if voice else (self._styles, self._reader)
+        except ConfigError as error:
+            raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
+        words = [self._known(word) for word in reader.read(text)]
         if not any(set(word.phonemes) - PUNCTUATION - {" "} for word in words):
             return
         start = 0.0
         for part in kokoro_phonemes.parts(words, kokoro_voices.LENGTHS):
             if self._worker.abandoned:
                 return
-            speech = self._part(part, start)
+            speech = self._part(part, start, styles, speed)
             start += speech.audio.seconds
             yield speech
 
@@ -87,13 +111,13 @@ class Kokoro:
         known = "".join(symbol for symbol in word.phonemes if symbol in self._vocabulary)
         return Spoken(word.text, known)
 
-    def _part(self, words: list[Spoken], start: float) -> Speech:
+    def _part(self, words: list[Spoken], start: float, styles: Samples, speed: float) -> Speech:
         ids = [self._vocabulary[symbol] for word in words for symbol in word.phonemes]
         if ids and words[-1].phonemes.endswith(" "):
             ids.pop()
-        style = self._styles[len(ids) - 1][None]
+        style = styles[len(ids) - 1][None]
         try:
-            sound, frames = self._network.render(ids, style, self._speed)
+            sound, frames = self._network.render(ids, style, speed)
         except Exception as error:  # of onnxruntime and torch, which share no base
             raise EngineError("tts", f"kokoro: {brief(error)}") from error
         # An export that tells durations of anything else cannot be used for times.
