@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from threading import Event, Thread
 
 import numpy as np
 import uvicorn
@@ -42,7 +43,8 @@ class Parts:
 @asynccontextmanager
 async def serving(parts, *, window=30.0, house=None):
     """Serve `parts` for a while; gives the host with its port."""
-    app = Starlette(routes=talk_socket.routes(parts, house or House(), window=window))
+    house = house or House()
+    app = Starlette(routes=talk_socket.routes(parts, house, window=window))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
@@ -53,6 +55,7 @@ async def serving(parts, *, window=30.0, house=None):
     try:
         yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
+        house.closing.set()
         server.should_exit = True
         await task
 
@@ -126,3 +129,66 @@ async def calling(host, rate=RATE):
         await caller.say(type="hello", rate=rate)
         caller.ready = await caller.until("ready")
         yield caller
+
+
+class Cable:
+    """What carries every byte to a server in a thread of its own, until it is cut."""
+
+    def __init__(self):
+        self.host = ""
+        self._ends, self._cut, self._tasks = set(), False, set()
+
+    def cut(self):
+        """Break every connection; new ones fail until it is mended."""
+        self._cut = True
+        self._loop.call_soon_threadsafe(self._break)
+
+    def mend(self):
+        self._cut = False
+
+    def _break(self):
+        for end in list(self._ends):
+            end.transport.abort()
+
+    async def lay(self, to):
+        self._loop = asyncio.get_running_loop()
+        self._to = to.split(":")
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return server
+
+    async def _carry(self, reader, writer):
+        if self._cut:
+            return writer.transport.abort()
+        there, back = await asyncio.open_connection(*self._to)
+        self._ends |= {writer, back}
+        await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        self._ends -= {writer, back}
+        return None
+
+    async def _pass(self, reader, writer):
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+
+@contextmanager
+def serving_browsers(parts):
+    """Serve `parts` from another thread, for tests that block; gives the cable to it."""
+    cable, laid, done = Cable(), Event(), Event()
+
+    async def serve():
+        async with serving(parts) as host, await cable.lay(host):
+            laid.set()
+            await asyncio.to_thread(done.wait)
+            cable.cut()
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert laid.wait(10)
+    try:
+        yield cable
+    finally:
+        done.set()
+        thread.join()

@@ -343,7 +343,7 @@ class Deaf:
 
 
 def test_a_client_that_never_reads_is_given_up(monkeypatch):
-    monkeypatch.setattr("voicebot.server.talk_socket.PATIENCE", 0.3)
+    monkeypatch.setattr("voicebot.server.talk_call.PATIENCE", 0.3)
 
     class Endless(Synthesizer):
         async def synthesize(self, text):

@@ -22,6 +22,7 @@ const STATES = {
 let state = "idle";
 let gate; // when we were told that the user had finished
 let turn = 0; // the one that sounds
+let interrupted; // the state in which the connection broke
 const transcript = new Transcript($("transcript"));
 const sound = new Sound({ frame, played, lost });
 const call = new Call({ event, sound: hearReply, connected, broken, over });
@@ -56,14 +57,16 @@ async function join() {
   call.begin(sound.rate);
 }
 
-function connected() {
+function connected(resumed) {
   $("welcome").hidden = true;
   notice("");
   if (sound.muted) call.say({ type: "mute" });
-  rest();
+  if (resumed && interrupted) show(interrupted);
+  else rest();
 }
 
 function broken() {
+  if (state !== "broken") interrupted = state;
   show("broken");
 }
 
@@ -139,8 +142,7 @@ function played(of, samples, latency) {
   const reply = transcript.of(of);
   reply.latency ||= latency;
   transcript.played(of, samples / sound.rate);
-  if (state === "thinking" || state === "listening" || state === "muted" || state === "typing")
-    show("speaking");
+  if (!reply.over && !["hearing", "speaking", "broken"].includes(state)) show("speaking");
 }
 
 function frame(buffer, rms) {

@@ -103,6 +103,7 @@ export class Transcript {
   ended(turn, marks, gate) {
     this.nothing();
     const reply = this.of(turn);
+    reply.over = true;
     if (!reply.cut) this.show(turn, true);
     if (!reply.item) return;
     if (reply.firstPlayed && gate !== undefined && "gate" in marks)
@@ -114,7 +115,7 @@ export class Transcript {
   of(turn) {
     if (!this.turns.has(turn))
       this.turns.set(turn, {
-        clauses: [], seconds: 0, latency: 0, cut: false, item: null,
+        clauses: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
         text: make("p"), notes: make("div", "notes"),
       });
     return this.turns.get(turn);

@@ -1,0 +1,240 @@
+"""The page in a real browser whose microphone plays a file: what a person sees and hears."""
+
+import time
+import wave
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import browser, needed
+from calling import Parts, serving_browsers
+from room import ChatModel, Transcriber
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from voicebot import config
+from voicebot.assembly import assemble
+from voicebot.events import Passage
+from voicebot.server import page
+
+ROOT = Path(__file__).parents[2]
+QUESTION = ROOT / "examples" / "question.wav"
+STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
+
+pytestmark = [needed, pytest.mark.timeout(120)]
+
+
+class Person:
+    """Somebody before the page."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def press(self, name):
+        self.driver.find_element("id", name).click()
+
+    def type(self, text):
+        self.driver.find_element("id", "line").send_keys(text + "\n")
+
+    def sees(self, selector):
+        return [e.text for e in self.driver.find_elements("css selector", selector)]
+
+    @property
+    def state(self):
+        return self.sees("#state")[0]
+
+    def waits_for(self, claim, seconds=20):
+        end = time.monotonic() + seconds
+        while not claim():
+            assert time.monotonic() < end, self.sees("body")
+            time.sleep(0.05)
+
+    def waits_for_state(self, state):
+        self.waits_for(lambda: self.state == state)
+
+
+@contextmanager
+def visiting(parts, folder, **options):
+    with serving_browsers(parts) as cable, browser(folder, **options) as driver:
+        driver.get(f"http://{cable.host}/")
+        person = Person(driver)
+        person.cable = cable
+        try:
+            yield person
+        finally:
+            driver.save_screenshot(str(folder / "page.png"))
+        complaints = [e["message"] for e in driver.get_log("browser") if e["level"] == "SEVERE"]
+        assert not [c for c in complaints if "WebSocket" not in c]
+
+
+def recording(folder, *parts):
+    """A file of silences, by seconds, and of questions."""
+    with wave.open(str(QUESTION)) as wav:
+        rate, spoken = wav.getframerate(), wav.readframes(wav.getnframes())
+    with wave.open(str(folder / "said.wav"), "wb") as said:
+        said.setparams((1, 2, rate, 0, "NONE", ""))
+        for part in parts:
+            said.writeframes(spoken if part == "ask" else bytes(2 * round(part * rate)))
+    return folder / "said.wav"
+
+
+def test_a_spoken_question_is_understood_and_its_answer_appears_as_it_is_spoken(tmp_path):
+    passage = Passage("garden.md#1", "# Trees\n\nThe old apple tree.")
+    llm = ChatModel(*STORY, takes=0.0, passages=(passage,))
+    parts = Parts(llm=llm, stt=Transcriber("what is the time", takes=0.0))
+    with visiting(parts, tmp_path, microphone=recording(tmp_path, "ask", 60)) as person:
+        assert person.state == "Ready when you are"
+        person.press("talk")
+        person.waits_for(lambda: person.sees(".you p") == ["what is the time"])
+        person.waits_for(lambda: person.sees(".bot > p")[:1] == ["One two"])
+        assert person.state == "Speaking"
+        person.waits_for_state("Listening")
+        assert person.sees(".bot > p") == [" ".join(STORY)]
+        # The server waits for our word that all was played before it ends a turn.
+        assert parts.history[1] == ("assistant", " ".join(STORY))
+        assert person.sees(".times summary")[0].endswith(" s to the first sound")
+        person.driver.find_element("css selector", ".times summary").click()
+        assert "First sound played" in person.sees(".times")[0]
+        person.driver.find_element("css selector", ".passages summary").click()
+        assert "garden.md#1" in person.sees(".passages")[0]
+        asked = person.driver.execute_script(
+            "return performance.getEntriesByType('resource').map(entry => new URL(entry.name).host)"
+        )
+        assert set(asked) == {person.cable.host}
+    assert (tmp_path / "page.png").stat().st_size > 5000
+
+
+def test_speaking_over_the_answer_cuts_it(tmp_path):
+    parts = Parts(*STORY)
+    said = recording(tmp_path, "ask", 0.8, "ask", 60)
+    with visiting(parts, tmp_path, microphone=said) as person:
+        person.press("talk")
+        person.waits_for(lambda: any("interrupted" in text for text in person.sees(".bot > p")))
+        heard = person.sees(".bot > p")[0].removesuffix(" — interrupted")
+        assert heard
+        assert " ".join(STORY).startswith(heard)
+        person.waits_for(lambda: len(parts.history) >= 2)
+        assert parts.history[1] == ("assistant", heard)
+
+
+def test_a_reply_can_be_stopped_with_a_key(tmp_path):
+    parts = Parts(*STORY)
+    with visiting(parts, tmp_path) as person:
+        person.type("a story")
+        person.waits_for_state("Speaking")
+        person.driver.find_element("tag name", "body").send_keys("\ue00c")  # Escape
+        person.waits_for_state("Type a question")
+        assert len(parts.history[-1][1].split()) < len(STORY)
+
+
+def test_a_connection_cut_in_mid_reply_costs_no_word(tmp_path):
+    parts = Parts(*STORY)
+    with visiting(parts, tmp_path) as person:
+        person.type("a story")
+        person.waits_for(lambda: person.sees(".bot > p"))
+        person.cable.cut()
+        person.waits_for_state("Connection lost, coming back…")
+        person.cable.mend()
+        person.waits_for(lambda: person.sees(".times"))
+        assert person.sees(".bot > p") == [" ".join(STORY)]
+        assert person.sees(".you p") == ["a story"]
+        assert parts.history == [("user", "a story"), ("assistant", " ".join(STORY))]
+        assert len(parts.begun) == 1
+
+
+def test_a_page_loaded_again_still_shows_and_goes_on_with_the_conversation(tmp_path):
+    parts = Parts("Good", "morning.")
+    with visiting(parts, tmp_path) as person:
+        person.type("hello")
+        person.waits_for(lambda: person.sees(".times"))
+        person.driver.refresh()
+        person.waits_for(lambda: person.sees(".bot > p") == ["Good morning."])
+        person.type("hello again")
+        person.waits_for(lambda: len(person.sees(".times")) == 2)
+        assert [text for role, text in parts.history if role == "user"] == ["hello", "hello again"]
+
+
+def test_a_refused_microphone_is_explained_and_typing_goes_on(tmp_path):
+    with visiting(Parts("Good", "morning."), tmp_path) as person:
+        denied = {"permission": {"name": "microphone"}, "setting": "denied"}
+        person.driver.execute_cdp_cmd("Browser.setPermission", denied)
+        person.press("talk")
+        person.waits_for(lambda: "The microphone is blocked." in person.sees("#notice")[0])
+        person.type("hello")
+        person.waits_for(lambda: person.sees(".bot > p") == ["Good morning."])
+
+
+def test_a_muted_microphone_is_not_heard_until_it_is_unmuted(tmp_path):
+    parts = Parts("Fine.")
+    said = recording(tmp_path, 1.0, "ask", 1.0, "ask", 60)
+    with visiting(parts, tmp_path, microphone=said) as person:
+        person.press("talk")
+        person.waits_for_state("Listening")
+        person.press("mute")
+        assert person.state == "Muted"
+        assert person.driver.find_element("id", "mute").get_attribute("aria-pressed") == "true"
+        time.sleep(5)
+        assert not person.sees(".you p")
+        person.press("mute")
+        person.waits_for(lambda: person.sees(".you p") == ["hello there"])
+
+
+def test_everything_has_a_name_and_the_keyboard_reaches_it(tmp_path):
+    with visiting(Parts(), tmp_path) as person:
+        for tag in ("button", "input", "select", "meter"):
+            for element in person.driver.find_elements("tag name", tag):
+                if element.is_displayed():
+                    assert element.accessible_name, element.get_attribute("outerHTML")
+        reached = []
+        for _ in range(6):
+            person.driver.switch_to.active_element.send_keys("\ue004")  # Tab
+            reached.append(person.driver.switch_to.active_element.get_attribute("id"))
+        assert {"settings-open", "transcript", "talk", "line"} <= set(reached)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [(1100, 820), (520, 900)])
+def test_it_fits_its_window(tmp_path, size, dark):
+    with visiting(Parts("Good", "morning."), tmp_path, size=size, dark=dark) as person:
+        person.type("hello")
+        person.waits_for(lambda: person.sees(".times"))
+        wide, seen = person.driver.execute_script(
+            "return [document.documentElement.scrollWidth, innerWidth]"
+        )
+        assert wide <= seen
+        paper = person.driver.execute_script(
+            "return getComputedStyle(document.body).backgroundColor"
+        )
+        brightness = np.mean([int(v) for v in paper[4:-1].split(",")])
+        assert (brightness < 60) == dark
+
+
+def test_the_embedded_engines_hear_and_answer_a_person(tmp_path):
+    settings = config.read(ROOT / "voicebot.toml")
+    with (
+        assemble(settings, tmp_path) as parts,
+        visiting(parts, tmp_path, microphone=recording(tmp_path, "ask", 60)) as person,
+    ):
+        person.press("talk")
+        person.waits_for(lambda: person.sees(".times"), seconds=60)
+        assert "apple tree" in person.sees(".you p")[0]
+        assert "1931" in person.sees(".bot > p")[0]
+
+
+def test_the_page_may_load_nothing_from_elsewhere_and_nothing_may_frame_it():
+    client = TestClient(Starlette(routes=page.routes()))
+    for path in ["/", *(f"/page/{name}" for name in page.FILES)]:
+        answer = client.get(path)
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert b"https://" not in answer.content
+    assert "javascript" in client.get("/page/app.js").headers["content-type"]
+
+
+@pytest.mark.parametrize("path", ["/page/", "/page/__init__.py", "/page/..%2fsession.py", "/x"])
+def test_there_is_nothing_outside_the_page(path):
+    assert TestClient(Starlette(routes=page.routes())).get(path).status_code == 404

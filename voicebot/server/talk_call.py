@@ -1,0 +1,190 @@
+"""A conversation and the websocket that carries it now, which may be another a moment later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ..audio import to_pcm16
+from ..flow import T, stop
+from . import talk_protocol as words
+from .session import Behind, Flooded, Place, Session, Sound
+
+_log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds a client may leave a message unread before its connection is given up."""
+
+NORMAL, REFUSED, TOO_LONG, BROKEN, RESTART, LATER = 1000, 1008, 1009, 1011, 1012, 1013
+TAKEN_OVER = 4001
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Why a connection is over."""
+
+    code: int
+    reason: str = ""
+    by_client: bool = False
+    final: bool = True
+    """The conversation is over too."""
+
+
+class Call:
+    """A conversation, and the connection that carries it now, if any."""
+
+    def __init__(
+        self, session: Session, conversing: asyncio.Task[None], closing: asyncio.Event
+    ) -> None:
+        self._session, self._conversing, self._closing = session, conversing, closing
+        self._connected: asyncio.Event | None = None
+        """Set to end the present connection."""
+        self._over = False
+        self._changed = asyncio.Event()
+        conversing.add_done_callback(lambda _: self._changed.set())
+
+    async def left(self, window: float) -> None:
+        """Wait until the conversation is over, or was without a connection for `window` s."""
+        with suppress(TimeoutError):
+            while not (self._over or self._conversing.done()):
+                self._changed.clear()
+                if self._connected:
+                    await self._changed.wait()
+                elif self._closing.is_set():
+                    return
+                else:
+                    async with asyncio.timeout(window):
+                        await _first(self._changed.wait(), self._closing.wait())
+
+    async def carry(self, websocket: WebSocket, place: Place, greeting: dict[str, Any]) -> None:
+        """Let one connection carry the conversation from `place` on, until either is over."""
+        if self._connected:
+            self._connected.set()
+        mine = self._connected = asyncio.Event()
+        try:
+            over = await _first(
+                self._listen(websocket),
+                self._tell(websocket, place, greeting),
+                self._taken(mine),
+                self._closed(),
+                self._ended(),
+            )
+            self._over = self._over or over.final
+        finally:
+            if self._connected is mine:
+                self._connected = None
+            self._changed.set()
+        await close(websocket, over)
+
+    async def _listen(self, websocket: WebSocket) -> Over:
+        while True:
+            try:
+                match await receive(websocket):
+                    case Over() as over:
+                        return over
+                    case bytes(data):
+                        self._session.hear(words.hearing(data, self._session.speaker.rate))
+                    case str(text):
+                        self._obey(words.parse(text))
+            except words.TooLong as error:
+                return Over(TOO_LONG, str(error))
+            except words.BadMessage as error:
+                await send(websocket, words.complaint(error))
+            except Flooded as error:
+                return Over(REFUSED, str(error))
+            await asyncio.sleep(0)  # a client that floods must not keep others waiting
+
+    def _obey(self, message: words.Message) -> None:
+        match message:
+            case words.Text(text):
+                self._session.ask(text)
+            case words.Stop():
+                self._session.hush()
+            case words.Mute():
+                self._session.rest()
+            case words.Played(turn, samples):
+                self._session.played(turn, samples)
+            case words.Hello() | words.Resume():
+                raise words.BadMessage("begun", "this conversation has begun already")
+
+    async def _tell(self, websocket: WebSocket, place: Place, greeting: dict[str, Any]) -> Over:
+        follows = None
+        try:
+            await send(websocket, greeting)
+            async with aclosing(self._session.out(place)) as out:
+                async for item in out:
+                    if isinstance(item, Sound):
+                        if (item.turn, item.at) != follows:
+                            await send(websocket, words.announcing(item))
+                        await send(websocket, to_pcm16(item.audio))
+                        follows = item.turn, item.at + len(item.audio.samples)
+                    else:
+                        await send(websocket, words.telling(item))
+        except TimeoutError:
+            return Over(REFUSED, "nothing is read", final=False)
+        except Behind as error:
+            return Over(REFUSED, str(error))
+        raise AssertionError("a session's news never end")
+
+    async def _taken(self, mine: asyncio.Event) -> Over:
+        await mine.wait()
+        return Over(TAKEN_OVER, "resumed elsewhere", final=False)
+
+    async def _closed(self) -> Over:
+        """The house closes: the reply that is being given is given to its end."""
+        await self._closing.wait()
+        await self._session.quiet()
+        return Over(RESTART, "the server is shutting down")
+
+    async def _ended(self) -> Over:
+        """A conversation ends by itself only when something in it is broken."""
+        await asyncio.wait([self._conversing])
+        error = None if self._conversing.cancelled() else self._conversing.exception()
+        _log.error("a conversation broke", exc_info=error)
+        return Over(BROKEN, "the conversation broke; the server's log says why")
+
+
+async def _first(*ways: Coroutine[Any, Any, T]) -> T:
+    """What the first of them returns; the others are stopped."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            await stop(task)
+
+
+async def receive(websocket: WebSocket) -> str | bytes | Over:
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        code = message.get("code", NORMAL)
+        return Over(code, by_client=True, final=code in (NORMAL, RESTART))
+    text: str | None = message.get("text")
+    return text if text is not None else bytes(message["bytes"])
+
+
+async def send(websocket: WebSocket, message: dict[str, Any] | bytes) -> None:
+    """Raises: TimeoutError, where the client does not read."""
+    async with asyncio.timeout(PATIENCE):
+        # Who has gone is noticed where we listen.
+        with suppress(WebSocketDisconnect):
+            if isinstance(message, bytes):
+                await websocket.send_bytes(message)
+            else:
+                await websocket.send_json(message)
+
+
+async def close(websocket: WebSocket, over: Over) -> None:
+    if over.by_client:
+        return
+    with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+        async with asyncio.timeout(1):  # one that does not read does not read this either
+            await websocket.send_json({"event": "error", "code": "closed", "reason": over.reason})
+            await websocket.close(over.code, over.reason[:100])
