@@ -98,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="the address to listen at; default 127.0.0.1")
     serve.add_argument("--port", type=int, help="default 8124; 0 takes a free one")
 
+    keys = command("keys", _keys_add, "let others talk to your server")
+    key_actions = keys.add_subparsers(metavar="ACTION", required=True)
+    says = "make a key, show it once and keep its hash"
+    add = key_actions.add_parser("add", help=says, description=says.capitalize() + ".")
+    add.add_argument("name", metavar="NAME", help="whose it is")
+
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
 
@@ -166,6 +172,14 @@ def _transcribe(args: argparse.Namespace) -> int:
     return transcribe.run(
         _config(args), _folder(args), files=args.files, form=args.format, output=args.output
     )
+
+
+def _keys_add(args: argparse.Namespace) -> int:
+    from . import config
+    from .server import keys
+
+    path = config.find(args.config)
+    return keys.run_add(config.read(path), path.parent if path else Path(), args.name)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -69,12 +69,20 @@ class ServerSettings:
     """PEM, with the chain; relative to this file. Empty: plain HTTP."""
     tls_key: str = ""
     """PEM; empty where it lies in the certificate's file."""
+    keys: str = ""
+    """The file of those who may come in, made by `voicebot keys add`; relative to this file."""
+    open: bool = False
+    """Let everybody in who can reach the address, without a key."""
+    origins: str = ""
+    """Pages of others that may talk to this server, with spaces between: "https://a.example"."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"[server] port should be from 0 to 65535, not {self.port}")
         if self.tls_key and not self.tls_certificate:
             raise ConfigError("[server] tls_key needs tls_certificate beside it")
+        if self.keys and self.open:
+            raise ConfigError("[server] keys and open = true contradict each other: keep one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,7 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
         return _placed(_checked(name, values, DocumentSettings), folder, "folder")
     if name == "server":
         server = _checked(name, values, ServerSettings)
-        return _placed(server, folder, "tls_certificate", "tls_key")
+        return _placed(server, folder, "tls_certificate", "tls_key", "keys")
     kind: Kind = next(kind for kind in ENGINES if kind == name)
     options = dict(values)
     engine = options.pop("engine", "auto")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,9 +17,10 @@ from starlette.routing import Route
 from ..assembly import Parts
 from ..config import ServerSettings
 from ..flow import stop
-from . import openai_audio, openai_text, openapi, realtime_socket
+from . import keys, openai_audio, openai_text, openapi, realtime_socket
 from .catalogue import Catalogue
 from .client_secrets import ClientSecrets
+from .doorkeeper import LOCAL, Doorkeeper
 from .house import House
 from .refusals import HANDLERS
 from .request_id import RequestId
@@ -65,9 +68,31 @@ def create(parts: Parts, settings: ServerSettings) -> Starlette:
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, secrets),
         ],
-        middleware=[Middleware(RequestId)],
+        middleware=[Middleware(RequestId), *_doors(settings, secrets)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     app.state.house = house
     return app
+
+
+def _doors(settings: ServerSettings, secrets: ClientSecrets) -> list[Middleware]:
+    """What lies between strangers and the routes.
+
+    Raises:
+        ConfigError: the keys cannot be read.
+    """
+    origins = tuple(settings.origins.split())
+    doorkeeper = Middleware(
+        Doorkeeper,
+        keys.read(Path(settings.keys)) if settings.keys else None,
+        secrets,
+        origins,
+        () if settings.open else (*LOCAL, settings.host),
+    )
+    if not origins:
+        return [doorkeeper]
+    cors = Middleware(
+        CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
+    )
+    return [cors, doorkeeper]

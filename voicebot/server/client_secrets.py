@@ -12,7 +12,7 @@ PREFIX = "ek_"
 """What clients expect such a key to begin with."""
 SHORTEST, USUAL, LONGEST = 10, 600, 7200
 """Seconds a secret is good for: the bounds and the default of OpenAI's."""
-MOST = 10_000
+MOST = 1000
 """Secrets kept; the oldest go first, so that asking for many costs no memory."""
 
 
@@ -37,9 +37,10 @@ class ClientSecrets:
 
     def issue(self, owner: str | None, session: dict[str, Any], seconds: int) -> tuple[str, int]:
         """A new secret, and when it expires."""
-        expired = [value for value in self._secrets if self.find(value) is None]
-        for value in expired or list(self._secrets)[: len(self._secrets) - MOST + 1]:
-            del self._secrets[value]
+        if len(self._secrets) >= MOST:
+            expired = [value for value in self._secrets if self.find(value) is None]
+            for old in expired or list(self._secrets)[:1]:
+                del self._secrets[old]
         value = PREFIX + secrets.token_urlsafe(32)
         expires_at = int(self._now()) + seconds
         self._secrets[value] = Secret(expires_at, owner, session)

@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -17,8 +18,10 @@ import uvicorn
 from ..assembly import assemble
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
+from . import realtime_fields
 from .app import create
 from .house import House
+from .keys import check_door
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +45,17 @@ def run(config: Config, models: Path, *, host: str | None, port: int | None) -> 
 
     Raises:
         PortTaken: the address cannot be listened at.
+        ConfigError: others can reach the address, and nothing says that they may.
         VoicebotError: an engine cannot be built, or a certificate cannot be used.
     """
-    settings = config.server
+    settings = replace(
+        config.server,
+        host=config.server.host if host is None else host,
+        port=config.server.port if port is None else port,
+    )
+    check_door(settings.host, has_keys=bool(settings.keys), is_open=settings.open)
     # The port before the engines: that it is taken is told now, not after a model has loaded.
-    with _listening(
-        settings.host if host is None else host, settings.port if port is None else port
-    ) as door:
+    with _listening(settings.host, settings.port) as door:
         _check(settings)
         with assemble(config, models) as parts:
             print(*parts.describe(), sep="\n", file=sys.stderr)
@@ -57,6 +64,8 @@ def run(config: Config, models: Path, *, host: str | None, port: int | None) -> 
                 uvicorn.Config(
                     app,
                     log_config=None,  # our own command line has set up the log
+                    log_level="warning",  # in detail, it logs headers, which hold keys
+                    ws_max_size=realtime_fields.LONGEST,
                     lifespan="on",
                     server_header=False,
                     ws="websockets-sansio",

@@ -1,0 +1,235 @@
+"""Who is let in, and who is not."""
+
+import asyncio
+import contextlib
+import logging
+
+import httpx
+import pytest
+import websockets.asyncio.client as client
+from serving import parts, served
+from websockets.exceptions import InvalidStatus
+
+from voicebot.cli import main
+from voicebot.config import ServerSettings
+from voicebot.errors import ConfigError
+from voicebot.server import keys
+from voicebot.server.app import create
+from voicebot.server.client_secrets import MOST, ClientSecrets
+
+
+def test_only_the_hash_of_a_key_is_kept(tmp_path):
+    key = keys.add(tmp_path / "keys", "laptop")
+    kept = (tmp_path / "keys").read_text()
+    assert key not in kept
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
+    assert keys.read(tmp_path / "keys").find(key).name == "laptop"
+    assert keys.read(tmp_path / "keys").find(key[:-1]) is None
+    assert keys.read(tmp_path / "keys").find("") is None
+
+
+def test_a_key_has_the_limits_written_below_it(tmp_path):
+    key = keys.add(tmp_path / "keys", "phone")
+    with (tmp_path / "keys").open("a") as file:
+        file.write("requests_per_minute = 3\n")
+    assert keys.read(tmp_path / "keys").find(key).limits.requests_per_minute == 3
+
+
+def test_a_name_is_given_once(tmp_path):
+    keys.add(tmp_path / "keys", "laptop")
+    with pytest.raises(ConfigError, match="'laptop' already"):
+        keys.add(tmp_path / "keys", "laptop")
+    with pytest.raises(ConfigError, match="unlike 'a b'"):
+        keys.add(tmp_path / "keys", "a b")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[a]\nhash = 3\n", "needs a hash"),
+        ('[a]\nhash = "abc"\n', "needs a hash"),
+        (f'[a]\nhash = "{"0" * 64}"\nspeed = 3\n', "speed is not a limit"),
+        ("a = 3\n", "needs a hash"),
+        ("[", "keys: "),
+    ],
+)
+def test_a_wrong_file_of_keys_is_named(tmp_path, text, says):
+    (tmp_path / "keys").write_text(text)
+    with pytest.raises(ConfigError, match=says) as error:
+        keys.read(tmp_path / "keys")
+    assert str(tmp_path / "keys") in str(error.value)
+
+
+def test_no_file_of_keys_is_an_error_that_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError, match="voicebot keys add NAME"):
+        keys.read(tmp_path / "keys")
+
+
+def test_the_command_shows_the_key_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["keys", "add", "laptop"])
+    out, err = capsys.readouterr()
+    assert exit.value.code == 0
+    assert keys.read(tmp_path / "voicebot-keys.toml").find(out.strip()).name == "laptop"
+    assert 'set keys = "voicebot-keys.toml" in [server]' in err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", ""])
+def test_an_address_that_others_reach_needs_keys_or_a_word(host):
+    with pytest.raises(ConfigError, match="voicebot keys add NAME"):
+        keys.check_door(host, has_keys=False, is_open=False)
+    keys.check_door(host, has_keys=True, is_open=False)
+    keys.check_door(host, has_keys=False, is_open=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
+def test_this_machine_needs_no_key(host):
+    keys.check_door(host, has_keys=False, is_open=False)
+
+
+def test_serving_others_without_keys_ends_before_it_begins(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["serve", "--host", "0.0.0.0", "--port", "0"])
+    assert exit.value.code == 2
+    assert "others can reach 0.0.0.0" in capsys.readouterr().err
+
+
+# At the door
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """The address of a server that wants keys, one of them, and one that may ask but twice."""
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    key = keys.add(path, "laptop")
+    few = keys.add(path, "phone")
+    with path.open("a") as file:
+        file.write("requests_per_minute = 2\nsessions = 1\n")
+    with served(create(parts(), ServerSettings(keys=str(path)))) as url:
+        yield url, key, few
+
+
+@pytest.fixture(scope="module")
+def local():
+    with served(create(parts(), ServerSettings())) as url:
+        yield url
+
+
+def bearer(key):
+    return {"authorization": f"Bearer {key}"}
+
+
+def test_a_key_lets_in_and_nothing_else_does(guarded):
+    url, key, _ = guarded
+    assert httpx.get(f"{url}/v1/models", headers=bearer(key)).status_code == 200
+    for headers in ({}, bearer("vb-wrong"), bearer("ek_wrong"), {"authorization": "Basic x"}):
+        refused = httpx.get(f"{url}/v1/models", headers=headers)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.json()["error"]["code"] == "invalid_api_key"
+    assert httpx.get(f"{url}/health").status_code == 200
+
+
+def test_who_asks_too_often_is_told_when_to_come_back(guarded):
+    url, _, few = guarded
+    asked = [httpx.get(f"{url}/v1/models", headers=bearer(few)) for _ in range(3)]
+    assert [each.status_code for each in asked] == [200, 200, 429]
+    assert 0 < int(asked[2].headers["retry-after"]) <= 30
+    assert asked[2].json()["error"]["type"] == "rate_limit_error"
+
+
+def websocket(url, *subprotocols, **headers):
+    return client.connect(
+        f"ws{url[4:]}/v1/realtime", subprotocols=subprotocols or None,
+        additional_headers=headers or None,
+    )  # fmt: skip
+
+
+async def status(connecting):
+    """Which status ends the handshake; 101 where it succeeds."""
+    try:
+        async with connecting as connection:
+            return 101, connection.subprotocol
+    except InvalidStatus as refused:
+        return refused.response.status_code, None
+
+
+def test_a_browser_comes_in_with_a_secret_as_long_as_it_is_good(guarded):
+    url, key, _ = guarded
+    secret = httpx.post(f"{url}/v1/realtime/client_secrets", headers=bearer(key), json={}).json()
+
+    async def life():
+        opened = await status(
+            websocket(url, "realtime", f"openai-insecure-api-key.{secret['value']}")
+        )
+        wrong = await status(websocket(url, "realtime", "openai-insecure-api-key.ek_wrong"))
+        none = await status(websocket(url))
+        return opened, wrong, none
+
+    opened, wrong, none = asyncio.run(life())
+    assert opened == (101, "realtime")
+    assert wrong[0] == none[0] == 401
+    # Good for conversations, and for nothing else.
+    models = httpx.get(f"{url}/v1/models", headers=bearer(secret["value"]))
+    assert models.status_code == 401
+
+
+def test_pages_of_others_may_not_talk(local):
+    async def life():
+        ours = await status(websocket(local, Origin=local))
+        theirs = await status(websocket(local, Origin="https://evil.example"))
+        return ours[0], theirs[0]
+
+    assert asyncio.run(life()) == (101, 403)
+    for origin, code in ((local, 200), ("https://evil.example", 403), ("null", 403)):
+        answer = httpx.get(f"{local}/v1/models", headers={"origin": origin})
+        assert answer.status_code == code
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "[", "::::", ""])
+def test_a_name_that_was_made_to_lead_here_is_not_ours(local, host):
+    assert httpx.get(f"{local}/v1/models", headers={"host": host}).status_code in (400, 403)
+
+
+def test_pages_that_are_named_may_talk():
+    with served(create(parts(), ServerSettings(origins="https://a.example"))) as url:
+        answer = httpx.get(f"{url}/v1/models", headers={"origin": "https://a.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://a.example"
+        asked = {"origin": "https://b.example", "access-control-request-method": "POST"}
+        assert httpx.options(f"{url}/v1/models", headers=asked).status_code == 400
+
+
+def test_no_secret_is_logged(guarded, caplog):
+    url, key, _ = guarded
+    caplog.set_level("WARNING", "uvicorn.error")  # as `serve` has it
+    caplog.set_level(logging.DEBUG)
+    with contextlib.suppress(InvalidStatus):
+        asyncio.run(status(websocket(url, "realtime", f"openai-insecure-api-key.{key}")))
+    httpx.get(f"{url}/v1/models", headers=bearer(key))
+    ours = [r.getMessage() for r in caplog.records if not r.name.startswith(("http", "websockets"))]
+    assert ours
+    assert not [line for line in ours if key in line]
+
+
+# Secrets
+
+
+def test_a_secret_expires():
+    now = [1000.0]
+    secrets = ClientSecrets(lambda: now[0])
+    value, expires_at = secrets.issue("laptop", {"voice": "x"}, 60)
+    assert expires_at == 1060
+    assert secrets.find(value).owner == "laptop"
+    now[0] = 1060
+    assert secrets.find(value) is None
+
+
+def test_many_secrets_cost_no_memory():
+    secrets = ClientSecrets()
+    first, _ = secrets.issue(None, {}, 60)
+    values = [secrets.issue(None, {}, 60)[0] for _ in range(MOST)]
+    assert secrets.find(first) is None
+    assert all(map(secrets.find, values))

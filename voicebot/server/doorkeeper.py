@@ -1,0 +1,120 @@
+"""Who is let in: from which page, by which name, with which key, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from .client_secrets import PREFIX, ClientSecrets
+from .keys import Key, Keys
+from .limits import Allowance, Exceeded
+from .refusals import Refusal, response
+from .tokens import token
+
+GUARDED = "/v1/"
+"""What begins so costs work and needs a key; the page, health and the like do not."""
+SECRETS_OPEN = "/v1/realtime", "/v1/talk"
+"""What a browser's short-lived secret opens, and nothing else."""
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class Doorkeeper:
+    """ASGI middleware. What it lets in has the key's name as `scope["key"]` and what the key may
+    use as `scope["allowance"]`, where keys are needed.
+
+    keys: None where everybody may come in who can reach the server.
+    origins: pages of others that may talk to us; our own always may.
+    hosts: the names we are reached by, where no key is needed; empty for any.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys | None,
+        secrets: ClientSecrets,
+        origins: tuple[str, ...] = (),
+        hosts: tuple[str, ...] = LOCAL,
+    ) -> None:
+        self._app, self._keys, self._secrets = app, keys, secrets
+        self._origins, self._hosts = origins, hosts
+        self._allowances: dict[str, Allowance] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._look(Headers(scope=scope))
+            with self._admitted(scope):
+                await self._app(scope, receive, send)
+        except (Refusal, Exceeded) as refused:
+            await _refuse(_refusal(refused), scope, receive, send)
+
+    def _look(self, headers: Headers) -> None:
+        """A page of somebody else's, in the user's browser, must not talk for the user."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        # A stranger's name may be made to lead here; the browser then takes us for the stranger.
+        if self._keys is None and self._hosts and _name(host) not in self._hosts:
+            raise Refusal(403, f"this server is not {host[:100]!r}", code="unknown_host")
+        if origin and origin not in self._origins and origin.partition("://")[2] != host:
+            reason = f"pages of {origin[:100]!r} may not talk to this server"
+            raise Refusal(403, reason, code="unknown_origin")
+
+    @contextmanager
+    def _admitted(self, scope: Scope) -> Iterator[None]:
+        if self._keys is None or not scope["path"].startswith(GUARDED):
+            yield
+            return
+        key = self._key(self._keys, token(scope), scope["path"])
+        now = asyncio.get_running_loop().time()
+        allowance = self._allowances.setdefault(key.name, Allowance(key.limits, now))
+        allowance.admit(now)
+        scope["key"], scope["allowance"] = key.name, allowance
+        if scope["type"] == "http":
+            yield
+            return
+        allowance.enter()
+        try:
+            yield
+        finally:
+            allowance.leave()
+
+    def _key(self, keys: Keys, token: str, path: str) -> Key:
+        if token.startswith(PREFIX):
+            secret = self._secrets.find(token)
+            if secret and path in SECRETS_OPEN:
+                return keys.named(secret.owner or "")
+        elif key := keys.find(token):
+            return key
+        reason = "this key is not known, or has expired" if token else "a key is needed"
+        raise Refusal(401, f"{reason}; say Authorization: Bearer KEY", code="invalid_api_key")
+
+
+def _name(host: str) -> str | None:
+    """The name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _refusal(refused: Refusal | Exceeded) -> Refusal:
+    if isinstance(refused, Refusal):
+        return refused
+    return Refusal(429, str(refused), code="rate_limit_exceeded", retry_after=refused.retry_after)
+
+
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    answer = response(refusal)
+    if refusal.status == 401:
+        answer.headers["www-authenticate"] = "Bearer"
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(answer)
+    else:
+        await answer(scope, receive, send)
