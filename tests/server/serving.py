@@ -60,8 +60,8 @@ def embedded(folder):
 
 
 @contextmanager
-def served(app):
-    """Its address, from when every engine has answered once, while it is served."""
+def served(app, once_ready=True):
+    """Its address while it is served; from when every engine has answered once, or at once."""
     door = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, ws="websockets-sansio")
@@ -70,7 +70,7 @@ def served(app):
     thread.start()
     url = f"http://127.0.0.1:{door.getsockname()[1]}"
     try:
-        while httpx.get(f"{url}/ready").status_code != 200:
+        while once_ready and httpx.get(f"{url}/ready").status_code != 200:
             threading.Event().wait(0.01)
         yield url
     finally:

@@ -1,0 +1,90 @@
+"""Whether the server is ready is told by engine, and only once each has answered."""
+
+import asyncio
+import threading
+
+import httpx
+import room
+from serving import app, served
+
+from voicebot.engines import Delta
+from voicebot.errors import EngineError
+from voicebot.server import warm
+
+
+def until(url, true):
+    """What /ready says once it is as wished."""
+    for _ in range(500):
+        answer = httpx.get(f"{url}/ready")
+        if true(answer.json()["engines"]):
+            return answer
+        threading.Event().wait(0.01)
+    raise AssertionError(answer.text)
+
+
+class Loading(room.ChatModel):
+    def __init__(self):
+        super().__init__(takes=0)
+        self.loaded = threading.Event()
+
+    async def reply(self, messages):
+        await asyncio.to_thread(self.loaded.wait)
+        yield Delta("Yes.", finish="stop")
+
+
+def test_while_an_engine_loads_the_server_is_alive_and_not_ready():
+    llm = Loading()
+    with served(app(llm=llm), once_ready=False) as url:
+        loading = until(url, lambda engines: engines["stt"] == "ready")
+        alive = httpx.get(f"{url}/health")
+        llm.loaded.set()
+        ready = until(url, lambda engines: engines["llm"] == "ready")
+    assert loading.status_code == 503
+    assert int(loading.headers["retry-after"]) > 0
+    assert loading.json() == {
+        "ready": False,
+        "engines": {"vad": "ready", "tts": "ready", "stt": "ready", "llm": "loading"},
+    }
+    assert alive.status_code == 200
+    assert ready.status_code == 200
+    assert ready.json()["ready"]
+
+
+def test_the_recogniser_is_tried_with_speech():
+    stt = room.Transcriber(takes=0)
+    with served(app(stt=stt)):
+        pass
+    assert stt.given == [len(warm.SAYING.split()) * 0.3]
+
+
+class Recovering(room.Synthesizer):
+    """Fails the first time."""
+
+    async def synthesize(self, text):
+        self.fails, failed = True, self.fails
+        if not failed:
+            raise EngineError("tts", "the server behind it is down")
+        yield room.Speech(room.silence(0.1, 24000))
+
+
+def test_an_engine_that_fails_is_tried_again(monkeypatch):
+    monkeypatch.setattr(warm, "AGAIN_S", 0.5)
+    with served(app(tts=Recovering()), once_ready=False) as url:
+        failed = until(url, lambda engines: engines["llm"] == "ready")
+        ready = until(url, lambda engines: engines["tts"] == "ready")
+    assert failed.status_code == 503
+    assert failed.json()["engines"]["tts"] == "failed: tts: the server behind it is down"
+    assert ready.status_code == 200
+
+
+class Broken(room.Transcriber):
+    async def transcribe(self, audio):
+        raise ZeroDivisionError
+        yield
+
+
+def test_an_engine_with_a_bug_does_not_stop_the_server(caplog):
+    with served(app(stt=Broken()), once_ready=False) as url:
+        failed = until(url, lambda engines: engines["llm"] == "ready")
+    assert failed.json()["engines"]["stt"] == "failed: the log says why"
+    assert "ZeroDivisionError" in caplog.text
