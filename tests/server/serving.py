@@ -62,7 +62,8 @@ def embedded(folder):
 @contextmanager
 def served(app, once_ready=True):
     """Its address while it is served; from when every engine has answered once, or at once."""
-    door = socket.create_server(("127.0.0.1", 0))
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    door.bind(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, ws="websockets-sansio")
     )

@@ -130,7 +130,9 @@ def _listening(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise ConfigError(f"[server] host {host!r}: {error.strerror}") from error
-    door = socket.socket(family)
+    # By its full name, or asyncio does not know it for TCP: it would send small things only once
+    # the ones before are acknowledged, 40 ms later.
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # A port that has only just been given up can be had at once; one in use cannot.
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
