@@ -76,7 +76,8 @@ def wait_until_ready(url, **kind):
 def quickest(url):
     """How long an answer takes on a connection that is there already, when nobody is in the way."""
     with httpx.Client(base_url=url) as client:
-        return min(client.get("/health").elapsed.total_seconds() for _ in range(6))
+        times = [client.get("/health").elapsed.total_seconds() for _ in range(60)]
+        return min(times[-10:])  # TCP is quick with the first ones in any case
 
 
 def test_it_says_who_does_what_and_prints_one_address(place):
