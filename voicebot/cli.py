@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     talk = command("talk", _talk, "talk through the microphone and the loudspeaker")
+    talk.add_argument("--url", help="a server's, to talk with instead, like ws://host:8124")
     talk.add_argument("--devices", action="store_true", help="list the sound devices and exit")
     talk.add_argument("--input", metavar="DEVICE", help="number or part of a name")
     talk.add_argument("--output", metavar="DEVICE", help="number or part of a name")
@@ -149,7 +150,12 @@ def _talk(args: argparse.Namespace) -> int:
     if args.devices:
         return talk.print_devices()
     return talk.run(
-        _config(args), _folder(args), input=args.input, output=args.output, mute=args.mute
+        _config(args),
+        _folder(args),
+        input=args.input,
+        output=args.output,
+        mute=args.mute,
+        url=args.url,
     )
 
 

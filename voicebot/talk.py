@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from math import log10
 from pathlib import Path
 from typing import TextIO
@@ -43,9 +43,18 @@ _QUIETEST = -60.0
 _CLEAR, _DIM, _BOLD, _PLAIN = "\r\x1b[K", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 
-def run(config: Config, models: Path, *, input: str | None, output: str | None, mute: bool) -> int:
+def run(
+    config: Config,
+    models: Path,
+    *,
+    input: str | None,
+    output: str | None,
+    mute: bool,
+    url: str | None = None,
+) -> int:
     """Converse until the user ends it with Ctrl-C, which is a KeyboardInterrupt.
 
+    url: a server to talk with instead of the engines of this machine.
     input, output: the number of a device or part of its name; None is the system's choice.
     mute: hear nothing while speaking, where the loudspeaker reaches the microphone.
 
@@ -56,15 +65,15 @@ def run(config: Config, models: Path, *, input: str | None, output: str | None, 
     found = devices()
     ear = choose(found, "microphone", input)
     mouth = choose(found, "loudspeaker", output)
-    with assemble(config, models) as parts, LocalSpeaker(str(mouth.index)) as speaker:
+    with ExitStack() as closing:
+        parts = None if url else closing.enter_context(assemble(config, models))
+        speaker = closing.enter_context(LocalSpeaker(str(mouth.index)))
         tty = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         view = View(sys.stdout, tty)
-        view.say(*parts.describe(), f"{ear.name} hears, {mouth.name} sounds")
-        view.say("Speak when you like; Ctrl-C ends.")
-        try:
-            asyncio.run(_converse(parts, speaker, str(ear.index), mute, view))
-        finally:
-            view.end()
+        closing.callback(view.end)
+        view.say(*(parts.describe() if parts else [f"talking with {url}"]))
+        view.say(f"{ear.name} hears, {mouth.name} sounds", "Speak when you like; Ctrl-C ends.")
+        asyncio.run(_converse(parts or str(url), speaker, str(ear.index), mute, view))
     return 0
 
 
@@ -87,9 +96,16 @@ def print_devices() -> int:
     return 0
 
 
-async def _converse(parts: Parts, speaker: LocalSpeaker, ear: str, mute: bool, view: View) -> None:
-    conversation = parts.conversation(speaker, view.note)
-    await conversation.run(_hear(speaker, ear, mute, view))
+async def _converse(
+    where: Parts | str, speaker: LocalSpeaker, ear: str, mute: bool, view: View
+) -> None:
+    heard = _hear(speaker, ear, mute, view)
+    if isinstance(where, str):
+        from . import server_talk
+
+        await server_talk.converse(where, speaker, heard, view.note)
+    else:
+        await where.conversation(speaker, view.note).run(heard)
 
 
 async def _hear(speaker: LocalSpeaker, ear: str, mute: bool, view: View) -> Stream[Audio]:

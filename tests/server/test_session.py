@@ -73,8 +73,10 @@ class Client:
 class Call:
     """A session with its client, for a while. The script is what the user does meanwhile."""
 
-    def __init__(self, *words, rate=24000, reports=1.0, tts=None, llm=None, stt=None):
-        self.rate, self.reports = rate, reports
+    def __init__(
+        self, *words, rate=24000, reports=1.0, tts=None, llm=None, stt=None, client=Client
+    ):
+        self.rate, self.reports, self.kind = rate, reports, client
         self.tts, self.llm = tts or Synthesizer(), llm or ChatModel(*words)
         self.stt = stt or Transcriber()
 
@@ -84,7 +86,7 @@ class Call:
     def hold(self, script):
         async def life():
             self.session = Session(self._converse, self.rate)
-            self.client = Client(self.session, self.reports)
+            self.client = self.kind(self.session, self.reports)
             tasks = [asyncio.ensure_future(self.session.run())]
             self.connection = asyncio.ensure_future(self.client.connected())
             if self.reports is not None:
@@ -130,6 +132,23 @@ def test_a_spoken_question_is_told_and_its_answer_sent_whole():
     assert call.client.all(SoundEnded) == [SoundEnded(round(1.5 * 24000))]
     assert len(call.client.all(TurnEnded)) == 1
     assert call.history[1] == ("assistant", "Good morning. How are you?")
+
+
+def test_that_the_sound_has_ended_is_told_after_all_of_it():
+    async def script(call):
+        call.session.ask("a story")
+        await asyncio.sleep(9)
+
+    class Ordered(Client):
+        async def connected(self):
+            self.all_of_it = []
+            async with aclosing(self.session.out(self.place)) as out:
+                async for item in out:
+                    self.all_of_it.append(item if isinstance(item, Sound) else item.event)
+
+    call = Call(*STORY, reports=None, client=Ordered).hold(script)
+    kinds = [type(item) for item in call.client.all_of_it]
+    assert kinds.index(SoundEnded) > max(i for i, kind in enumerate(kinds) if kind is Sound)
 
 
 def test_each_clause_is_told_with_where_in_the_sound_it_begins():

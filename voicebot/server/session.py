@@ -165,7 +165,9 @@ class Session:
         self.speaker.played(turn, samples)
 
     async def out(self, place: Place) -> Stream[Told | Sound]:
-        """Yield all that follows `place`, moving it, until closed. What is told goes first.
+        """Yield all that follows `place`, moving it, until closed.
+
+        What is told goes first, but that the sound has ended comes after the sound.
 
         Raises:
             Behind: part of it is no longer kept.
@@ -175,11 +177,12 @@ class Session:
             missed = self._told - place.told
             if missed > len(self._log):
                 raise Behind(f"{missed} messages behind, and only {KEPT} are kept")
-            if missed > 0:
-                told = self._log[-missed]
+            told = self._log[-missed] if missed > 0 else None
+            sound = self.speaker.after(place.turn, place.samples)
+            if told and not (sound and isinstance(told.event, SoundEnded)):
                 yield told
                 place.told = told.number
-            elif sound := self.speaker.after(place.turn, place.samples):
+            elif sound:
                 yield sound
                 self.speaker.sent(sound)
                 place.turn, place.samples = sound.turn, sound.at + len(sound.audio.samples)
