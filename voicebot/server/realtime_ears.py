@@ -88,7 +88,9 @@ class Ears:
         """
         if self._listener:
             if ended := self._listener.finish():
-                return SpeechEnded(self._moved(ended))
+                moved = self._moved(ended)
+                self.clear()  # the end of a word would begin another utterance
+                return SpeechEnded(moved)
         elif self._length >= SHORTEST:
             self._keep(self._resampler.finish())
             audio = Audio(np.concatenate(self._kept), self._vad.rate)

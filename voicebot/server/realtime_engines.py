@@ -14,6 +14,7 @@ from ..engines.per_call import taken
 from ..flow import Stream
 from ..knowledge import Informed
 from . import voices
+from .realtime_response import TEXT_PER_TOKEN
 from .realtime_settings import Settings
 from .realtime_wish import Wish
 
@@ -44,9 +45,10 @@ class Writes:
     options: dict[str, Any]
     finish: str = field(default="", init=False)
     read: int = field(default=0, init=False)
-    """Tokens that the model was given, where it counts them."""
+    """Tokens that the model was given; near that, where it does not count them."""
 
     async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        self.read = -(-sum(len(message.text) for message in messages) // TEXT_PER_TOKEN)
         async with aclosing(self.llm.reply(messages, **self.options)) as deltas:
             async for delta in deltas:
                 self.finish = delta.finish or self.finish

@@ -179,11 +179,21 @@ class Protocol:
         return self.response
 
     def end(
-        self, status: Status, reason: str | None = None, error: str | None = None, read: int = 0
+        self,
+        status: Status,
+        reason: str | None = None,
+        *,
+        error: str | None = None,
+        code: str = "engine_failed",
+        read: int = 0,
     ) -> None:
-        """The response is over; nothing if there is none. As `Response.end`."""
+        """The response is over; nothing if there is none.
+
+        error, code: what went wrong. read: tokens that the model was given.
+        """
         if self.response:
-            failure = {"type": "server_error", "code": "engine_failed", "message": error}
+            kind = "rate_limit_error" if code == "rate_limit_exceeded" else "server_error"
+            failure = {"type": kind, "code": code, "message": error}
             self.response.end(status, reason, failure if error else None, read)
             self.response = None
 

@@ -17,8 +17,8 @@ Status = Literal["completed", "cancelled", "incomplete", "failed"]
 
 TEXT_PER_TOKEN = 4
 """Characters: near what tokenizers make of English. Engines here count differently or not."""
-HEARD_PER_SECOND, SPOKEN_PER_SECOND = 10, 20
-"""Tokens that the protocol counts for sound."""
+SPOKEN_PER_SECOND = 20
+"""Tokens that the protocol counts for sound. What we hear, the model is given as text."""
 
 
 class Send(Protocol):
@@ -51,6 +51,7 @@ class Response:
         self._before: str | None = None
         self._details: Table | None = None
         self._usage: Table | None = None
+        self._read = 0
         send("response.created", response=self.as_json())
 
     def write(self, text: str) -> None:
@@ -106,7 +107,8 @@ class Response:
         if status != "completed":
             given = {"type": status, "reason": reason, "error": error}
             self._details = {key: value for key, value in given.items() if value is not None}
-        self._usage = self._count(read)
+        self._read = read
+        self._usage = self._count()
         self._send("response.done", response=self.as_json())
 
     def as_json(self) -> Table:
@@ -191,12 +193,24 @@ class Response:
             return {"type": "text", "text": part.said}
         return {"type": "audio", "transcript": part.said}
 
-    def _count(self, read: int) -> Table:
-        """Tokens, as near as we know."""
-        sound = round(sum(p.sent for i in self._output for p in i.content) * SPOKEN_PER_SECOND)
-        written = sum(len(p.said) for i in self._output for p in i.content)
-        written += sum(len(i.call.get("arguments", "")) for i in self._output)
-        text = -(-written // TEXT_PER_TOKEN)
+    @property
+    def seconds(self) -> float:
+        """Of sound, sent so far."""
+        return sum(part.sent for item in self._output for part in item.content)
+
+    @property
+    def tokens(self) -> int:
+        """Of text that were read and written, as near as we know, once the response is over."""
+        return self._read + self._written
+
+    @property
+    def _written(self) -> int:
+        parts = (len(part.said) for item in self._output for part in item.content)
+        calls = (len(item.call.get("arguments", "")) for item in self._output)
+        return -(-(sum(parts) + sum(calls)) // TEXT_PER_TOKEN)
+
+    def _count(self) -> Table:
+        sound, text, read = round(self.seconds * SPOKEN_PER_SECOND), self._written, self._read
         return {
             "total_tokens": read + text + sound,
             "input_tokens": read,

@@ -1,0 +1,344 @@
+"""What a Realtime client experiences, on a clock that skips waiting."""
+
+import asyncio
+import base64
+import json
+
+import numpy as np
+import pytest
+import room
+from realtime_order import Observer
+from room import InstantLoop, now, tasks_left
+
+from voicebot.assembly import Chosen, Parts
+from voicebot.audio import Audio, from_pcm16, to_pcm16
+from voicebot.config import AssistantSettings
+from voicebot.conversation import ListenSettings
+from voicebot.errors import EngineError
+from voicebot.server import g711
+from voicebot.server.limits import Allowance, Limits
+from voicebot.server.realtime_call import Call
+from voicebot.server.realtime_protocol import Protocol
+from voicebot.server.realtime_settings import initial
+
+COMPLETED = "conversation.item.input_audio_transcription.completed"
+KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": "Synthesizer"}
+STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
+ASK = [("speak", 1.0), ("wait", 1.0)]
+
+
+class Client:
+    """Does what its script says, and keeps what it is told, with the time."""
+
+    def __init__(self, *words, stt=None, llm=None, tts=None, limits=None, **session):
+        self.stt = stt or room.Transcriber()
+        self.llm = llm or room.ChatModel(*words)
+        self.parts = Parts(
+            self.stt, ListenSettings(),
+            [Chosen(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
+            self.llm, tts or room.Synthesizer(times=True), AssistantSettings(),
+        )  # fmt: skip
+        self.protocol = Protocol(initial("model", "voice", ListenSettings(), "Be brief."))
+        self.limits, self.events, self.observer = limits or Limits(), [], Observer()
+        transcription = {"audio": {"input": {"transcription": {}}}}
+        for each in (transcription, session):
+            self.protocol.receive(json.dumps({"type": "session.update", "session": each}))
+
+    def does(self, *script):
+        with asyncio.Runner(loop_factory=InstantLoop) as runner:
+            runner.run(self._live(script))
+            left = runner.run(tasks_left())
+        assert not left, left
+        return self
+
+    async def _live(self, script):
+        call = Call(self.parts, self.protocol, Allowance(self.limits, now()))
+        telling = asyncio.create_task(self._keep())
+        await call.run(self._actions(script))
+        telling.cancel()
+        self._take()
+
+    async def _keep(self):
+        while True:
+            self._take()
+            await asyncio.sleep(0.005)
+
+    def _take(self):
+        for event in self.protocol.take():
+            self.observer.see(event)
+            self.events.append((now(), event))
+
+    async def _actions(self, script):
+        for name, value in script:
+            if name in ("speak", "wait"):
+                async for action in self._sound(0.5 if name == "speak" else 0.0, value):
+                    yield action
+            else:
+                about = {"type": name, **value}
+                if "item_id" in value:
+                    about["item_id"] = self.answer["item"]["id"]
+                if action := self.protocol.receive(json.dumps(about)):
+                    yield action
+
+    async def _sound(self, level, seconds):
+        form = self.protocol.settings.input_format
+        for _ in range(round(seconds / 0.05)):
+            await asyncio.sleep(0.05)
+            if form == "audio/pcm":
+                data = to_pcm16(Audio(np.full(1200, level, np.float32), 24000))
+            else:
+                data = g711.encode(Audio(np.full(400, level, np.float32), 8000), "ulaw")
+            audio = base64.b64encode(data).decode()
+            yield self.protocol.receive(
+                json.dumps({"type": "input_audio_buffer.append", "audio": audio})
+            )
+
+    def all(self, kind):
+        return [event for _, event in self.events if event["type"] == kind]
+
+    def when(self, kind, nth=0):
+        return [at for at, event in self.events if event["type"] == kind][nth]
+
+    @property
+    def answer(self):
+        """Where the last answer was last told of."""
+        return self.all("response.output_item.added")[-1]
+
+    @property
+    def asked(self):
+        """What the model was asked last, as it was told."""
+        return [(m.role, m.text) for m in self.llm.given[-1]]
+
+    @property
+    def sound(self):
+        return b"".join(
+            base64.b64decode(e["delta"]) for e in self.all("response.output_audio.delta")
+        )
+
+
+def manual(**session):
+    return {"audio": {"input": {"turn_detection": None}}, **session}
+
+
+def test_the_answer_is_made_while_the_silence_is_still_being_proved():
+    client = Client("Yes.").does(*ASK)
+    # Recognition takes 0.2 s from the first 0.192 s of silence; 0.48 s prove the end.
+    assert client.when("response.created") == pytest.approx(1.5, abs=0.07)
+    assert client.when("response.output_audio.delta") == pytest.approx(1.5, abs=0.1)
+    assert client.all(COMPLETED)[0]["transcript"] == "hello there"
+
+
+def test_nobody_hears_of_an_answer_to_half_a_sentence():
+    client = Client("Yes.").does(("speak", 1.0), ("wait", 0.35), ("speak", 1.0), ("wait", 1.5))
+    assert len(client.all("response.created")) == 1
+    assert len(client.all("input_audio_buffer.committed")) == 1
+    assert client.stt.given[-1] > 2.2
+
+
+def test_what_was_said_before_is_known():
+    client = Client("Yes.").does(*ASK, ("wait", 1.0), *ASK)
+    assert client.asked == [
+        ("system", "Be brief."), ("user", "hello there"), ("assistant", "Yes."),
+        ("user", "hello there"),
+    ]  # fmt: skip
+
+
+def test_a_question_interrupted_before_it_is_recognised_is_not_lost():
+    stt = room.Transcriber("the first", "the second", takes=2.0)
+    client = Client("Yes.", stt=stt).does(*ASK, *ASK, ("wait", 6.0))
+    assert [e["response"]["status"] for e in client.all("response.done")] == [
+        "cancelled", "completed",
+    ]  # fmt: skip
+    users = [text for role, text in client.asked if role == "user"]
+    assert len(users) == 2
+    assert len(client.all(COMPLETED)) == 2
+
+
+def test_a_mere_noise_is_answered_with_nothing():
+    client = Client("Yes.", stt=room.Transcriber("")).does(*ASK)
+    (done,) = client.all("response.done")
+    assert (done["response"]["status"], done["response"]["output"]) == ("completed", [])
+    assert client.llm.given == []
+
+
+def test_speaking_over_the_answer_cuts_it_where_it_was():
+    client = Client(*STORY, llm=room.ChatModel(*STORY, takes=0))
+    client.does(*ASK, ("wait", 1.0), *ASK)
+    done = client.all("response.done")[0]["response"]
+    assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+    started = client.when("input_audio_buffer.speech_started", 1)
+    assert client.when("response.done") - started < 0.05
+    heard = started - client.when("response.output_audio.delta")
+    said = done["output"][0]["content"][0]["transcript"].split()
+    # A word takes 0.3 s, of which it sounds in the first third.
+    assert len(said) == pytest.approx(heard / 0.3, abs=1.1)
+    assert said == STORY[: len(said)]
+
+
+def test_a_short_answer_that_is_over_for_us_may_still_be_interrupted():
+    words = "one two three four five six seven eight nine ten".split()  # noqa: SIM905 - as said
+    client = Client(*words).does(*ASK, ("wait", 0.5), *ASK)
+    assert client.all("response.done")[0]["response"]["status"] == "completed"
+    (answer,) = [text for role, text in client.asked if role == "assistant"]
+    assert 1 <= len(answer.split()) <= 7
+
+
+def test_sound_is_sent_ahead_of_time_but_not_all_at_once():
+    client = Client(llm=room.ChatModel(*STORY, takes=0)).does(*ASK, ("wait", 3.0))
+    sent = len(client.sound) / 48000
+    passed = client.events[-1][0] - client.when("response.output_audio.delta")
+    assert 5.0 <= sent - passed <= 5.5
+
+
+def test_interruption_can_be_forbidden():
+    detection = {"interrupt_response": False}
+    client = Client("Good", "morning.", audio={"input": {"turn_detection": detection}})
+    client.does(*ASK, *ASK, ("wait", 1.0))
+    assert {e["response"]["status"] for e in client.all("response.done")} == {"completed"}
+
+
+def test_answers_can_be_left_to_the_client():
+    detection = {"create_response": False}
+    client = Client("Yes.", audio={"input": {"turn_detection": detection}})
+    client.does(*ASK, ("wait", 1.0))
+    assert client.all("response.created") == []
+    assert [e["transcript"] for e in client.all(COMPLETED)] == ["hello there"]
+    asked = Client("Yes.", audio={"input": {"turn_detection": detection}})
+    asked.does(*ASK, ("response.create", {}), ("wait", 1.0))
+    assert len(asked.all("response.done")) == 1
+    assert asked.asked[-1] == ("user", "hello there")
+
+
+def test_push_to_talk():
+    client = Client("Yes.", **manual()).does(
+        ("speak", 1.0), ("input_audio_buffer.commit", {}), ("response.create", {}), ("wait", 1.0)
+    )
+    assert client.all("input_audio_buffer.speech_started") == []
+    assert len(client.all("response.done")) == 1
+    assert client.stt.given == [pytest.approx(1.0, abs=0.002)]
+
+
+def test_nothing_cannot_be_committed():
+    client = Client("Yes.", **manual()).does(("input_audio_buffer.commit", {"event_id": "c"}))
+    (error,) = client.all("error")
+    assert (error["error"]["code"], error["error"]["event_id"]) == (
+        "input_audio_buffer_commit_empty",
+        "c",
+    )
+    detected = Client("Yes.").does(("wait", 1.0), ("input_audio_buffer.commit", {}))
+    assert detected.all("error")
+
+
+def test_what_is_being_said_can_be_committed_early():
+    client = Client("Yes.").does(("speak", 1.0), ("input_audio_buffer.commit", {}), ("wait", 1.5))
+    assert client.when("input_audio_buffer.committed") == pytest.approx(1.0, abs=0.06)
+    assert len(client.all("response.done")) == 1
+
+
+def test_what_was_cleared_was_never_said():
+    client = Client("Yes.", **manual()).does(
+        ("speak", 1.0), ("input_audio_buffer.clear", {}), ("input_audio_buffer.commit", {})
+    )
+    assert len(client.all("input_audio_buffer.cleared")) == 1
+    assert len(client.all("error")) == 1
+    spoken = Client("Yes.").does(("speak", 1.0), ("input_audio_buffer.clear", {}), ("wait", 1.0))
+    assert spoken.all("input_audio_buffer.committed") == []
+
+
+def test_more_than_can_be_kept_is_refused():
+    client = Client(**manual()).does(("speak", 301.0))
+    errors = {e["error"]["code"] for e in client.all("error")}
+    assert errors == {"input_audio_buffer_full"}
+
+
+def test_a_telephone_is_understood_and_answered():
+    client = Client(
+        "Yes.",
+        audio={
+            "input": {"format": {"type": "audio/pcmu"}},
+            "output": {"format": {"type": "audio/pcmu"}},
+        },
+    ).does(*ASK)
+    assert len(client.sound) / 8000 == pytest.approx(0.3, abs=0.01)
+    assert client.all(COMPLETED)
+
+
+def test_the_sound_is_what_the_voice_said():
+    client = Client("Yes.").does(*ASK)
+    assert from_pcm16(client.sound, 24000).seconds == pytest.approx(0.3, abs=0.001)
+
+
+def test_a_client_may_cut_while_we_go_on_speaking():
+    client = Client(llm=room.ChatModel(*STORY, takes=0)).does(
+        *ASK, ("wait", 0.6),
+        ("response.cancel", {}),
+        ("conversation.item.truncate", {"item_id": "", "content_index": 0, "audio_end_ms": 650}),
+        ("conversation.item.retrieve", {"item_id": ""}),
+    )  # fmt: skip
+    (retrieved,) = client.all("conversation.item.retrieved")
+    # The third word sounds from 0.6 to 0.7 s.
+    assert retrieved["item"]["content"][0]["transcript"] == "One two"
+    assert client.all("response.done")[0]["response"]["status_details"]["reason"] == (
+        "client_cancelled"
+    )
+
+
+def test_an_answer_to_nothing_carries_out_its_instructions():
+    client = Client("Hello!").does(
+        ("response.create", {"response": {"instructions": "Greet the user."}}), ("wait", 1.0)
+    )
+    assert client.asked == [("system", "Greet the user."), ("user", "Greet the user.")]
+
+
+def test_a_voice_that_fails_fails_one_response():
+    client = Client("Yes.", tts=room.Synthesizer(fails=True)).does(*ASK, *ASK)
+    done = [e["response"] for e in client.all("response.done")]
+    assert [d["status"] for d in done] == ["failed", "failed"]
+    assert done[0]["status_details"]["error"]["message"] == "tts: no voice"
+
+
+def test_an_ear_that_fails_is_told():
+    class Deaf:
+        async def transcribe(self, audio):
+            raise EngineError("stt", "deaf")
+            yield
+
+    client = Client("Yes.", stt=Deaf()).does(*ASK)
+    (failed,) = client.all("conversation.item.input_audio_transcription.failed")
+    assert failed["error"]["message"] == "stt: deaf"
+    assert client.all("response.done")[0]["response"]["status"] == "failed"
+    silent = Client("Yes.", stt=Deaf(), **manual()).does(
+        ("speak", 1.0), ("input_audio_buffer.commit", {}), ("wait", 0.5)
+    )
+    assert silent.all("conversation.item.input_audio_transcription.failed")
+
+
+def test_a_transcription_session_answers_nothing():
+    client = Client("Yes.", type="transcription").does(*ASK, ("wait", 0.5))
+    assert [e["transcript"] for e in client.all(COMPLETED)] == ["hello there"]
+    assert client.all("response.created") == []
+
+
+def test_a_change_of_settings_forgets_what_was_half_said():
+    detection = {"audio": {"input": {"turn_detection": {"silence_duration_ms": 900}}}}
+    client = Client("Yes.").does(
+        ("speak", 1.0), ("session.update", {"session": detection}), ("wait", 1.0), *ASK
+    )
+    assert len(client.all("input_audio_buffer.committed")) == 1
+    # Times go on from where they were.
+    assert client.all("input_audio_buffer.speech_started")[-1]["audio_start_ms"] > 2000
+
+
+def test_who_has_used_up_its_requests_is_told_so():
+    client = Client("Yes.", limits=Limits(requests_per_minute=1)).does(*ASK, *ASK, ("wait", 1.0))
+    done = [e["response"] for e in client.all("response.done")]
+    assert [d["status"] for d in done] == ["completed", "failed"]
+    assert done[1]["status_details"]["error"]["code"] == "rate_limit_exceeded"
+    assert [e["rate_limits"][0]["remaining"] for e in client.all("rate_limits.updated")] == [0, 0]
+    assert len(client.all(COMPLETED)) == 2
+
+
+def test_who_has_used_up_its_sound_is_not_heard():
+    client = Client("Yes.", limits=Limits(audio_s_per_day=1)).does(*ASK)
+    assert {e["error"]["code"] for e in client.all("error")} == {"rate_limit_exceeded"}
+    assert client.all("input_audio_buffer.committed") == []

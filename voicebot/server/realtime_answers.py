@@ -1,0 +1,218 @@
+"""What a Realtime client is answered: one response at a time, perhaps begun before it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ..assembly import Parts
+from ..audio import Audio
+from ..conversation import Turn
+from ..engines import Message
+from ..errors import EngineError
+from ..events import Event, Heard, Said
+from ..flow import ahead
+from .limits import Allowance, Exceeded
+from .realtime_engines import Engines, Writes
+from .realtime_items import Item, messages
+from .realtime_protocol import Protocol
+from .realtime_recognition import Recognition
+from .realtime_response import Response, Status
+from .realtime_speaker import RealtimeSpeaker
+from .realtime_wish import Wish
+
+Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+@dataclass(slots=True, eq=False)
+class _Answer:
+    """A turn, and what it answers."""
+
+    turn: Turn
+    wish: Wish
+    audio: Audio | None = None
+    """The user's words, where they are still to be recognised."""
+    item: Item | None = None
+    """The item those words have become."""
+
+
+class Answers:
+    """Answers one client.
+
+    allowance: what the client may use.
+    start: makes a task of whoever holds the conversation.
+    """
+
+    def __init__(
+        self, parts: Parts, protocol: Protocol, allowance: Allowance, start: Start
+    ) -> None:
+        self._protocol, self._allowance, self._start = protocol, allowance, start
+        self._patience = parts.assistant.patience_s
+        self._engines = Engines(parts)
+        self._recognition = Recognition(protocol, self._engines)
+        self._speaker = RealtimeSpeaker(self._sound)
+        self._answer: _Answer | None = None
+        self._sounding: Response | None = None
+        """What the speaker was given last; it may be over and still be heard."""
+        self.idle = asyncio.Event()
+        """Set while there is no response."""
+        self.idle.set()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is being answered."""
+        return self._answer is None and self._protocol.response is None
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether an answer is being made of which the client does not know."""
+        return self._answer is not None and not self._answer.turn.gate.is_set()
+
+    def transcribe(self) -> None:
+        """Recognise what nobody answers, if the client wants to know."""
+        if self._protocol.settings.transcription is not None:
+            self._start(self._recognition.all(self._turn(0.0)))
+
+    def _turn(self, late: float) -> Turn:
+        return Turn(self._speaker, self._tell, late, self._patience)
+
+    def begin(self, wish: Wish, audio: Audio | None = None, late: float = 0.0) -> None:
+        """Make an answer that is heard only if it is opened. audio: the question, if it is new."""
+        answer = self._answer = _Answer(self._turn(late), wish, audio)
+        self._sounding = None
+        self._speaker.begin(wish.output_format)
+        answer.turn.task = self._start(self._carry_out(answer))
+
+    async def open(self, item: Item | None = None) -> None:
+        """The answer that was begun is wanted for sure. item: what its question has become.
+
+        It is given unless the client has used up its share.
+        """
+        assert self._answer
+        answer, self._answer.item = self._answer, item
+        exceeded = self._exceeded()
+        if exceeded:
+            await self.forget()
+        self.idle.clear()
+        self._sounding = self._protocol.begin(answer.wish, self._allowance.told(_now()))
+        if exceeded:
+            self._end("failed", error=str(exceeded), code="rate_limit_exceeded")
+            self.transcribe()
+        else:
+            answer.turn.open()
+
+    def _exceeded(self) -> Exceeded | None:
+        try:
+            self._allowance.admit(_now())
+        except Exceeded as exceeded:
+            return exceeded
+        return None
+
+    def _end(
+        self,
+        status: Status,
+        reason: str | None = None,
+        *,
+        error: str | None = None,
+        code: str = "engine_failed",
+        read: int = 0,
+    ) -> None:
+        """The response is over, if there is one."""
+        if response := self._protocol.response:
+            self._protocol.end(status, reason, error=error, code=code, read=read)
+            self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
+            self.idle.set()
+
+    async def forget(self) -> None:
+        """Drop an answer that nobody has heard of."""
+        if self.is_unheard:
+            await self._hush()
+
+    async def interrupt(self, reason: str) -> None:
+        """Stop answering."""
+        await self._hush()
+        if self._sounding:
+            self._sounding.cut(self._speaker.stop())
+        if self._protocol.response:
+            self._end("cancelled", reason)
+            self.transcribe()
+
+    async def _hush(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer:
+            await answer.turn.hush()
+
+    async def _carry_out(self, answer: _Answer) -> None:
+        turn, model = answer.turn, self._engines.writes(answer.wish)
+        try:
+            if asked := await self._question(answer):
+                await self._reply(answer, model, asked)
+            await turn.gate.wait()
+            await self._speaker.drain()
+        except EngineError as error:
+            await turn.gate.wait()
+            if answer.item and (part := answer.item.content[0]).audio:
+                self._protocol.not_transcribed(answer.item, part, str(error))
+            self._end("failed", error=str(error))
+        else:
+            if model.finish == "length":
+                self._end("incomplete", "max_output_tokens", read=model.read)
+            else:
+                self._end("completed", read=model.read)
+        self._answer = None
+
+    async def _question(self, answer: _Answer) -> list[Message]:
+        """What is to be answered, after all that was said before; nothing for a mere noise."""
+        turn, wish = answer.turn, answer.wish
+        if wish.context is None:
+            await self._recognition.all(turn, but=lambda: answer.item)
+        else:
+            await self._recognition.read(turn, wish.context)
+        told = messages(list(self._protocol.items) if wish.context is None else wish.context)
+        if answer.audio:
+            text = await self._recognition.text(turn, answer.audio)
+            turn.tell(Heard(text))
+            if not text:
+                return []
+            told.append(Message("user", text))
+        if not told or told[-1].role != "user":
+            # A client that asks for an answer to nothing wants its instructions carried out.
+            told.append(Message("user", wish.instructions))
+        return [Message("system", wish.instructions), *told] if wish.instructions else told
+
+    async def _reply(self, answer: _Answer, model: Writes, asked: list[Message]) -> None:
+        turn, wish = answer.turn, answer.wish
+        written = turn.write(model, asked)
+        if wish.modality == "audio":
+            voice = self._engines.speaks(wish, self._protocol.settings.speed)
+            await turn.speak(voice, written)
+            return
+        async with ahead(written, items=0) as pieces:
+            async for piece in pieces:
+                await turn.gate.wait()
+                self._response.write(piece)
+
+    @property
+    def _response(self) -> Response:
+        """The one that is being made, which whoever asks knows to be."""
+        assert self._protocol.response
+        return self._protocol.response
+
+    def _tell(self, event: Event) -> None:
+        """What the turn that is being answered tells, once it may."""
+        assert self._answer
+        match event:
+            case Heard(text) if self._answer.item:
+                part = self._answer.item.content[0]
+                self._protocol.transcribed(self._answer.item, part, text)
+            case Said(text):
+                self._response.say(text, self._answer.turn.spoken)
+
+    def _sound(self, data: bytes) -> None:
+        self._response.sound(data)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
