@@ -1,6 +1,6 @@
 """OpenAI's JavaScript client holds a conversation with us, if it is installed.
 
-cd tests/server/javascript && npm install --no-package-lock
+cd tests/server/javascript && npm ci
 """
 
 import json
