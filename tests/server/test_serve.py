@@ -86,6 +86,7 @@ def test_it_says_who_does_what_and_prints_one_address(place):
         assert httpx.get(f"{url}/health").json() == {"status": "alive"}
         wait_until_ready(url)
         assert quickest(url) < 0.02
+        assert "<html" in httpx.get(f"{url}/").text
         assert ask(url, "").json()["choices"][0]["message"]["content"] == "Well, yes."
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=20)

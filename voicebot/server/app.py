@@ -17,7 +17,7 @@ from starlette.routing import Route
 from ..assembly import Parts
 from ..config import ServerSettings
 from ..flow import stop
-from . import keys, openai_audio, openai_text, openapi, realtime_socket
+from . import keys, openai_audio, openai_text, openapi, realtime_socket, talk_socket
 from .catalogue import Catalogue
 from .client_secrets import ClientSecrets
 from .doorkeeper import LOCAL, Doorkeeper
@@ -67,6 +67,7 @@ def create(parts: Parts, settings: ServerSettings) -> Starlette:
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, secrets),
+            *talk_socket.routes(parts, house),
         ],
         middleware=[Middleware(RequestId), *_doors(settings, secrets)],
         exception_handlers=HANDLERS,
