@@ -41,11 +41,15 @@ class Parts:
 
 
 @asynccontextmanager
-async def serving(parts, *, window=30.0, house=None):
-    """Serve `parts` for a while; gives the host with its port."""
+async def serving(parts, *, window=30.0, house=None, around=None, app=None):
+    """Serve `parts` for a while, or `app`; gives the host with its port.
+
+    around: what lies between the clients and us.
+    """
     house = house or House()
-    app = Starlette(routes=talk_socket.routes(parts, house, window=window))
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    app = app or Starlette(routes=talk_socket.routes(parts, house, window=window))
+    app = around(app) if around else app
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="auto")
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # the test's signals stay its own
@@ -174,12 +178,12 @@ class Cable:
 
 
 @contextmanager
-def serving_browsers(parts):
-    """Serve `parts` from another thread, for tests that block; gives the cable to it."""
+def serving_browsers(parts, app=None):
+    """Serve `parts`, or `app`, from another thread, for tests that block; gives the cable to it."""
     cable, laid, done = Cable(), Event(), Event()
 
     async def serve():
-        async with serving(parts) as host, await cable.lay(host):
+        async with serving(parts, app=app) as host, await cable.lay(host):
             laid.set()
             await asyncio.to_thread(done.wait)
             cable.cut()

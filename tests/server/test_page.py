@@ -1,5 +1,6 @@
 """The page in a real browser whose microphone plays a file: what a person sees and hears."""
 
+import hashlib
 import time
 import wave
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from voicebot import config
 from voicebot.assembly import assemble
 from voicebot.events import Passage
 from voicebot.server import page
+from voicebot.server.app import create
 
 ROOT = Path(__file__).parents[2]
 QUESTION = ROOT / "examples" / "question.wav"
@@ -55,8 +57,8 @@ class Person:
 
 
 @contextmanager
-def visiting(parts, folder, **options):
-    with serving_browsers(parts) as cable, browser(folder, **options) as driver:
+def visiting(parts, folder, app=None, **options):
+    with serving_browsers(parts, app) as cable, browser(folder, **options) as driver:
         driver.get(f"http://{cable.host}/")
         person = Person(driver)
         person.cable = cable
@@ -65,7 +67,7 @@ def visiting(parts, folder, **options):
         finally:
             driver.save_screenshot(str(folder / "page.png"))
         complaints = [e["message"] for e in driver.get_log("browser") if e["level"] == "SEVERE"]
-        assert not [c for c in complaints if "WebSocket" not in c]
+        assert not [c for c in complaints if "WebSocket" not in c and " 401 " not in c]
 
 
 def recording(folder, *parts):
@@ -210,13 +212,25 @@ def test_it_fits_its_window(tmp_path, size, dark):
         assert (brightness < 60) == dark
 
 
-def test_the_embedded_engines_hear_and_answer_a_person(tmp_path):
+def test_the_whole_server_with_embedded_engines_answers_a_person_who_has_the_key(tmp_path):
     settings = config.read(ROOT / "voicebot.toml")
+    key, keys = "vb-a-secret", tmp_path / "keys.toml"
+    keys.write_text(f"[me]\nhash = '{hashlib.sha256(key.encode()).hexdigest()}'\n")
     with (
         assemble(settings, tmp_path) as parts,
-        visiting(parts, tmp_path, microphone=recording(tmp_path, "ask", 60)) as person,
+        visiting(
+            parts,
+            tmp_path,
+            create(parts, config.ServerSettings(keys=str(keys))),
+            microphone=recording(tmp_path, 4.0, "ask", 60),
+        ) as person,
     ):
         person.press("talk")
+        for typed, says in [("wrong", "lets in who has a key"), (key, "not known here")]:
+            person.waits_for(lambda says=says: says in person.sees("#key-hint")[0])
+            field = person.driver.find_element("id", "key")
+            field.clear()
+            field.send_keys(typed + "\n")
         person.waits_for(lambda: person.sees(".times"), seconds=60)
         assert "apple tree" in person.sees(".you p")[0]
         assert "1931" in person.sees(".bot > p")[0]

@@ -16,6 +16,7 @@ from websockets.uri import parse_uri
 from voicebot.audio import Audio
 from voicebot.engines import Speech
 from voicebot.server.house import House
+from voicebot.server.limits import Allowance, Limits
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 
@@ -375,17 +376,26 @@ def test_a_client_that_never_reads_is_given_up(monkeypatch):
     assert asyncio.run(asyncio.wait_for(script(), 30)) < 200
 
 
-def test_a_page_of_another_site_may_not_listen_in():
-    async def script():
-        async with serving(Parts()) as host:
-            async with connected(host, origin=f"http://{host}"):
-                pass
-            with pytest.raises(websockets.InvalidStatus) as refused:
-                async with connected(host, origin="https://elsewhere.example"):
-                    pass
-            return refused.value.response.status_code
+def test_a_key_that_has_used_up_its_sound_is_told_so():
+    class Frugal:
+        def __init__(self, app):
+            self.app, self.allowance = app, None
 
-    assert asyncio.run(script()) == 403
+        async def __call__(self, scope, receive, send):
+            now = asyncio.get_running_loop().time()
+            limits = Limits(audio_s_per_minute=2)
+            self.allowance = self.allowance or Allowance(limits, now)
+            await self.app({**scope, "allowance": self.allowance}, receive, send)
+
+    async def script():
+        async with serving(Parts(), around=Frugal) as host, calling(host) as caller:
+            with suppress(websockets.ConnectionClosed):
+                await caller.speak(5.0)
+            return await caller.closed(), caller.all("error")
+
+    code, errors = asyncio.run(script())
+    assert code == 1008
+    assert "this key has used its" in errors[0]["reason"]
 
 
 def test_while_the_house_closes_a_reply_is_given_to_its_end_and_nobody_new_is_let_in():

@@ -11,9 +11,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ..audio import to_pcm16
+from ..audio import Audio, to_pcm16
 from ..flow import T, stop
 from . import talk_protocol as words
+from .limits import Allowance, Limits
 from .session import Behind, Flooded, Place, Session, Sound
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Call:
         """Set to end the present connection."""
         self._over = False
         self._changed = asyncio.Event()
+        self._allowance = Allowance(Limits(), 0.0)
         conversing.add_done_callback(lambda _: self._changed.set())
 
     async def left(self, window: float) -> None:
@@ -67,6 +69,7 @@ class Call:
         if self._connected:
             self._connected.set()
         mine = self._connected = asyncio.Event()
+        self._allowance = websocket.scope.get("allowance") or self._allowance
         try:
             over = await _first(
                 self._listen(websocket),
@@ -89,7 +92,11 @@ class Call:
                     case Over() as over:
                         return over
                     case bytes(data):
-                        self._session.hear(words.hearing(data, self._session.speaker.rate))
+                        audio = words.hearing(data, self._session.speaker.rate)
+                        self._session.hear(audio)
+                        self._charge(audio)
+                        if used_up := self._allowance.exhausted(_now()):
+                            return Over(REFUSED, f"this key has used its {used_up}")
                     case str(text):
                         self._obey(words.parse(text))
             except words.TooLong as error:
@@ -99,6 +106,9 @@ class Call:
             except Flooded as error:
                 return Over(REFUSED, str(error))
             await asyncio.sleep(0)  # a client that floods must not keep others waiting
+
+    def _charge(self, audio: Audio) -> None:
+        self._allowance.charge(_now(), audio_s=audio.seconds)
 
     def _obey(self, message: words.Message) -> None:
         match message:
@@ -123,6 +133,7 @@ class Call:
                         if (item.turn, item.at) != follows:
                             await send(websocket, words.announcing(item))
                         await send(websocket, to_pcm16(item.audio))
+                        self._charge(item.audio)
                         follows = item.turn, item.at + len(item.audio.samples)
                     else:
                         await send(websocket, words.telling(item))
@@ -148,6 +159,10 @@ class Call:
         error = None if self._conversing.cancelled() else self._conversing.exception()
         _log.error("a conversation broke", exc_info=error)
         return Over(BROKEN, "the conversation broke; the server's log says why")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _first(*ways: Coroutine[Any, Any, T]) -> T:

@@ -25,7 +25,7 @@ let turn = 0; // the one that sounds
 let interrupted; // the state in which the connection broke
 const transcript = new Transcript($("transcript"));
 const sound = new Sound({ frame, played, lost });
-const call = new Call({ event, sound: hearReply, connected, broken, over });
+const call = new Call({ event, sound: hearReply, connected, broken, over, locked });
 
 function show(next) {
   state = next;
@@ -76,6 +76,21 @@ function over(reason) {
   show("idle");
   notice(reason && `The conversation has ended: ${reason}.`);
 }
+
+// The server wants a key; `wrong` if it did not like ours.
+function locked(wrong) {
+  call.socket = null;
+  show("idle");
+  $("key-hint").textContent = wrong ? "This key is not known here, or is used up." : "This server lets in who has a key.";
+  $("lock").showModal();
+}
+
+$("lock").onclose = () => {
+  call.key = $("key").value.trim();
+  if (!call.key) return over("");
+  show("connecting");
+  call.begin(sound.rate);
+};
 
 function event(told) {
   switch (told.event) {

@@ -37,15 +37,36 @@ export class Call {
     this.begin(rate);
   }
 
-  connect() {
+  async connect() {
     clearTimeout(this.timer);
+    const attempt = (this.socket = {});
+    const protocols = ["talk"];
+    if (this.key) {
+      const secret = await this.secret();
+      if (attempt !== this.socket) return; // ended, or begun anew, meanwhile
+      if (!secret) return this.on.locked(true);
+      protocols.push(`openai-insecure-api-key.${secret}`);
+    }
     const address = new URL("v1/talk", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
-    const socket = (this.socket = new WebSocket(address));
+    const socket = (this.socket = new WebSocket(address, protocols));
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.greet();
     socket.onmessage = ({ data }) => socket === this.socket && this.take(data);
     socket.onclose = ({ code, reason }) => socket === this.socket && this.closed(code, reason);
+  }
+
+  // A lasting key stays out of the websocket: it buys one that is good for a moment.
+  async secret() {
+    const headers = { Authorization: `Bearer ${this.key}`, "Content-Type": "application/json" };
+    const wish = { method: "POST", headers, body: '{"expires_after": {"seconds": 60}}' };
+    const answer = await fetch("v1/realtime/client_secrets", wish).catch(() => null);
+    return answer?.ok ? (await answer.json()).value : "";
+  }
+
+  async isLocked() {
+    const answer = await fetch("v1/models").catch(() => null);
+    return answer?.status === 401;
   }
 
   greet() {
@@ -118,8 +139,15 @@ export class Call {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  closed(code, reason) {
+  async closed(code, reason) {
+    const refused = !this.open && this.attempt === 0;
     this.open = false;
+    const socket = this.socket;
+    if (refused && !this.key && (await this.isLocked())) {
+      if (socket === this.socket) this.on.locked(false);
+      return;
+    }
+    if (socket !== this.socket) return;
     if (code === 1008 || code === 1011 || code === 4001) {
       sessionStorage.removeItem(STORE);
       this.forget();
@@ -139,6 +167,6 @@ export class Call {
     this.open = false;
     this.backlog = [];
     this.forget();
-    socket?.close(1000);
+    socket?.close?.(1000);
   }
 }
