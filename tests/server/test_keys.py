@@ -7,7 +7,7 @@ import logging
 import httpx
 import pytest
 import websockets.asyncio.client as client
-from serving import parts, served
+from serving import parts, served, wav
 from websockets.exceptions import InvalidStatus
 
 from voicebot.cli import main
@@ -138,6 +138,29 @@ def test_who_asks_too_often_is_told_when_to_come_back(guarded):
     assert [each.status_code for each in asked] == [200, 200, 429]
     assert 0 < int(asked[2].headers["retry-after"]) <= 30
     assert asked[2].json()["error"]["type"] == "rate_limit_error"
+
+
+@pytest.mark.parametrize(
+    ("limit", "path", "asks"),
+    [
+        ("tokens_per_day = 4", "chat/completions",
+         {"json": {"model": "gpt-5", "messages": [{"role": "user", "content": "What is it?"}]}}),
+        ("audio_s_per_day = 1", "audio/transcriptions",
+         {"data": {"model": "whisper-1"}, "files": {"file": ("a.wav", wav())}}),
+        ("audio_s_per_day = 1", "audio/speech",
+         {"json": {"model": "tts-1", "input": "one two three four"}}),
+    ],
+)  # fmt: skip
+def test_what_serving_costs_is_on_the_key_it_came_with(tmp_path, limit, path, asks):
+    key = keys.add(tmp_path / "keys", "phone")
+    with (tmp_path / "keys").open("a") as file:
+        file.write(f"{limit}\n")
+    with served(create(parts(), ServerSettings(keys=str(tmp_path / "keys")))) as url:
+        asked = [
+            httpx.post(f"{url}/v1/{path}", headers=bearer(key), **asks).status_code
+            for _ in range(2)
+        ]
+    assert asked == [200, 429]
 
 
 def websocket(url, *subprotocols, **headers):

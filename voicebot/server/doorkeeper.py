@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from .client_secrets import PREFIX, ClientSecrets
 from .keys import Key, Keys
-from .limits import Allowance, Exceeded
+from .limits import Allowance, Exceeded, Limits
 from .refusals import Refusal, response
 from .tokens import token
 
@@ -94,6 +94,17 @@ class Doorkeeper:
             return key
         reason = "this key is not known, or has expired" if token else "a key is needed"
         raise Refusal(401, f"{reason}; say Authorization: Bearer KEY", code="invalid_api_key")
+
+
+def allowance(scope: Scope) -> Allowance:
+    """What whoever is served may use: without limits where no key is needed."""
+    return scope.get("allowance") or Allowance(Limits(), 0.0)
+
+
+def charge(scope: Scope, *, tokens: int = 0, audio_s: float = 0.0) -> None:
+    """Count what serving a request has cost, on whoever's key it came with."""
+    now = asyncio.get_running_loop().time()
+    allowance(scope).charge(now, tokens=tokens, audio_s=audio_s)
 
 
 def _name(host: str) -> str | None:

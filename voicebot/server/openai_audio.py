@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from ..assembly import Parts
 from ..audio import Audio
@@ -21,6 +22,7 @@ from ..recordings import recording
 from ..transcribe import RATE, segments
 from . import transcripts
 from .catalogue import Catalogue, header
+from .doorkeeper import charge
 from .encode import FORMS, encoded
 from .house import House, InHouse
 from .intake import document, form
@@ -156,7 +158,8 @@ class _Audio:
                 param="timestamp_granularities[]",
             )
         headers = self._catalogue.headers("vad", "stt")
-        sound = _Counted(recording(fields["file"].file, RATE, fields["file"].filename))
+        file = fields["file"]
+        sound = _Counted(recording(file.file, RATE, file.filename), request.scope)
         heard = segments(self._parts, sound.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
             told = await begun(transcripts.deltas(heard), stack)
@@ -179,7 +182,8 @@ class _Audio:
         }
         async with AsyncExitStack() as stack:
             spoken = await begun(self._spoken(fields["input"], options), stack)
-            sound = await begun(encoded(_sound(spoken), style), stack)
+            counted = _Counted(_sound(spoken), request.scope).blocks()
+            sound = await begun(encoded(counted, style), stack)
             if fields.get("stream_format") == "sse":
                 told = events(_told(sound, fields["input"]))
                 return Streamed(told, "text/event-stream", headers, stack.pop_all())
@@ -210,16 +214,17 @@ class _Audio:
 
 
 class _Counted:
-    """Sound on its way, and how much of it there was."""
+    """Sound on its way, and how much of it there was, on the client's account."""
 
-    def __init__(self, sound: Stream[Audio]) -> None:
-        self._sound = sound
+    def __init__(self, sound: Stream[Audio], scope: Scope) -> None:
+        self._sound, self._scope = sound, scope
         self.seconds = 0.0
 
     async def blocks(self) -> Stream[Audio]:
         async with aclosing(self._sound):
             async for audio in self._sound:
                 self.seconds += audio.seconds
+                charge(self._scope, audio_s=audio.seconds)
                 yield audio
 
 

@@ -13,10 +13,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from ..engines import Delta, Message
 from ..flow import Stream
 from .catalogue import PLAIN, Catalogue
+from .doorkeeper import charge
 from .house import House, InHouse
 from .intake import document
 from .refusals import Refusal
@@ -184,6 +186,7 @@ class _Chat:
             llm.reply(messages, **self._options(fields)),
             [stops] if isinstance(stops, str) else stops,
             reply,
+            request.scope,
         )
         headers = self._catalogue.headers("llm")
         if not fields.get("stream"):
@@ -212,8 +215,13 @@ def _message(sent: dict[str, Any]) -> Message:
     return Message("system" if sent["role"] == "developer" else sent["role"], content)
 
 
-async def _text(deltas: Stream[Delta], stops: Sequence[str], reply: _Reply) -> Stream[str]:
-    """The words of a reply; what else it told is in `reply` once it has ended."""
+async def _text(
+    deltas: Stream[Delta], stops: Sequence[str], reply: _Reply, scope: Scope
+) -> Stream[str]:
+    """The words of a reply; what else it told is in `reply` once it has ended.
+
+    However it ends, it is on the client's account.
+    """
 
     async def words() -> Stream[str]:
         async with aclosing(deltas):
@@ -226,11 +234,14 @@ async def _text(deltas: Stream[Delta], stops: Sequence[str], reply: _Reply) -> S
                     yield delta.text
 
     said = 0
-    async with aclosing(until(words(), stops)) as text:
-        async for more in text:
-            said += len(more.split())
-            yield more
-    reply.written = reply.written or said
+    try:
+        async with aclosing(until(words(), stops)) as text:
+            async for more in text:
+                said += len(more.split())
+                yield more
+    finally:
+        reply.written = reply.written or said
+        charge(scope, tokens=reply.read + reply.written)
 
 
 async def _joined(text: Stream[str]) -> str:

@@ -18,8 +18,8 @@ from ..flow import Stream, stop
 from . import realtime_beta as beta
 from . import realtime_fields as fields
 from .client_secrets import LONGEST, SHORTEST, USUAL, ClientSecrets
+from .doorkeeper import allowance
 from .house import House
-from .limits import Allowance, Limits
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
@@ -130,8 +130,7 @@ class _Connection:
 
     async def carry(self, parts: Parts, house: House) -> None:
         """Serve the client until it leaves, reads nothing, or the house closes."""
-        allowance = self._websocket.scope.get("allowance") or Allowance(Limits(), 0.0)
-        call = Call(parts, self._protocol, allowance)
+        call = Call(parts, self._protocol, allowance(self._websocket.scope))
         listening = asyncio.create_task(call.run(self._actions()))
         telling = asyncio.create_task(self._tell())
         closing = asyncio.create_task(_closed(house, call))
