@@ -197,50 +197,25 @@ def test_a_client_that_disappears_leaves_nothing_running():
 # Bad input
 
 
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        ("{", "not_json"),
-        ("[" * 100000, "not_json"),
-        ("[]", "not_json"),
-        ('"hello"', "not_json"),
-        ("NaN", "not_json"),
-        ("{}", "unknown_type"),
-        ('{"type": ["hello"]}', "unknown_type"),
-        ('{"type": "dance"}', "unknown_type"),
-        ('{"type": "text"}', "bad_field"),
-        ('{"type": "text", "text": "  "}', "bad_field"),
-        ('{"type": "text", "text": 7}', "bad_field"),
-        (json.dumps({"type": "text", "text": "x" * 4001}), "bad_field"),
-        ('{"type": "played", "turn": 1}', "bad_field"),
-        ('{"type": "played", "turn": 1, "samples": -1}', "bad_field"),
-        ('{"type": "played", "turn": 1, "samples": 1e9}', "bad_field"),
-        ('{"type": "played", "turn": true, "samples": 1}', "bad_field"),
-        ('{"type": "played", "turn": 1, "samples": 99999999999999999999}', "bad_field"),
-        ('{"type": "hello", "rate": 24000}', "begun"),
-        ('{"type": "resume", "token": "x", "number": 0, "turn": 0, "received": 0}', "begun"),
-        (b"\0\0\0", "half_sample"),
-    ],
-)  # fmt: skip
-def test_a_message_that_means_nothing_is_named_and_the_conversation_goes_on(message, code):
+def test_a_message_that_means_nothing_is_named_and_the_conversation_goes_on():
     async def script():
         async with serving(Parts("Yes.")) as host, calling(host) as caller:
-            await caller.socket.send(message)
-            error = await caller.until("error")
+            for message in ["{", '{"type": "dance"}', b"\0\0\0"]:
+                await caller.socket.send(message)
+            await caller.say(type="hello", rate=24000)
+            await caller.say(type="resume", token="x", number=0, turn=0, received=0)
             await caller.say(type="text", text="hello")
             await caller.until("turn_ended")
-            return error
+            return [error["code"] for error in caller.all("error")]
 
-    error = asyncio.run(script())
-    assert error["code"] == code
-    assert error["reason"]
+    codes = asyncio.run(script())
+    assert codes == ["not_json", "unknown_type", "half_sample", "begun", "begun"]
 
 
-@pytest.mark.parametrize("rate", [0, 7999, 48001, 10**30, -1, 16000.0, "16000", None, True])
-def test_a_rate_we_cannot_hear_at_is_refused_and_another_may_be_named(rate):
+def test_a_rate_we_cannot_hear_at_is_refused_and_another_may_be_named():
     async def script():
         async with serving(Parts()) as host, connected(host) as caller:
-            await caller.say(type="hello", rate=rate)
+            await caller.say(type="hello", rate=7999)
             error = await caller.until("error")
             await caller.say(type="hello", rate=8000)
             await caller.until("ready")
@@ -248,7 +223,7 @@ def test_a_rate_we_cannot_hear_at_is_refused_and_another_may_be_named(rate):
 
     error = asyncio.run(script())
     assert error["code"] == "bad_field"
-    assert "rate should be 8000 to 48000, not" in error["reason"]
+    assert error["reason"] == "rate should be 8000 to 48000, not 7999"
 
 
 def test_before_hello_there_is_nothing_to_say():
