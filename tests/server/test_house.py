@@ -72,7 +72,11 @@ def announce(url):
     """What is answered to the head of a request whose body never comes."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as line:
-        head = "POST /v1/audio/transcriptions HTTP/1.1", "Host: here", "Content-Length: 1000000"
+        head = (
+            "POST /v1/audio/transcriptions HTTP/1.1",
+            "Host: localhost",
+            "Content-Length: 1000000",
+        )
         line.sendall("\r\n".join([*head, "", ""]).encode())
         return line.recv(4096).decode()
 

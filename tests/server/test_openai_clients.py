@@ -20,8 +20,12 @@ HELLO = [{"role": "user", "content": "What time is it?"}]
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     """A client of the engines that come with voicebot."""
-    with embedded(tmp_path_factory.mktemp("house")) as real, served(real) as url:
-        yield client(url)
+    with (
+        embedded(tmp_path_factory.mktemp("house")) as real,
+        served(real) as url,
+        client(url) as calls,
+    ):
+        yield calls
 
 
 def client(url):
@@ -30,8 +34,8 @@ def client(url):
 
 @pytest.fixture
 def costless():
-    with served(app()) as url:
-        yield client(url)
+    with served(app()) as url, client(url) as calls:
+        yield calls
 
 
 def length(data):
@@ -87,9 +91,9 @@ class Halting:
 def test_a_transcript_is_told_while_it_is_made():
     stt = Halting()
     stt.read.set()  # the server tries it, too
-    with served(app(stt=stt)) as url:
+    with served(app(stt=stt)) as url, client(url) as calls:
         stt.read.clear()
-        stream = client(url).audio.transcriptions.create(
+        stream = calls.audio.transcriptions.create(
             model="whisper-1", file=("q.wav", wav()), stream=True
         )
         told = []
@@ -158,7 +162,8 @@ def test_the_first_sound_is_there_before_the_last_is_made(form):
     tts = Leisurely()
     with (
         served(app(tts=tts)) as url,
-        client(url).audio.speech.with_streaming_response.create(
+        client(url) as calls,
+        calls.audio.speech.with_streaming_response.create(
             model="tts-1",
             voice="alloy",
             input="This is the first. This is the second.",
@@ -197,9 +202,9 @@ def test_a_reply_is_drawn_from_the_documents(house):
 
 
 def test_a_streamed_reply_is_the_same_and_ends_the_same():
-    with served(app()) as url:
-        whole = client(url).chat.completions.create(model="gpt-4o", messages=HELLO)
-        stream = client(url).chat.completions.create(
+    with served(app()) as url, client(url) as calls:
+        whole = calls.chat.completions.create(model="gpt-4o", messages=HELLO)
+        stream = calls.chat.completions.create(
             model="gpt-4o", messages=HELLO, stream=True, stream_options={"include_usage": True}
         )
         *chunks, last, cost = list(stream)
@@ -229,8 +234,8 @@ def test_a_reply_ends_before_a_stop_sequence(costless):
 
 def test_the_model_is_told_what_was_said_before():
     llm = room.ChatModel("Yes.", takes=0)
-    with served(app(llm=llm)) as url:
-        client(url).chat.completions.create(
+    with served(app(llm=llm)) as url, client(url) as calls:
+        calls.chat.completions.create(
             model="gpt-4o",
             messages=[
                 {"role": "developer", "content": "Be brief."},
@@ -249,8 +254,8 @@ def test_the_model_is_told_what_was_said_before():
 
 def test_who_hangs_up_stops_the_reply():
     llm = room.ChatModel(*["word"] * 100_000, takes=0.001)
-    with served(app(llm=llm)) as url:
-        stream = client(url).chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+    with served(app(llm=llm)) as url, client(url) as calls:
+        stream = calls.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
         llm.closed = False  # as it was after the server had tried it
         next(iter(stream))
         stream.close()

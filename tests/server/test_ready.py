@@ -8,7 +8,6 @@ import room
 from serving import app, served
 
 from voicebot.engines import Delta
-from voicebot.errors import EngineError
 from voicebot.server import warm
 
 
@@ -57,23 +56,15 @@ def test_the_recogniser_is_tried_with_speech():
     assert stt.given == [len(warm.SAYING.split()) * 0.3]
 
 
-class Recovering(room.Synthesizer):
-    """Fails the first time."""
-
-    async def synthesize(self, text):
-        self.fails, failed = True, self.fails
-        if not failed:
-            raise EngineError("tts", "the server behind it is down")
-        yield room.Speech(room.silence(0.1, 24000))
-
-
 def test_an_engine_that_fails_is_tried_again(monkeypatch):
-    monkeypatch.setattr(warm, "AGAIN_S", 0.5)
-    with served(app(tts=Recovering()), once_ready=False) as url:
+    monkeypatch.setattr(warm, "AGAIN_S", 0.05)
+    tts = room.Synthesizer(fails=True)
+    with served(app(tts=tts), once_ready=False) as url:
         failed = until(url, lambda engines: engines["llm"] == "ready")
+        tts.fails = False
         ready = until(url, lambda engines: engines["tts"] == "ready")
     assert failed.status_code == 503
-    assert failed.json()["engines"]["tts"] == "failed: tts: the server behind it is down"
+    assert failed.json()["engines"]["tts"] == "failed: tts: no voice"
     assert ready.status_code == 200
 
 

@@ -80,10 +80,13 @@ _STATES = _object(
 
 _REASONS = {
     400: "Something about the request is wrong; `param` names the field.",
+    401: "A key is needed, and this is none.",
+    403: "A page or a host that may not talk to this server.",
     404: "There is no such model.",
     408: "The body stopped coming.",
     413: "The body is too large.",
     415: "The body is of another type.",
+    429: "The key has used what it may; Retry-After says when there is more.",
     500: "An engine failed.",
     503: "All places are taken, or the server is shutting down.",
 }
@@ -109,7 +112,7 @@ def _errors(*statuses: int) -> dict[str, Any]:
 
 
 def _retry(status: int) -> dict[str, Any] | None:
-    return _RETRY if status == 503 else None
+    return _RETRY if status in (429, 503) else None
 
 
 def _post(
@@ -122,14 +125,15 @@ def _post(
             "requestBody": {"required": True, "content": {body: {"schema": schema}}},
             "responses": {
                 "200": _answer("What was asked for.", answer, headers),
-                **_errors(400, 404, 408, 413, 415, 500, 503),
+                **_errors(400, 401, 403, 404, 408, 413, 415, 429, 500, 503),
             },
         }
     }
 
 
 def _get(says: str, schema: Schema, more: dict[str, Any] | None = None) -> Any:
-    responses = {"200": _answer("What was asked for.", _json(schema)), **(more or {})}
+    responses = {"200": _answer("What was asked for.", _json(schema)), **_errors(403)}
+    responses |= more or {}
     return {"get": {"summary": says, "responses": responses}}
 
 
@@ -140,7 +144,8 @@ def description() -> dict[str, Any]:
     stream = {"text/event-stream": {"schema": _object({"data": _TEXT})}}
     written = _json(_TRANSCRIPT) | plain | {"text/vtt": {"schema": _TEXT}}
     sound: dict[str, Any] = {kind: {"schema": {}} for kind, _ in FORMS.values()}
-    by_name = _get("One model.", _MODEL, _errors(404))
+    guarded = _errors(401, 429)
+    by_name = _get("One model.", _MODEL, guarded | _errors(404))
     by_name["parameters"] = [
         {"name": "model", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
     ]
@@ -162,7 +167,7 @@ def description() -> dict[str, Any]:
             "/v1/chat/completions": _post(
                 "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm",)
             ),
-            "/v1/models": _get("The models there are.", _object({"data": _list(_MODEL)})),
+            "/v1/models": _get("The models there are.", _object({"data": _list(_MODEL)}), guarded),
             "/v1/models/{model}": by_name,
             "/health": _get("Whether the server is alive.", _object({"status": _TEXT})),
             "/ready": _get(
@@ -171,5 +176,10 @@ def description() -> dict[str, Any]:
                 {"503": _answer("Not yet, or no longer.", _json(_STATES), _RETRY)},
             ),
         },
-        "components": {"schemas": {"Error": _ERROR}},
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        # Where the server is reached from its own machine alone, none is needed.
+        "security": [{}, {"key": []}],
     }
