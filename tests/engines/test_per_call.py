@@ -69,6 +69,8 @@ def test_whisper_listens_for_the_language_of_one_recording(tmp_path):
     with pytest.raises(OptionError, match="knows no language 'xx'"):
         whisper.transcribe(audio, language="xx")
     assert taken(whisper.transcribe) == {"language", "translate"}
+    translated = asyncio.run(every(whisper.transcribe(audio, translate=True)))
+    assert [s.text for s in translated] == ["What time is it?"]
     whisper.close()
 
 
@@ -95,7 +97,11 @@ def test_servers_are_asked_for_the_same():
     reply = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 
     async def conversation():
-        scripts = pieces(reply), whole(200, bytes(64), kind="audio/pcm"), whole(200, {"text": "Ja."})
+        scripts = (
+            pieces(reply),
+            whole(200, bytes(64), kind="audio/pcm"),
+            whole(200, {"text": "Ja."}),
+        )
         async with Loopback(*scripts) as server:
             chat = OpenAIChat(url=server.url, model="m")
             await every(chat.reply(HELLO, max_tokens=5, top_p=0.5))

@@ -11,6 +11,7 @@ import room
 from serving import app, served, wav
 
 from voicebot.engines import Delta, Segment
+from voicebot.server import intake, streamed
 from voicebot.server.house import PLACES, House
 from voicebot.server.refusals import Refusal
 
@@ -138,3 +139,46 @@ def test_who_hangs_up_is_not_worked_for():
             timeout=1,
         )
     assert stt.left.wait(5)
+
+
+def connect(url, path, kind, body, length):
+    """A connection on which so much of a request has been sent."""
+    address = urlsplit(url)
+    line = socket.create_connection((address.hostname, address.port), timeout=10)
+    head = f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Type: {kind}"
+    line.sendall("\r\n".join([*head, f"Content-Length: {length}", "", body]).encode())
+    return line
+
+
+class Endless(room.Synthesizer):
+    def __init__(self):
+        self.left = threading.Event()
+
+    async def synthesize(self, text):
+        try:
+            yield room.Speech(room.silence(1, 24000))
+            while "Endless" in text:
+                await asyncio.sleep(0)
+                yield room.Speech(room.silence(10, 24000))
+        finally:
+            if "Endless" in text:
+                self.left.set()
+
+
+def test_a_client_that_takes_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(streamed, "STALLED_S", 0.3)
+    tts, body = Endless(), '{"model":"tts-1","input":"Endless.","response_format":"pcm"}'
+    with (
+        served(app(tts=tts)) as url,
+        connect(url, "/v1/audio/speech", "application/json", body, len(body)),
+    ):
+        assert tts.left.wait(20)
+
+
+def test_a_client_that_stops_sending_is_told_so(monkeypatch):
+    monkeypatch.setattr(intake, "QUIET_S", 0.3)
+    with (
+        served(app()) as url,
+        connect(url, "/v1/audio/speech", "application/json", '{"model":', 100) as line,
+    ):
+        assert line.recv(4096).decode().startswith("HTTP/1.1 408 ")

@@ -118,6 +118,20 @@ def test_only_whisper_translates(house):
     assert says == "pocketsphinx cannot translate; Whisper can"
 
 
+class Interpreter(room.Transcriber):
+    async def transcribe(self, audio, *, translate=False):
+        self.texts = ["in English" if translate else "auf Deutsch"]
+        async for segment in super().transcribe(audio):
+            yield segment
+
+
+def test_an_engine_that_can_translate_does_when_asked_to():
+    with served(app(stt=Interpreter(takes=0))) as url, httpx.Client(base_url=url) as client:
+        translated = hear(client, route="translations", response_format="verbose_json").json()
+        assert (translated["text"], translated["task"]) == ("in English", "translate")
+        assert hear(client).json()["text"] == "auf Deutsch"
+
+
 def test_a_form_without_its_file_is_refused(costless):
     sent = costless.post("/v1/audio/transcriptions", data={"model": "whisper-1", "file": "x"})
     refused(sent, 415, code="content_type")
