@@ -176,7 +176,7 @@ def test_a_muted_microphone_is_not_heard_until_it_is_unmuted(tmp_path):
         person.press("mute")
         assert person.state == "Muted"
         assert person.driver.find_element("id", "mute").get_attribute("aria-pressed") == "true"
-        time.sleep(5)
+        time.sleep(5)  # as long as the question takes: nothing on the page tells that it is over
         assert not person.sees(".you p")
         person.press("mute")
         person.waits_for(lambda: person.sees(".you p") == ["hello there"])

@@ -1,6 +1,7 @@
 """`/v1/talk`: a conversation over one websocket; its page is mounted beside it.
 
- 1. Text frames are JSON objects, binary frames 16-bit little-endian mono PCM.
+ 1. Text frames are JSON objects, binary frames 16-bit little-endian mono PCM. Where a key is
+    needed, say Authorization: Bearer KEY, or offer "talk" and "openai-insecure-api-key.KEY".
  2. Begin with {"type": "hello", "rate": 24000}: samples per second of all sound, 8000 to 48000.
     The answer is {"event": "ready", "token": ..., "window": 30, ...}.
  3. Then send what the microphone hears, at most a second in a frame; {"type": "mute"} ends it
@@ -15,7 +16,8 @@
     "resume", "token": ..., "number": last told, "turn": 1, "received": its samples you have}.
  8. {"event": "resumed"}, and what you have missed follows, as if nothing had been.
  9. {"event": "error", "code": ..., "reason": ...} is a message of yours that changed nothing.
-10. Close with 1000 to end. We close with 1008 who floods, 1009 who sends a frame too long.
+10. Close with 1000 to end. We close with 1008 (too much, or a key used up), 1009 (a frame too
+    long), 1011 (our mistake), 1012 (shutting down), 1013 (come later), 4001 (resumed elsewhere).
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ $("lock").onclose = () => {
   call.key = $("key").value.trim();
   if (!call.key) return over("");
   show("connecting");
-  call.begin(sound.rate);
+  call.connect();
 };
 
 function event(told) {
@@ -227,16 +227,13 @@ $("typing").onsubmit = async (submit) => {
   const text = $("line").value.trim();
   if (!text) return;
   await join();
-  await until(() => call.open);
+  while (call.socket && !call.open) await new Promise((soon) => setTimeout(soon, 50));
+  if (!call.open) return;
   sound.flush(turn);
   gate = performance.now();
   call.say({ type: "text", text });
   $("line").value = "";
 };
-
-async function until(true_) {
-  while (!true_()) await new Promise((resolve) => setTimeout(resolve, 50));
-}
 
 addEventListener("keydown", (key) => {
   if (key.key === "Escape" && !$("settings").open && !$("stop").disabled) $("stop").click();

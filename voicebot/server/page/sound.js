@@ -1,5 +1,7 @@
 // The microphone and the loudspeaker of this browser.
 
+// Firefox takes a microphone only into a context of the microphone's own rate.
+const OWN_RATE = navigator.userAgent.includes("Firefox/");
 const SPEECH = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 export class Sound {
@@ -22,7 +24,8 @@ export class Sound {
   // Must be called while the user presses something, or browsers keep silent.
   async open(rate) {
     if (!this.context) {
-      this.context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
+      const wish = OWN_RATE ? {} : { sampleRate: rate };
+      this.context = new AudioContext({ ...wish, latencyHint: "interactive" });
       await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
       this.playback = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0 });
       this.playback.port.onmessage = ({ data }) =>
