@@ -175,6 +175,15 @@ def test_speaking_over_the_answer_cuts_it_where_it_was():
     assert said == STORY[: len(said)]
 
 
+def test_what_was_heard_is_not_forgotten_when_something_else_is_taken_back():
+    client = Client("Yes.").does(
+        *ASK, ("wait", 2.0),
+        ("speak", 1.0), ("wait", 0.35), ("input_audio_buffer.clear", {}), ("wait", 1.0),
+        *ASK,
+    )  # fmt: skip
+    assert ("assistant", "Yes.") in client.asked
+
+
 def test_a_short_answer_that_is_over_for_us_may_still_be_interrupted():
     words = "one two three four five six seven eight nine ten".split()  # noqa: SIM905 - as said
     client = Client(*words).does(*ASK, ("wait", 0.5), *ASK)

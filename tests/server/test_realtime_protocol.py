@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 
+import numpy as np
 import pytest
 from openai.types.beta.realtime import RealtimeServerEvent as BetaEvent
 from openai.types.realtime import RealtimeServerEvent as Event
@@ -213,12 +214,24 @@ def test_sound_comes_in_the_format_that_was_set():
     table = Table()
     table.says("input_audio_buffer.append", audio=HALF_SECOND)
     assert isinstance(table.action, Append)
-    assert (table.action.audio.seconds, table.action.audio.rate) == (0.5, 24000)
+    (audio,) = table.action.audio
+    assert (audio.seconds, audio.rate) == (0.5, 24000)
     for law in ("audio/pcmu", "audio/pcma"):
         table.update(audio={"input": {"format": {"type": law}}})
         assert isinstance(table.action, Configure)
         table.says("input_audio_buffer.append", audio=base64.b64encode(bytes(4000)).decode())
-        assert (table.action.audio.seconds, table.action.audio.rate) == (0.5, 8000)
+        (audio,) = table.action.audio
+        assert (audio.seconds, audio.rate) == (0.5, 8000)
+
+
+def test_minutes_of_sound_are_whole_however_they_are_cut():
+    values = np.arange(-32768, 32768, dtype="<i2").repeat(3).tobytes()
+    table = Table()
+    table.says("input_audio_buffer.append", audio=base64.b64encode(values).decode())
+    pieces = list(table.action.audio)
+    assert len(pieces) > 3
+    whole = np.concatenate([piece.samples for piece in pieces]) * 32768
+    assert whole.astype("<i2").tobytes() == values
 
 
 @pytest.mark.parametrize(

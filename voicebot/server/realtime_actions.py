@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..audio import Audio
@@ -13,7 +14,8 @@ from .realtime_wish import Wish
 class Append:
     """More of the user's sound."""
 
-    audio: Audio
+    audio: Iterator[Audio]
+    """Decoded as it is read, which raises Refused where it cannot be."""
     event_id: str | None
 
 

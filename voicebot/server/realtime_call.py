@@ -8,7 +8,7 @@ silence has lasted does the client hear of a response.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -88,15 +88,17 @@ class Call:
             case Cancel():
                 await self._answers.interrupt("client_cancelled")
 
-    async def _hear(self, audio: Audio, event_id: str | None) -> None:
+    async def _hear(self, sounds: Iterator[Audio], event_id: str | None) -> None:
         try:
-            if used_up := self._allowance.exhausted(_now()):
-                raise Refused("rate_limit_exceeded", f"this key has used its {used_up}", "audio")
-            self._allowance.charge(_now(), audio_s=audio.seconds)
-            for event in self._ears.hear(audio):
-                if event:
-                    await self._heard(event)
-                await asyncio.sleep(0)  # a minute in one message must not keep others waiting
+            for audio in sounds:
+                if used_up := self._allowance.exhausted(_now()):
+                    reason = f"this key has used its {used_up}"
+                    raise Refused("rate_limit_exceeded", reason, "audio")
+                self._allowance.charge(_now(), audio_s=audio.seconds)
+                for event in self._ears.hear(audio):
+                    if event:
+                        await self._heard(event)
+                    await asyncio.sleep(0)  # a minute in one message must not keep others waiting
         except Refused as refused:
             self._protocol.refuse(refused, event_id)
 

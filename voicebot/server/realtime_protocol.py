@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from itertools import chain, islice
 from typing import Any
 
 from ..audio import Audio
@@ -206,8 +207,10 @@ class Protocol:
         return Configure(before)
 
     def _append(self, message: Table) -> Append:
-        form = self.settings.input_format
-        return Append(fields.sound(message.get("audio"), form, "audio"), _event_id(message))
+        sounds = fields.sounds(message.get("audio"), self.settings.input_format, "audio")
+        # Rubbish is refused at once, unless it comes after a second of sound.
+        first = list(islice(sounds, 1))
+        return Append(chain(first, sounds), _event_id(message))
 
     def _create(self, message: Table) -> None:
         given = fields.table(message.get("item"), "item")
