@@ -266,6 +266,31 @@ def test_nothing_of_a_silenced_reply_is_sent_afterwards():
     assert call.history == [("user", "a story"), ("assistant", "One two three.")]
 
 
+def test_a_reply_hushed_before_it_sounded_has_nothing_to_flush():
+    async def script(call):
+        call.session.ask("a story")
+        await asyncio.sleep(1.0)
+        call.session.hush()
+        await asyncio.sleep(1.0)
+
+    client = Call(llm=ChatModel("Noon.", takes=3.0)).hold(script).client
+    assert client.all(Interrupted) == [Interrupted("")]
+    assert not client.all(Flushed)
+
+
+def test_sound_that_was_silenced_on_its_way_counts_for_no_turn():
+    async def script(call):
+        speaker = call.session.speaker
+        await speaker.play(silence(0.2, 24000))
+        on_its_way = speaker.after(1, 0)
+        speaker.stop()
+        speaker.sent(on_its_way)
+        await asyncio.sleep(1.0)
+        assert speaker.heard == 0
+
+    Call(reports=None).hold(script)
+
+
 def test_while_nobody_is_connected_the_reply_waits():
     async def script(call):
         call.session.ask("a story")
@@ -309,8 +334,9 @@ def test_a_client_that_has_lost_its_sound_gets_again_what_it_did_not_play():
         call.connection = asyncio.ensure_future(call.again.connected())
         await asyncio.sleep(0.1)
 
-    call = Call(*STORY, reports=0.5).hold(script)
+    call = Call(*STORY, reports=0.3).hold(script)
     assert 0 < call.heard < call.client.sounds[-1].at
+    assert call.heard not in [sound.at for sound in call.client.sounds], "in the middle of one"
     assert call.again.sounds[0].at == call.heard
 
 
