@@ -14,6 +14,7 @@ from voicebot.assembly import Chosen, Parts
 from voicebot.audio import Audio, from_pcm16, to_pcm16
 from voicebot.config import AssistantSettings
 from voicebot.conversation import ListenSettings
+from voicebot.engines import Delta
 from voicebot.errors import EngineError
 from voicebot.server import g711
 from voicebot.server.limits import Allowance, Limits
@@ -351,3 +352,112 @@ def test_who_has_used_up_its_sound_is_not_heard():
     client = Client("Yes.", limits=Limits(audio_s_per_day=1)).does(*ASK)
     assert {e["error"]["code"] for e in client.all("error")} == {"rate_limit_exceeded"}
     assert client.all("input_audio_buffer.committed") == []
+
+
+def spoken_item(seconds=1.0):
+    data = to_pcm16(Audio(np.full(round(24000 * seconds), 0.5, np.float32), 24000))
+    content = [{"type": "input_audio", "audio": base64.b64encode(data).decode()}]
+    return {"type": "message", "role": "user", "content": content}
+
+
+def test_a_recording_can_be_asked_as_an_item():
+    client = Client("Yes.").does(
+        ("conversation.item.create", {"item": spoken_item(2.0)}),
+        ("response.create", {}),
+        ("wait", 1.0),
+    )
+    assert client.stt.given == [2.0]
+    assert client.asked[-1] == ("user", "hello there")
+    assert client.all(COMPLETED)[0]["usage"]["seconds"] == 2.0
+
+
+def test_one_response_may_answer_what_the_conversation_never_hears_of():
+    wish = {"conversation": "none", "input": [spoken_item()], "output_modalities": ["text"]}
+    client = Client("Good", "morning.").does(
+        ("conversation.item.create", {"item": item("user", "Who?")}),
+        ("response.create", {"response": wish}),
+        ("wait", 1.0),
+        ("response.create", {}),
+        ("wait", 1.0),
+    )
+    first, second = client.llm.given
+    assert [m.text for m in first] == ["Be brief.", "hello there"]
+    assert [m.text for m in second] == ["Be brief.", "Who?"]
+    assert client.all("response.output_text.done")[0]["text"] == "Good morning. "
+    assert client.all(COMPLETED) == []
+
+
+def item(role, text):
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
+def test_a_conversation_can_be_handed_over():
+    heard = {"type": "message", "role": "assistant",
+             "content": [{"type": "output_audio", "transcript": "Then what?"}]}  # fmt: skip
+    known = {"type": "message", "role": "user",
+             "content": [{"type": "input_audio", "transcript": "Because."}]}  # fmt: skip
+    items = [item("user", "Why?"), item("assistant", "Why not?"), heard, known]
+    created = [("conversation.item.create", {"item": each}) for each in items]
+    client = Client("Yes.").does(*created, ("response.create", {}), ("wait", 1.0))
+    assert [text for _, text in client.asked[1:]] == ["Why?", "Why not?", "Then what?", "Because."]
+
+
+def test_a_function_that_has_returned_is_answered_from():
+    items = [
+        item("user", "Will it rain?"),
+        {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"},
+        item("assistant", "Let me look."),
+        {"type": "function_call_output", "call_id": "c", "output": "Rain at noon."},
+    ]
+    created = [("conversation.item.create", {"item": each}) for each in items]
+    client = Client("Yes.").does(*created, ("response.create", {}), ("wait", 1.0))
+    question = client.llm.given[-1][-1]
+    assert (question.role, question.text) == ("user", "Will it rain?")
+    assert [(p.id, p.text) for p in question.passages] == [("weather", "Rain at noon.")]
+
+
+def test_an_answer_that_runs_into_its_limit_is_incomplete():
+    class Limited(room.ChatModel):
+        async def reply(self, messages, *, max_tokens=None):
+            for word in self.words[:max_tokens]:
+                yield Delta(word + " ")
+            yield Delta(finish="length", tokens=(7, max_tokens))
+
+    client = Client(llm=Limited("one", "two", "three")).does(
+        ("conversation.item.create", {"item": item("user", "Count.")}),
+        ("response.create", {"response": {"max_output_tokens": 2}}),
+        ("wait", 1.0),
+    )
+    (done,) = client.all("response.done")
+    assert done["response"]["status_details"] == {
+        "type": "incomplete",
+        "reason": "max_output_tokens",
+    }
+    assert done["response"]["output"][0]["content"][0]["transcript"] == "one two"
+    assert done["response"]["usage"]["input_tokens"] == 7
+
+
+def test_what_engines_take_they_are_given():
+    class Voice(room.Synthesizer):
+        voices = ("anna", "bert")
+
+        async def synthesize(self, text, *, voice=None, speed=None):
+            asked.append((voice, speed))
+            async for chunk in super().synthesize(text):
+                yield chunk
+
+    class Ear(room.Transcriber):
+        async def transcribe(self, audio, *, language=None):
+            asked.append(language)
+            async for segment in super().transcribe(audio):
+                yield segment
+
+    asked = []
+    hears = {"transcription": {"language": "de"}}
+    sound = {"output": {"voice": "bert", "speed": 1.2}, "input": hears}
+    Client("Yes.", stt=Ear(), tts=Voice(), audio=sound).does(*ASK)
+    assert asked == ["de", ("bert", 1.2)]
+    asked.clear()
+    Client("Yes.", tts=Voice(), audio={"output": {"voice": "nobody"}}).does(*ASK)
+    assert asked == [(None, None)]
