@@ -110,3 +110,35 @@ def engines(protocol, luck, waiting):
         case 4:
             protocol.speech_started(1.0)
             protocol.speech_stopped(2.0)
+
+
+FLAT = [
+    {"type": "session.update", "session": {
+        "modalities": ["text"], "voice": "alloy", "input_audio_format": "g711_ulaw",
+        "turn_detection": {"type": "server_vad"}, "input_audio_transcription": {"model": "x"},
+        "max_response_output_tokens": 10, "tools": [{"type": "function", "name": "f"}]}},
+    {"type": "transcription_session.update", "session": {"input_audio_format": "pcm16"}},
+    {"type": "conversation.item.create", "item": {
+        "type": "message", "role": "assistant", "content": [{"type": "text", "text": "hi"}]}},
+    {"type": "response.create", "response": {
+        "modalities": ["audio", "text"], "output_audio_format": "pcm16", "conversation": "none",
+        "input": [{"type": "message", "role": "user",
+                   "content": [{"type": "input_text", "text": "hi"}]}]}},
+]  # fmt: skip
+
+
+def test_no_message_breaks_a_session_of_the_first_dialect():
+    luck, waiting = random.Random(7), []
+    protocol = Protocol(initial("model", "voice", ListenSettings(), ""), speaks_beta=True)
+    for _ in range(2000):
+        message = luck.choice(FLAT + CLIENT)
+        if luck.random() < 0.6:
+            message = spoil(message, luck)
+        match protocol.receive(json.dumps(message)):
+            case Respond(wish):
+                protocol.begin(wish, [])
+            case Cancel():
+                protocol.end("cancelled", "client_cancelled")
+        engines(protocol, luck, waiting)
+        kinds = {json.loads(as_text(event))["type"] for event in protocol.take()}
+        assert not [kind for kind in kinds if "output_" in kind and "output_item" not in kind]
