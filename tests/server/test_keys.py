@@ -75,6 +75,20 @@ def test_the_command_shows_the_key_once(tmp_path, monkeypatch, capsys):
     assert 'set keys = "voicebot-keys.toml" in [server]' in err
 
 
+def test_the_command_adds_to_the_file_of_the_settings(tmp_path, capsys):
+    settings = tmp_path / "voicebot.toml"
+    settings.write_text('[server]\nkeys = "mine"\n')
+    with pytest.raises(SystemExit):
+        main(["--config", str(settings), "keys", "add", "laptop"])
+    assert keys.read(tmp_path / "mine").names == ["laptop"]
+    assert "[server]" not in capsys.readouterr().err
+
+
+def test_a_file_of_keys_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="no/keys: No such file"):
+        keys.add(tmp_path / "no" / "keys", "laptop")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", ""])
 def test_an_address_that_others_reach_needs_keys_or_a_word(host):
     with pytest.raises(ConfigError, match="voicebot keys add NAME"):
