@@ -154,10 +154,11 @@ class Call:
         return Over(RESTART, "the server is shutting down")
 
     async def _ended(self) -> Over:
-        """A conversation ends by itself only when something in it is broken."""
+        """A conversation ends by itself only when something in it is broken, or all ends."""
         await asyncio.wait([self._conversing])
-        error = None if self._conversing.cancelled() else self._conversing.exception()
-        _log.error("a conversation broke", exc_info=error)
+        if self._conversing.cancelled():
+            return Over(RESTART, "the server is shutting down")
+        _log.error("a conversation broke", exc_info=self._conversing.exception())
         return Over(BROKEN, "the conversation broke; the server's log says why")
 
 
