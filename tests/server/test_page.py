@@ -40,7 +40,12 @@ class Person:
         self.driver.find_element("id", "line").send_keys(text + "\n")
 
     def sees(self, selector):
-        return [e.text for e in self.driver.find_elements("css selector", selector)]
+        # In one step, because the page goes on changing while it is looked at.
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll(arguments[0])]"
+            ".map(e => e.checkVisibility() ? e.innerText.trim() : '')",
+            selector,
+        )
 
     @property
     def state(self):
