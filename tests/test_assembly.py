@@ -1,6 +1,7 @@
 """Which engines talk, and a whole turn with the real library of each on a miniature."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -79,6 +80,18 @@ def test_weights_that_are_not_whole_are_not_there(models, tmp_path):
         (broken / path.name).symlink_to(path)
     (broken / "whisper-base").unlink()
     assert named(choose(Config(), broken))["stt"] == "pocketsphinx"
+
+
+def test_weights_whose_packages_are_absent_are_passed_over(models, tmp_path, monkeypatch):
+    for path in models.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / weights.LOCK).unlink()
+    shutil.copytree(models / "kokoro-onnx", tmp_path / "kokoro")  # the checkpoint, for torch
+    lock(tmp_path, "whisper-base", "granite-1b", "kokoro-onnx", "kokoro")
+    assert weights.find("kokoro", tmp_path) == tmp_path / "kokoro"
+    monkeypatch.setattr(weights, "find_spec", lambda name: name != "torch" or None)
+    (tts,) = [c for c in choose(Config(), tmp_path) if c.kind == "tts"]
+    assert tts.options == {"model": str(tmp_path / "kokoro-onnx")}
 
 
 def test_a_name_in_the_settings_is_looked_up_in_the_models_folder(models):

@@ -14,6 +14,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Model:
     """Two-letter codes; "mul" for many."""
     entry: str = ""
     """The one file the engine opens; empty when it takes the folder."""
+    packages: tuple[str, ...] = ()
+    """Import names that this model needs besides what its engine does."""
 
     @property
     def size(self) -> int:
@@ -84,8 +87,8 @@ def manifest() -> dict[str, Model]:
     models = {}
     for name, entry in _read(MANIFEST)["models"].items():
         files = tuple(File(**file) for file in entry["files"])
-        languages = tuple(entry["languages"])
-        models[name] = Model(**entry | {"name": name, "files": files, "languages": languages})
+        lists = {key: tuple(entry.get(key, ())) for key in ("languages", "packages")}
+        models[name] = Model(**entry | lists | {"name": name, "files": files})
     return models
 
 
@@ -162,9 +165,10 @@ def present(model: Model, folder: Path) -> bool:
 
 
 def find(engine: str, folder: Path) -> Path | None:
-    """What to open for `engine`: the best of its models that is in `folder`, if any is."""
+    """What to open for `engine`: the best of its models in `folder` that can be used here."""
     for model in manifest().values():
-        if model.engine == engine and present(model, folder):
+        usable = all(find_spec(package) for package in model.packages)
+        if model.engine == engine and usable and present(model, folder):
             return folder / model.name / model.entry
     return None
 
