@@ -154,6 +154,31 @@ def test_who_asks_too_often_is_told_when_to_come_back(guarded):
     assert asked[2].json()["error"]["type"] == "rate_limit_error"
 
 
+def test_a_place_is_given_back_when_its_websocket_closes(tmp_path):
+    key = keys.add(tmp_path / "keys", "phone")
+    with (tmp_path / "keys").open("a") as file:
+        file.write("sessions = 1\n")
+
+    async def comes(url):
+        address = f"ws{url[4:]}/v1/talk"
+
+        async def enter():
+            """A second caller, as soon as the first one's place is free."""
+            async with asyncio.timeout(10):
+                while True:
+                    with contextlib.suppress(InvalidStatus):
+                        return await client.connect(address, additional_headers=bearer(key))
+
+        async with client.connect(address, additional_headers=bearer(key)):
+            with pytest.raises(InvalidStatus) as full:
+                await client.connect(address, additional_headers=bearer(key))
+            assert full.value.response.status_code == 429
+        await (await enter()).close()
+
+    with served(create(parts(), ServerSettings(keys=str(tmp_path / "keys")))) as url:
+        asyncio.run(comes(url))
+
+
 @pytest.mark.parametrize(
     ("limit", "path", "asks"),
     [
