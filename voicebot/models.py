@@ -96,9 +96,9 @@ def path(name: str, folder: Path) -> int:
 def export(name: str, folder: Path) -> int:
     """Make an ONNX model of the checkpoint `name` beside it, and print where it is.
 
-    Raises: as `voicebot.kokoro_export.export`.
+    Raises: as `voicebot.engines.kokoro_export.export`.
     """
-    from .kokoro_export import export as export_one  # numpy, which no other action needs
+    from .engines.kokoro_export import export as export_one  # numpy, which no other action needs
 
     print(export_one(weights.resolve(name, folder)))
     return 0

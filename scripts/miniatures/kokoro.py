@@ -92,7 +92,7 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
     import torch
 
     from voicebot.engines.kokoro_backends import CHECKPOINT, SECTIONS, package
-    from voicebot.kokoro_export import export
+    from voicebot.engines.kokoro_export import export
 
     write_voices(folder)
     config = _FULL if size == "full" else TINY

@@ -20,9 +20,9 @@ from miniatures import kokoro as miniature
 from voicebot.audio import join
 from voicebot.engines import Speech, kokoro_voices
 from voicebot.engines.kokoro import Kokoro
+from voicebot.engines.kokoro_export import export
 from voicebot.engines.per_call import OptionError
 from voicebot.errors import ConfigError, EngineError, Missing
-from voicebot.kokoro_export import export
 
 for package in ("onnx", "onnxruntime", "num2words", "espeakng_loader"):
     pytest.importorskip(package)
@@ -75,7 +75,7 @@ def test_torch_and_onnx_say_the_same_at_the_same_times(full: Path) -> None:
     (onnx,) = spoken(full, TEXT, backend="onnx")
     assert onnx.words == torch.words
     assert onnx.audio.rate == torch.audio.rate == 24_000
-    # Rounding alone moves it by some 2 % of its level: see voicebot/kokoro_export.py.
+    # Rounding alone moves it by some 2 % of its level: see voicebot/engines/kokoro_export.py.
     difference = np.std(onnx.audio.samples - torch.audio.samples)
     assert difference < 0.1 * np.std(torch.audio.samples)
     assert "phonemizer" not in sys.modules  # GPL-3: not in our process

@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
-from .audio import Samples
-from .engines.kokoro_backends import OnnxNetwork, brief, kmodel
-from .errors import EngineError, Missing
+from ..audio import Samples
+from ..errors import EngineError, Missing
+from .kokoro_backends import OnnxNetwork, brief, kmodel
 
 _OPSET = 17
 """The newest that torch's older exporter, the one that can follow Kokoro's code, writes well."""
@@ -82,13 +83,7 @@ def _write(model: Any, path: Path) -> None:
     _without_complex_numbers(model.decoder.generator.stft)
     model.forward = model.forward_with_tokens  # its own takes a string
     ids, style = _sentence(_TRACED)
-    rnn = torch.nn.utils.rnn
-    with (
-        warnings.catch_warnings(),
-        # One text at a time needs no padding, which the exporter is loud about.
-        patch.object(rnn, "pack_padded_sequence", lambda rows, *_, **__: rows),
-        patch.object(rnn, "pad_packed_sequence", lambda rows, **_: (rows, None)),
-    ):
+    with warnings.catch_warnings(), _without_padding(torch.nn.utils.rnn):
         warnings.simplefilter("ignore")  # about tracing, which `_TRIED` answers
         try:
             torch.onnx.export(
@@ -103,6 +98,18 @@ def _write(model: Any, path: Path) -> None:
             )
         except Exception as error:  # of every part of torch
             raise EngineError("tts", f"kokoro cannot be exported: {brief(error)}") from error
+
+
+@contextmanager
+def _without_padding(rnn: Any) -> Iterator[None]:
+    """One text at a time needs no padding, which the exporter is loud about."""
+    pack, unpack = rnn.pack_padded_sequence, rnn.pad_packed_sequence
+    rnn.pack_padded_sequence = lambda rows, *_, **__: rows
+    rnn.pad_packed_sequence = lambda rows, **_: (rows, None)
+    try:
+        yield
+    finally:
+        rnn.pack_padded_sequence, rnn.pad_packed_sequence = pack, unpack
 
 
 def _without_complex_numbers(stft: Any) -> None:
