@@ -286,6 +286,23 @@ def test_a_sound_server_that_ends_midway_ends_the_talk_with_a_word(tmp_path, set
 
 
 @needed
+def test_a_sound_server_that_ends_in_mid_answer_ends_the_talk_with_a_word(
+    tmp_path, question, settings
+):
+    with (
+        sound_server(tmp_path) as server,
+        Terminal(talking(settings), server.environment) as terminal,
+    ):
+        terminal.wait_for(r"\] listening")
+        with server.say(question):
+            terminal.wait_for(r"\] speaking")
+            server.unplug()
+        assert terminal.exit_code() == 4
+    assert re.search(r"voicebot: the (microphone|loudspeaker) '\w+' is gone\r\n$", terminal.written)
+    assert "Traceback" not in terminal.written
+
+
+@needed
 @pytest.mark.parametrize("moment", ["loading", r"\] listening"])
 def test_control_c_ends_it_at_any_moment(tmp_path, settings, moment):
     if moment == "loading":
