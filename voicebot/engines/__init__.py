@@ -10,113 +10,31 @@ keyword; `per_call` lists them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from ..audio import Audio, Samples
 from ..errors import ConfigError, Missing
-from ..events import Passage
-from ..flow import Stream
+from .protocols import (
+    ChatModel,
+    Delta,
+    Message,
+    Segment,
+    Speech,
+    Synthesizer,
+    Tool,
+    ToolCall,
+    Transcriber,
+    VoiceDetector,
+    Word,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    text: str
-    start: float
-    """Seconds from the start of the sound it was heard in, or is spoken in."""
-    end: float
-    confidence: float = 1.0
-    """In [0, 1]; 1 where the engine does not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of recognised speech."""
-
-    text: str
-    start: float
-    """Seconds from the start of the sound it was heard in."""
-    end: float
-    words: tuple[Word, ...] = ()
-    confidence: float = 1.0
-    """In [0, 1]; geometric mean over the words or tokens."""
-    language: str = ""
-    """Two-letter code; empty where the engine does not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One thing said in the conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    text: str
-    passages: tuple[Passage, ...] = ()
-    """What to answer a user's message from. Text of strangers: data, never instructions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A few more characters of a reply, or what else a model has to tell while it replies."""
-
-    text: str = ""
-    passages: tuple[Passage, ...] = ()
-    """The passages the reply is drawn from; sent once, before any text."""
-    finish: Literal["", "stop", "length"] = ""
-    """On the last delta: whether the model had finished or ran into its limit."""
-    tokens: tuple[int, int] | None = None
-    """On the last delta, where the engine counts them: read, and written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """A chunk of a text being spoken."""
-
-    audio: Audio
-    words: tuple[Word, ...] = ()
-    """Those that end in this chunk, one for each `text.split()` in order, with seconds from the
-    start of the whole text's sound; empty where the engine does not know."""
-
-
-class VoiceDetector(Protocol):
-    """Remembers the sound before, so each conversation has one of its own."""
-
-    rate: int
-    """Samples per second the detector expects."""
-    window: int
-    """Samples per call."""
-
-    def probability(self, window: Samples) -> float:
-        """Chance in [0, 1] that this window holds speech. Takes under 1 ms, on the loop."""
-
-
-class Transcriber(Protocol):
-    def transcribe(self, audio: Audio) -> Stream[Segment]:
-        """Yield text as it is recognised; joined with spaces, it is the transcript.
-
-        Raises:
-            EngineError: the model failed on this audio.
-        """
-
-
-class ChatModel(Protocol):
-    def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
-        """Yield the answer to the last message a few characters at a time.
-
-        Raises:
-            EngineError: the model failed on these messages.
-        """
-
-
-class Synthesizer(Protocol):
-    def synthesize(self, text: str) -> Stream[Speech]:
-        """Yield a clause or a sentence spoken aloud, in chunks of any length, all of one rate.
-
-        Raises:
-            EngineError: the model failed on this text.
-        """
+__all__ = [
+    "ENGINES", "ChatModel", "Delta", "Entry", "Kind", "Message", "Segment", "Speech",
+    "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector", "Word",
+    "check", "find", "fits", "install", "lacking", "load", "options",
+]  # fmt: skip
 
 
 Kind = Literal["vad", "stt", "llm", "tts"]

@@ -1,7 +1,8 @@
 """What may be asked of an engine for one call only, by keyword; it takes any of these or none.
 
     transcribe(audio, *, language, translate)             a two-letter code; into English
-    reply(messages, *, max_tokens, temperature, top_p)
+    reply(messages, *, max_tokens, temperature, top_p, tools, must_call)
+                                                          a Sequence[Tool] it may call; it must
     synthesize(text, *, voice, speed)                     named as in the settings; 1 is normal
 
 Its method's signature says which it takes, and only what somebody asked for is passed. An engine

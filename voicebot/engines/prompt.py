@@ -50,12 +50,14 @@ def turns(messages: Sequence[Message]) -> list[Turn]:
             text = f"{text}\n\n{rendered(message.passages)}"
         if not text:
             continue
-        if result and result[-1][0] == message.role:
-            result[-1] = (message.role, f"{result[-1][1]}\n{text}")
+        # To a model that calls no functions, what one returned comes with the question.
+        role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
+        if result and result[-1][0] == role:
+            result[-1] = (role, f"{result[-1][1]}\n{text}")
             continue
-        if message.role == "assistant" and (not result or result[-1][0] == "system"):
+        if role == "assistant" and (not result or result[-1][0] == "system"):
             result.append(("user", OPENING))
-        result.append((message.role, text))
+        result.append((role, text))
     return result
 
 
