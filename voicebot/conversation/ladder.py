@@ -1,0 +1,104 @@
+"""What turns give up when time is short, the cheapest loss first. No I/O and no clock.
+
+Rungs that nobody hears are taken as soon as less is left than the stages to come may need, and in
+advance while a stage is too slow. Those that are heard (a filler, another voice, an apology) are
+taken by the turn, in the moment that nothing else can help.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+
+from .budget import STAGES, BudgetSettings, Rung, Stage
+
+REMEMBERED = 32
+"""Turns that a stage is judged by. More is steadier; fewer notices sooner."""
+ENOUGH = 8
+"""Turns before a stage is judged, and judged again after a change: they have to show its effect."""
+RECOVERED = 0.6
+"""Part of its share that a stage must keep within before its rung is given back. The rung itself
+makes it faster, so that just keeping within would mean to take and give back for ever."""
+
+_SAVES: dict[Rung, tuple[Stage, float]] = {
+    # A language model on a CPU spends most of the time to its first token reading passages.
+    "fewer_passages": ("first_token", 0.5),
+    "short_clause": ("first_clause", 0.5),
+    # The first decoding is kept even where another, at a higher temperature, might be better.
+    "single_pass": ("recognition", 0.3),
+}
+"""Of the rungs nobody hears: the stage it makes faster, and by about what part of its share."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """How long a stage took in the last turns."""
+
+    took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    since: int = 0
+    """Turns since it was last judged otherwise."""
+
+
+class Ladder:
+    """Which rungs turns take. Turns that share engines share one: it learns from all of them."""
+
+    def __init__(self, budget: BudgetSettings) -> None:
+        self.budget = budget
+        self._records = {stage: _Record() for stage in STAGES}
+        self._first_audio: deque[float] = deque(maxlen=REMEMBERED)
+        self._quiet = [rung for rung in budget.rungs if rung in _SAVES]
+        self.ahead: set[Rung] = set()
+        """Taken in advance, by every turn."""
+
+    @property
+    def usual(self) -> float:
+        """Seconds to the first audio that every other turn needed; 0 before there were any."""
+        return _quantile(self._first_audio, 0.5) if self._first_audio else 0.0
+
+    def short_of_time(self, stage: Stage, left: float) -> list[Rung]:
+        """The rungs to take as `stage` begins with `left` seconds to when a sound is due.
+
+        Of those that can still help as many as make up for what is missing, in their order.
+        """
+        missing = self.budget.needed(stage) - left
+        chosen: list[Rung] = []
+        for rung in self._quiet:
+            helps, part = _SAVES[rung]
+            if missing > 0 and rung not in self.ahead and _is_to_come(helps, stage):
+                missing -= part * self.budget.share(helps)
+                chosen.append(rung)
+        return chosen
+
+    def learn(self, took: Mapping[Stage, float], first_audio: float) -> None:
+        """A turn has sounded: seconds its stages took, and to its first audio."""
+        self._first_audio.append(first_audio)
+        for stage, seconds in took.items():
+            record = self._records[stage]
+            record.took.append(seconds)
+            record.since += 1
+            if record.since >= ENOUGH:
+                self._judge(stage, record)
+
+    def _judge(self, stage: Stage, record: _Record) -> None:
+        slow, share = _quantile(record.took, 0.95), self.budget.share(stage)
+        before = len(self.ahead)
+        for rung in self._quiet:
+            if _SAVES[rung][0] == stage:
+                if slow > share:
+                    self.ahead.add(rung)
+                elif slow <= RECOVERED * share:
+                    self.ahead.discard(rung)
+        if len(self.ahead) != before:
+            record.took.clear()  # what was before says nothing of what is now
+            record.since = 0
+
+
+def _is_to_come(helps: Stage, now: Stage) -> bool:
+    return STAGES.index(helps) >= STAGES.index(now)
+
+
+def _quantile(values: deque[float], part: float) -> float:
+    """The smallest of `values` that at least `part` of them do not exceed."""
+    return sorted(values)[max(0, ceil(part * len(values)) - 1)]
