@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
+from voicebot import request
 from voicebot.flow import Worker, ahead, pulled, stop
 
 
@@ -43,6 +44,22 @@ def test_a_worker_streams_in_order_from_its_own_thread(worker):
         return [item async for item in worker.stream(name_and_count)]
 
     assert asyncio.run(main()) == [("model", 0), ("model", 1), ("model", 2)]
+
+
+def test_the_thread_knows_which_request_it_works_for(worker):
+    def labels():
+        yield request.label()
+
+    async def ask(id, turn):
+        request.begin(id)
+        request.begin_turn(turn)
+        return [label async for label in worker.stream(labels)], await worker.run(request.label)
+
+    async def main():
+        return await asyncio.gather(ask("one", 1), ask("two", 2))
+
+    assert asyncio.run(main()) == [(["one.1"], "one.1"), (["two.2"], "two.2")]
+    assert request.label() == ""
 
 
 def test_a_stopped_engine_is_closed_at_its_next_yield_and_the_next_call_runs(worker):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, TypeAlias, TypeVar
@@ -110,7 +112,8 @@ class Worker:
                 end = _End(error)
             deliver(end)
 
-        self._jobs.put(produce)
+        # In our context, which says what request it is for.
+        self._jobs.put(partial(copy_context().run, produce))
         try:
             async with aclosing(_read(queue)) as items:
                 async for item in items:

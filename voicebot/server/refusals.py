@@ -72,7 +72,7 @@ async def _unsuitable(request: Request, failure: Exception) -> Response:
 
 async def _failed(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, EngineError)
-    log.warning("%s: %s", request.scope.get("request_id", "-"), failure)
+    log.warning("%s", failure)
     return response(Refusal(500, str(failure), code=f"{failure.stage}_failed"))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .. import request
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 class RequestId:
     """ASGI middleware: an `x-request-id` on every answer, the client's own if it is a sane one.
 
-    It is `scope["request_id"]` to whoever serves the request.
+    It is `scope["request_id"]` and `request.current()` to whoever serves the request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -28,16 +29,15 @@ class RequestId:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _SANE.fullmatch(given) else uuid4().hex
+        request_id = given if _SANE.fullmatch(given) else request.new_id()
         scope["request_id"] = request_id
 
         async def labelled(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
                 MutableHeaders(scope=message)["x-request-id"] = request_id
                 if "status" in message:
-                    log.debug(
-                        "%s %s %s %d", request_id, scope["method"], scope["path"], message["status"]
-                    )
+                    log.debug("%s %s %d", scope["method"], scope["path"], message["status"])
             await send(message)
 
+        request.begin(request_id)  # to the end of this task: what it died of is logged after us
         return await self._app(scope, receive, labelled)

@@ -47,7 +47,7 @@ class Streamed(StreamingResponse):
                 await super().__call__(scope, receive, send)
             except (EngineError, _Stalled) as failure:
                 # Too late for a status. The body ends in the middle, and so the client knows.
-                log.warning("%s: %s", scope.get("request_id", "-"), failure)
+                log.warning("%s", failure)
 
     async def stream_response(self, send: Send) -> None:
         async def patiently(message: Message) -> None:
