@@ -36,6 +36,12 @@ def test_certificates_lie_beside_the_file_that_names_them(toml):
     assert config.read(path).server.tls_key == ""
 
 
+def test_the_log_lies_beside_the_file_that_names_it_unless_it_is_standard_error(toml):
+    path = toml('[log]\nfile = "voicebot.log"')
+    assert config.read(path).log.file == str(path.parent / "voicebot.log")
+    assert config.read(toml('[log]\nfile = "-"')).log.file == "-"
+
+
 def test_weights_may_lie_beside_the_file_that_names_them(toml):
     path = toml('[llm]\nengine = "llama"\nmodel = "tiny.gguf"')
     assert config.read(path).llm.options == {"model": "tiny.gguf"}
@@ -57,7 +63,7 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[tss]", r"\[tss\] is not a section; there is listen, assistant, documents, server, vad"),
+        ("[tss]", r"\[tss\] is not a section; there is listen, assistant, documents, server, log"),
         ("[server]\nport = 70000", r"\[server\] port should be from 0 to 65535, not 70000"),
         ('[server]\ntls_key = "k.pem"', r"\[server\] tls_key needs tls_certificate beside it"),
         ("listen = 3", r"listen should be a section, \[listen\], not 3"),
@@ -67,6 +73,8 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
         ("[listen]\nend_ms = 10", r"\[listen\] pause_ms should be above 0 and at most end_ms"),
         ("[assistant]\npatience_s = 0", r"\[assistant\] patience_s should be above 0, not 0"),
         ("[documents]\npassages = 0", r"\[documents\] passages should be at least 1, not 0"),
+        ('[log]\nformat = "xml"', r"\[log\] format should be 'json' or 'text', not 'xml'"),
+        ("[log]\nkeep = 0", r"\[log\] keep should be at least 1, not 0"),
         ("[listen", r"voicebot.toml: Expected"),
         ("[tts]\nengine = 3", r"\[tts\] engine should be a name, not 3"),
         ('[tts]\nengine = "kokro"', r"\[tts\] no engine 'kokro'; there is auto, kokoro, espeak"),

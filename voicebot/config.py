@@ -11,7 +11,7 @@ import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from . import engines
 from .conversation.listen import ListenSettings
@@ -86,11 +86,33 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    file: str = ""
+    """Where the log is kept, relative to this file; "-" is standard error. Empty: nowhere, and
+    only warnings are told on standard error."""
+    format: Literal["json", "text"] = "json"
+    """JSON is for programs, `voicebot turns` among them."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    size_mb: int = 10
+    """How large a file may grow before the next one is begun."""
+    keep: int = 5
+    """How many older files are kept beside it."""
+    transcripts: bool = False
+    """Write down what was said. Otherwise only how long it was and a hash of it."""
+
+    def __post_init__(self) -> None:
+        for name in ("size_mb", "keep"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"[log] {name} should be at least 1, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     listen: ListenSettings = field(default_factory=ListenSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     vad: EngineChoice = field(default_factory=EngineChoice)
     stt: EngineChoice = field(default_factory=EngineChoice)
     llm: EngineChoice = field(default_factory=EngineChoice)
@@ -147,16 +169,18 @@ def read(path: Path | None) -> Config:
         raise ConfigError(f"{path}: {error}") from error
 
 
+_PATHS = {
+    "documents": ("folder",),
+    "server": ("tls_certificate", "tls_key", "keys"),
+    "log": ("file",),
+}
+"""Of each section, the settings that are paths below the file's own folder."""
+
+
 def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
-    if name == "listen":
-        return _checked(name, values, ListenSettings)
-    if name == "assistant":
-        return _checked(name, values, AssistantSettings)
-    if name == "documents":
-        return _placed(_checked(name, values, DocumentSettings), folder, "folder")
-    if name == "server":
-        server = _checked(name, values, ServerSettings)
-        return _placed(server, folder, "tls_certificate", "tls_key", "keys")
+    section = get_type_hints(Config)[name]
+    if section is not EngineChoice:
+        return _placed(_checked(name, values, section), folder, *_PATHS.get(name, ()))
     kind: Kind = next(kind for kind in ENGINES if kind == name)
     options = dict(values)
     engine = options.pop("engine", "auto")
@@ -178,7 +202,7 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
 def _placed(settings: S, folder: Path, *names: str) -> S:
     """The settings with those of `names` that are not empty made paths below `folder`."""
     paths = {name: getattr(settings, name) for name in names}
-    placed = {name: str(folder / path) for name, path in paths.items() if path}
+    placed = {name: str(folder / path) for name, path in paths.items() if path not in ("", "-")}
     return dataclasses.replace(settings, **placed)  # type: ignore[type-var]  # each is a dataclass
 
 
@@ -188,5 +212,6 @@ def _checked(name: str, values: dict[str, Any], settings: type[S]) -> S:
         if key not in types:
             raise ConfigError(f"[{name}] {key} is not a setting; there is {', '.join(types)}")
         if not engines.fits(value, types[key]):
-            raise ConfigError(f"[{name}] {key} should be {types[key].__name__}, not {value!r}")
+            wanted = " or ".join(map(repr, get_args(types[key]))) or types[key].__name__
+            raise ConfigError(f"[{name}] {key} should be {wanted}, not {value!r}")
     return settings(**values)
