@@ -6,16 +6,21 @@
     synthesize(text, *, voice, speed)                     named as in the settings; 1 is normal
 
 Its method's signature says which it takes, and only what somebody asked for is passed. An engine
-that can list its voices has `voices`, a sequence of names.
+that can list its voices has `voices`, a sequence of names; one that can list the languages it
+understands has `languages`, a sequence of codes.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from ..audio import Audio
 from ..errors import ConfigError
+from ..flow import Stream
+from .protocols import Segment, Speech, Synthesizer, Transcriber
 
 
 class OptionError(ConfigError):
@@ -33,3 +38,31 @@ def taken(method: Callable[..., Any]) -> frozenset[str]:
     """The options this method of an engine takes."""
     parameters = inspect.signature(method).parameters.values()
     return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def wanted(method: Callable[..., Any], **options: Any) -> dict[str, Any]:
+    """Those of the options that this method of an engine takes; None is not asked for."""
+    known = taken(method)
+    return {name: v for name, v in options.items() if v is not None and name in known}
+
+
+@dataclass(frozen=True, slots=True)
+class Listens:
+    """A transcriber that is asked for the same in every call."""
+
+    stt: Transcriber
+    options: dict[str, Any]
+
+    def transcribe(self, audio: Audio) -> Stream[Segment]:
+        return self.stt.transcribe(audio, **self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks:
+    """A synthesizer that is asked for the same in every call."""
+
+    tts: Synthesizer
+    options: dict[str, Any]
+
+    def synthesize(self, text: str) -> Stream[Speech]:
+        return self.tts.synthesize(text, **self.options)

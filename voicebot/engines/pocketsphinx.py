@@ -39,6 +39,8 @@ VARIANT = re.compile(r"\(\d+\)$")
 class PocketSphinx:
     """Recognises English."""
 
+    languages = ("en",)
+
     def __init__(self, language: str = "en") -> None:
         """
         Raises:

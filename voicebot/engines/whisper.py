@@ -76,6 +76,11 @@ class Whisper:
         task = "translate" if translate else "transcribe"
         return self._worker.stream(self._segments, audio, language or self._language, task)
 
+    @property
+    def languages(self) -> list[str]:
+        """Two-letter codes."""
+        return list(self._model.supported_languages)
+
     def close(self) -> None:
         self._worker.close()
 

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..assembly import Parts
-from ..audio import Audio
-from ..engines import ChatModel, Delta, Message, Segment, Speech, Synthesizer, Transcriber
-from ..engines.per_call import taken
+from ..engines import ChatModel, Delta, Message
+from ..engines.per_call import Listens, Speaks, wanted
 from ..flow import Stream
 from ..knowledge import Informed
 from . import voices
 from .realtime_response import TEXT_PER_TOKEN
 from .realtime_settings import Settings
 from .realtime_wish import Wish
-
-
-@dataclass(frozen=True, slots=True)
-class Listens:
-    stt: Transcriber
-    options: dict[str, Any]
-
-    def transcribe(self, audio: Audio) -> Stream[Segment]:
-        return self.stt.transcribe(audio, **self.options)
-
-
-@dataclass(frozen=True, slots=True)
-class Speaks:
-    tts: Synthesizer
-    options: dict[str, Any]
-
-    def synthesize(self, text: str) -> Stream[Speech]:
-        return self.tts.synthesize(text, **self.options)
 
 
 @dataclass(slots=True)
@@ -69,14 +50,14 @@ class Engines:
         language = (settings.transcription or {}).get("language")
         known = isinstance(language, str) and len(language) == 2
         stt = self._parts.stt
-        return Listens(stt, _taken(stt.transcribe, language=language if known else None))
+        return Listens(stt, wanted(stt.transcribe, language=language if known else None))
 
     def writes(self, wish: Wish) -> Writes:
         llm = self._parts.llm
         # What wraps the model hands its options on.
         model = llm.llm if isinstance(llm, Informed) else llm
         most = None if wish.max_output_tokens == "inf" else wish.max_output_tokens
-        return Writes(llm, _taken(model.reply, max_tokens=most))
+        return Writes(llm, wanted(model.reply, max_tokens=most))
 
     def speaks(self, wish: Wish, speed: float) -> Speaks:
         voice = voices.ours(wish.voice, self._voice_engine, self._voices)
@@ -84,11 +65,5 @@ class Engines:
             voice = None  # a name that nobody knows is no reason to be silent
         tts = self._parts.tts
         # At its normal speed a voice is not asked for any: not every engine knows one.
-        wanted = _taken(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)
-        return Speaks(tts, wanted)
-
-
-def _taken(method: Callable[..., Any], **wanted: Any) -> dict[str, Any]:
-    """Those of the wanted options that an engine's method takes; None is not wanted."""
-    known = taken(method)
-    return {name: v for name, v in wanted.items() if v is not None and name in known}
+        options = wanted(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)
+        return Speaks(tts, options)
