@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from voicebot import request
-from voicebot.flow import Worker, ahead, pulled, stop
+from voicebot.flow import Worker, ahead, pulled, started, stop
 
 
 @pytest.fixture
@@ -240,3 +240,21 @@ def test_a_blocking_generator_that_hangs_keeps_nobody_from_leaving():
 
     asyncio.run(main())
     go.set()
+
+
+def test_what_is_started_for_a_block_is_stopped_with_it():
+    async def main():
+        tidied = asyncio.Event()
+
+        async def work():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                tidied.set()
+
+        async with started(work()) as task:
+            await asyncio.sleep(0)
+        return task.cancelled() and tidied.is_set()
+
+    assert asyncio.run(main())

@@ -7,7 +7,7 @@ take turns, so `ahead` lets a stage work while its reader is busy.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -53,9 +53,16 @@ async def ahead(source: Stream[T], items: int) -> AsyncIterator[Stream[T]]:
             end = _End(error)
         await queue.put(end)
 
-    task = asyncio.create_task(fill())
-    try:
+    async with started(fill()):
         yield _read(queue)
+
+
+@asynccontextmanager
+async def started(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Do `work` in a task of its own beside the block; leaving the block, however, stops it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
     finally:
         await stop(task)
 
