@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from . import engines
+from .conversation.budget import BudgetSettings
 from .conversation.listen import ListenSettings
 from .engines import ENGINES, Kind
+from .engines.chaos import ChaosSettings
 from .errors import ConfigError
 
 S = TypeVar("S")
@@ -110,13 +112,18 @@ class LogSettings:
 class Config:
     listen: ListenSettings = field(default_factory=ListenSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    chaos: ChaosSettings = field(default_factory=ChaosSettings)
     vad: EngineChoice = field(default_factory=EngineChoice)
     stt: EngineChoice = field(default_factory=EngineChoice)
     llm: EngineChoice = field(default_factory=EngineChoice)
     tts: EngineChoice = field(default_factory=EngineChoice)
+
+    def __post_init__(self) -> None:
+        self.budget.check(self.listen, self.assistant.patience_s)
 
     def choice(self, kind: Kind) -> EngineChoice:
         chosen: EngineChoice = getattr(self, kind)

@@ -91,7 +91,8 @@ class BudgetSettings:
             shares = " + ".join(map(str, stages))
             raise ConfigError(
                 f"[budget] [listen] pause_ms and the shares from recognition_ms to network_ms "
-                f"({shares} = {sum(stages)}) do not fit first_audio_ms ({self.first_audio_ms})"
+                f"({shares} = {sum(stages)}) do not fit first_audio_ms ({self.first_audio_ms}); "
+                f"shorten one or raise the whole"
             )
         if self.end_of_turn_ms + self.network_ms > self.first_audio_ms:
             raise ConfigError(
@@ -101,7 +102,7 @@ class BudgetSettings:
         if listen.end_ms > self.end_of_turn_ms:
             raise ConfigError(
                 f"[budget] end_of_turn_ms ({self.end_of_turn_ms}) is shorter than [listen] end_ms "
-                f"({listen.end_ms}), which it has to hold"
+                f"({listen.end_ms}); raise it, and first_audio_ms with it"
             )
         if self.first_audio_ms > patience_s * 1000:
             raise ConfigError(
