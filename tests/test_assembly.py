@@ -1,5 +1,6 @@
 """Which engines talk, and a whole turn with the real library of each on a miniature."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ from voicebot import weights
 from voicebot.assembly import assemble, choose
 from voicebot.audio import Audio
 from voicebot.config import Config, DocumentSettings, EngineChoice
-from voicebot.errors import ConfigError, Missing
+from voicebot.engines.chaos import ChaosSettings
+from voicebot.errors import ConfigError, EngineError, Missing
 from voicebot.recordings import decode
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -164,3 +166,9 @@ def test_a_whole_turn_runs_through_the_real_libraries(models, tmp_path):
     assert sum(part.seconds for part in decode(str(tmp_path / "a.wav"), 24000)) > 1
     for name in ("whisper (whisper-base) listens", "kokoro (kokoro-onnx) speaks"):
         assert name.encode() in done.stderr
+
+
+def test_chaos_comes_between_the_engine_and_its_users(tmp_path):
+    config = Config(chaos=ChaosSettings(tts="raise"))
+    with assemble(config, tmp_path) as parts, pytest.raises(EngineError, match="tts: chaos"):
+        asyncio.run(anext(parts.tts.synthesize("Hello.")))

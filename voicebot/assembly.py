@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Chosen:
     kind: Kind
     name: str
     options: dict[str, Any]
-    better: str = ""
+    better: str = field(default="", compare=False)
     """The command that gets a better one, where "auto" had to settle for less."""
 
     def __str__(self) -> str:
@@ -123,6 +123,32 @@ class Parts(Ears):
             patience=self.assistant.patience_s,
         )
 
+    @property
+    def plain(self) -> ChatModel:
+        """The chat model without the user's documents."""
+        return self.llm.llm if isinstance(self.llm, Informed) else self.llm
+
+    def engine(self, kind: Kind) -> Any:
+        """The one of a kind of which conversations share one."""
+        return {"stt": self.stt, "llm": self.plain, "tts": self.tts}[kind]
+
+    def new(self, before: Parts) -> list[Kind]:
+        """The kinds of which these have another engine than those."""
+        return [c.kind for c in self.chosen if c not in before.chosen]
+
+    def close(self, but: Iterable[Parts] = ()) -> None:
+        """Close the engines, but not those that others of these parts use too."""
+        used = [engine for parts in but for engine in parts._all()]
+        for engine in self._all():
+            close = getattr(engine, "close", None)
+            if close and not any(engine is other for other in used):
+                close()
+
+    def _all(self) -> list[Any]:
+        """What is closed, the library before the model that it wraps."""
+        found = [self.tts, self.llm, self.plain, self.stt]
+        return found if self.llm is not self.plain else [self.tts, self.llm, self.stt]
+
 
 @contextmanager
 def ears(config: Config, models: Path) -> Iterator[Ears]:
@@ -136,26 +162,47 @@ def ears(config: Config, models: Path) -> Iterator[Ears]:
 
 @contextmanager
 def assemble(config: Config, models: Path) -> Iterator[Parts]:
-    """Load what these settings mean, and close it all in the end.
+    """Load what these settings mean, and close it all in the end. Raises as `build`."""
+    parts = build(config, models)
+    try:
+        yield parts
+    finally:
+        parts.close()
+
+
+def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
+    """Load what these settings mean; whoever asked for it closes it.
+
+    now: engines in use, of which those are taken over that these settings mean too. The others
+        are built beside them. Where both do not fit into memory, loading fails and what there
+        was stays as it is; but a system that promises more memory than it has kills the process,
+        so where weights fill more than half of it, restart instead.
+
+    Documents are read anew.
 
     Raises:
         ConfigError, Missing: as `choose`, or as an engine's constructor.
     """
     chosen = choose(config, models)
-    with ExitStack() as closing:
+    with ExitStack() as undoing:
         # An engine that cannot be built fails here, and those before it are closed again.
-        stt, llm, tts = [_load(c, closing) for c in chosen if c.kind != "vad"]
+        stt, llm, tts = [
+            now.engine(c.kind) if now and c in now.chosen else _load(c, undoing)
+            for c in chosen
+            if c.kind != "vad"
+        ]
         if config.documents.folder:
             library = Library(Path(config.documents.folder))
             llm = Informed(llm, library, passages=config.documents.passages)
-            closing.callback(llm.close)
+            undoing.callback(llm.close)
         parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant)
         parts.vad()
-        yield parts
+        undoing.pop_all()
+    return parts
 
 
-def _load(chosen: Chosen, closing: ExitStack) -> Any:
+def _load(chosen: Chosen, undoing: ExitStack) -> Any:
     engine = engines.load(chosen.kind, chosen.name, **chosen.options)
     if close := getattr(engine, "close", None):
-        closing.callback(close)
+        undoing.callback(close)
     return engine

@@ -139,3 +139,8 @@ def test_a_trouble_that_does_not_exist_is_refused(trouble):
 def test_a_chance_is_a_chance():
     with pytest.raises(ConfigError, match=r"from 0 to 1, not 1\.5"):
         ChaosSettings(chance=1.5)
+
+
+def test_whoever_reads_the_log_knows_that_it_is_a_drill(caplog):
+    ChaosSettings(stt="delay 2").around("stt", Transcriber("hello"))
+    assert caplog.messages == ["[chaos] stt is in trouble on purpose: delay 2"]

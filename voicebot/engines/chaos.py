@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from ..audio import Audio
 from ..errors import ConfigError, EngineError
 from ..flow import Stream
 from .protocols import Delta, Segment, Speech
+
+log = logging.getLogger(__name__)
 
 Trouble = Literal["delay", "hang", "raise", "die", "garbage"]
 
@@ -70,8 +73,10 @@ class ChaosSettings:
 
     def around(self, kind: str, engine: Any) -> Any:
         """The engine, in trouble if that is set for its kind."""
-        fault = self.fault(kind)
-        return _Troubled(kind, engine, fault, self.chance, self.seed) if fault else engine
+        if not (fault := self.fault(kind)):
+            return engine
+        log.warning("[chaos] %s is in trouble on purpose: %s", kind, getattr(self, kind))
+        return _Troubled(kind, engine, fault, self.chance, self.seed)
 
 
 class _Troubled:
