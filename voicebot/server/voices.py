@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..conversation.choices import is_among
+
 OPENAI = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
     "shimmer", "verse",
@@ -38,6 +40,4 @@ def ours(name: str, engine: str, voices: Sequence[str]) -> str | None:
     if wanted is None:
         # A server behind us may know the name; an engine that lists its voices does not.
         return None if voices or engine != "openai" else name
-    known = {*voices}
-    language, _, variant = wanted.partition("+")
-    return wanted if language in known and (not variant or f"+{variant}" in known) else None
+    return wanted if is_among(wanted, voices) else None
