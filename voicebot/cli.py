@@ -6,7 +6,6 @@ Modules are imported only by the subcommand that needs them, so that `--help` is
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,13 +25,14 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code. A user's mistake is one line, no traceback."""
     args = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.WARNING,
-        format="%(name)s: %(message)s" if args.verbose else "voicebot: %(message)s",
-    )
+    from .observe.log import LastingStderr, Log
+
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = LastingStderr()
     code = 1
     try:
-        code = args.run(args)
+        with Log(verbose=args.verbose) as args.log:
+            code = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -138,6 +138,13 @@ def _config(args: argparse.Namespace) -> Config:
     return config.read(config.find(args.config))
 
 
+def _logged(args: argparse.Namespace) -> Config:
+    """The settings, once the log is kept as they say."""
+    settings = _config(args)
+    args.log.keep(settings.log)
+    return settings
+
+
 def _folder(args: argparse.Namespace) -> Path:
     from . import weights
 
@@ -150,7 +157,7 @@ def _talk(args: argparse.Namespace) -> int:
     if args.devices:
         return talk.print_devices()
     return talk.run(
-        _config(args),
+        _logged(args),
         _folder(args),
         input=args.input,
         output=args.output,
@@ -163,7 +170,7 @@ def _ask(args: argparse.Namespace) -> int:
     from . import ask
 
     return ask.run(
-        _config(args),
+        _logged(args),
         _folder(args),
         question=args.question,
         text=args.text,
@@ -176,7 +183,7 @@ def _transcribe(args: argparse.Namespace) -> int:
     from . import transcribe
 
     return transcribe.run(
-        _config(args), _folder(args), files=args.files, form=args.format, output=args.output
+        _logged(args), _folder(args), files=args.files, form=args.format, output=args.output
     )
 
 
@@ -196,7 +203,7 @@ def _serve(args: argparse.Namespace) -> int:
             raise Missing(f"serve needs {package}; pip install 'voicebot[server]'")
     from .server import serve
 
-    return serve.run(_config(args), _folder(args), host=args.host, port=args.port)
+    return serve.run(_logged(args), _folder(args), host=args.host, port=args.port)
 
 
 def _engines(args: argparse.Namespace) -> int:
