@@ -100,3 +100,16 @@ def test_no_limits_hold_nobody_back():
 def test_a_limit_that_is_none_is_an_error(table):
     with pytest.raises(ConfigError, match=r"\[phone\]"):
         read("phone", table)
+
+
+def test_new_limits_count_what_was_used_under_the_old_ones():
+    allowance = Allowance(Limits(requests_per_minute=3, sessions=1), now=0)
+    for _ in range(3):
+        allowance.admit(0)
+    allowance.enter()
+    allowance.limit(Limits(requests_per_minute=4, sessions=1), 0)
+    allowance.admit(0)
+    with pytest.raises(Exceeded, match="requests"):
+        allowance.admit(0)
+    with pytest.raises(Exceeded, match="1 conversations at once"):
+        allowance.enter()

@@ -31,6 +31,7 @@ class Doorkeeper:
     keys: None where everybody may come in who can reach the server.
     origins: pages of others that may talk to us; our own always may.
     hosts: the names we are reached by, where no key is needed; empty for any.
+    allowances: what each key has left, by its name, where that is to outlive us.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Doorkeeper:
         secrets: ClientSecrets,
         origins: tuple[str, ...] = (),
         hosts: tuple[str, ...] = LOCAL,
+        allowances: dict[str, Allowance] | None = None,
     ) -> None:
         self._app, self._keys, self._secrets = app, keys, secrets
         self._origins, self._hosts = origins, hosts
-        self._allowances: dict[str, Allowance] = {}
+        self._allowances = {} if allowances is None else allowances
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -74,6 +76,7 @@ class Doorkeeper:
         key = self._key(self._keys, token(scope), scope["path"])
         now = asyncio.get_running_loop().time()
         allowance = self._allowances.setdefault(key.name, Allowance(key.limits, now))
+        allowance.limit(key.limits, now)
         allowance.admit(now)
         scope["key"], scope["allowance"] = key.name, allowance
         if scope["type"] == "http":
@@ -88,8 +91,9 @@ class Doorkeeper:
     def _key(self, keys: Keys, token: str, path: str) -> Key:
         if token.startswith(PREFIX):
             secret = self._secrets.find(token)
-            if secret and path in SECRETS_OPEN:
-                return keys.named(secret.owner or "")
+            owner = keys.named(secret.owner) if secret and secret.owner else None
+            if owner and path in SECRETS_OPEN:
+                return owner
         elif key := keys.find(token):
             return key
         reason = "this key is not known, or has expired" if token else "a key is needed"

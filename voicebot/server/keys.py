@@ -53,8 +53,8 @@ class Keys:
     def names(self) -> list[str]:
         return [key.name for key in self._keys]
 
-    def named(self, name: str) -> Key:
-        return next(key for key in self._keys if key.name == name)
+    def named(self, name: str) -> Key | None:
+        return next((key for key in self._keys if key.name == name), None)
 
     def find(self, token: str) -> Key | None:
         """The key that `token` is."""

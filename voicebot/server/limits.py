@@ -88,11 +88,17 @@ class Allowance:
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
         self._sessions = 0
-        self._buckets: dict[str, dict[str, Bucket]] = {}
-        for what in ("requests", "tokens", "audio_s"):
-            both = {"minute": MINUTE, "day": DAY}
-            most = {span: getattr(limits, f"{what}_per_{span}") for span in both}
-            self._buckets[what] = {s: Bucket(most[s], both[s], now) for s in both if most[s]}
+        self._buckets = _buckets(limits, now)
+
+    def limit(self, limits: Limits, now: float) -> None:
+        """Go by these limits from now on; what was used stays used."""
+        if limits == self._limits:
+            return
+        before, self._limits, self._buckets = self._buckets, limits, _buckets(limits, now)
+        for what, spans in self._buckets.items():
+            for span, bucket in spans.items():
+                if old := before[what].get(span):
+                    bucket.take(old.most - old.left(now), now)
 
     def admit(self, now: float) -> None:
         """Count a request.
@@ -154,6 +160,15 @@ class Allowance:
     def _take(self, what: str, amount: float, now: float) -> None:
         for bucket in self._buckets[what].values():
             bucket.take(amount, now)
+
+
+def _buckets(limits: Limits, now: float) -> dict[str, dict[str, Bucket]]:
+    found: dict[str, dict[str, Bucket]] = {}
+    for what in ("requests", "tokens", "audio_s"):
+        both = {"minute": MINUTE, "day": DAY}
+        most = {span: getattr(limits, f"{what}_per_{span}") for span in both}
+        found[what] = {s: Bucket(most[s], both[s], now) for s in both if most[s]}
+    return found
 
 
 _WORDS = {"requests": "requests", "tokens": "tokens", "audio_s": "seconds of sound"}
