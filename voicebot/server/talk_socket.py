@@ -43,17 +43,22 @@ GREETING = 10.0
 """Seconds a client has to say how it begins."""
 
 
-def routes(parts: Parts, house: House, *, window: float = WINDOW) -> list[BaseRoute]:
-    """The websocket, for as many conversations as there are clients, and the page that uses it."""
-    return [WebSocketRoute("/v1/talk", TalkSocket(parts, house, window).serve), *page.routes()]
+def routes(
+    parts: Parts, house: House, calls: dict[str, Call] | None = None, *, window: float = WINDOW
+) -> list[BaseRoute]:
+    """The websocket, for as many conversations as there are clients, and the page that uses it.
+
+    calls: the conversations that can be resumed, by their token, where others hold some too.
+    """
+    talk = TalkSocket(parts, house, {} if calls is None else calls, window)
+    return [WebSocketRoute("/v1/talk", talk.serve), *page.routes()]
 
 
 class TalkSocket:
     """Holds the conversations, and hands each connection to its own."""
 
-    def __init__(self, parts: Parts, house: House, window: float) -> None:
-        self._parts, self._house, self._window = parts, house, window
-        self._calls: dict[str, Call] = {}
+    def __init__(self, parts: Parts, house: House, calls: dict[str, Call], window: float) -> None:
+        self._parts, self._house, self._calls, self._window = parts, house, calls, window
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection, from its first message to its last."""
