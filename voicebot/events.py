@@ -60,6 +60,13 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """What was understood so far of a question that may go on; the next one replaces it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """The user's question as it was understood."""
 
@@ -106,6 +113,7 @@ Event = (
     | SpeechPaused
     | SpeechResumed
     | SpeechEnded
+    | Partial
     | Heard
     | Passages
     | Said

@@ -19,6 +19,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import inf
 
+from .. import request
 from ..audio import Audio, join
 from ..engines import ChatModel, Message, Synthesizer, Transcriber, VoiceDetector
 from ..errors import EngineError
@@ -27,6 +28,7 @@ from ..events import (
     Failed,
     Heard,
     Interrupted,
+    Partial,
     SpeechEnded,
     SpeechPaused,
     SpeechResumed,
@@ -37,9 +39,11 @@ from ..flow import Stream
 from ..resample import Windows
 from .inputs import Hush, Typed
 from .listen import Listener, ListenSettings
+from .partial import Partials
 from .turn import Speaker, Turn
 
-_Input = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded | Typed | Hush
+_Speech = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
+_Input = _Speech | Typed | Hush
 
 
 @dataclass(slots=True)
@@ -77,12 +81,15 @@ class Conversation:
         self.listen = listen or ListenSettings()
         self.patience = patience
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
+        self.partial = False
+        """Tell what is being said as `Partial`s while it is being said."""
+        self._turns = 0
         self._unanswered = _Question()
 
     async def run(self, user: AsyncGenerator[Audio | Typed | Hush]) -> None:
         """Converse until `user`, a microphone or more, closes and the last answer was heard."""
         turn: Turn | None = None
-        async with asyncio.TaskGroup() as turns, aclosing(self._listen(user)) as inputs:
+        async with asyncio.TaskGroup() as turns, aclosing(self._listen(user, turns)) as inputs:
             async for event, late in inputs:
                 if not isinstance(event, Typed | Hush):
                     self.emit(event)
@@ -131,11 +138,12 @@ class Conversation:
         return _Question(f"{before.text} {asked}".strip(), before.audio)
 
     async def _listen(
-        self, user: AsyncGenerator[Audio | Typed | Hush]
+        self, user: AsyncGenerator[Audio | Typed | Hush], tasks: asyncio.TaskGroup
     ) -> Stream[tuple[_Input, float]]:
         """Yield each speech event with how many seconds ago the speech in it ended."""
         listener = Listener(self.vad.rate, self.vad.window, self.listen)
         windows = Windows(self.vad.rate, self.vad.window)
+        partials = Partials(self._read_along, tasks)
         async with aclosing(user):
             async for given in user:
                 if not isinstance(given, Audio):
@@ -143,15 +151,26 @@ class Conversation:
                     continue
                 for window in windows.feed(given):
                     event = listener.feed(window, self.vad.probability(window))
-                    if isinstance(event, SpeechPaused | SpeechEnded):
-                        yield event, listener.now - event.utterance.end
-                    elif event:
-                        yield event, 0.0
+                    if event:
+                        await partials.stop()
+                        yield event, _late(event, listener.now)
+                    elif self.partial:
+                        partials.follow(listener)
+        await partials.stop()
         if last := listener.finish():
-            yield last, listener.now - last.utterance.end
+            yield last, _late(last, listener.now)
+
+    async def _read_along(self, audio: Audio) -> None:
+        """Tell what can be understood of a question that is still being asked."""
+        question = self._question(audio)
+        async with aclosing(self.stt.transcribe(join(question.audio))) as segments:
+            said = [question.text, *[segment.text.strip() async for segment in segments]]
+        if text := " ".join(filter(None, said)):
+            self.emit(Partial(text))
 
     async def _answer(self, turn: Turn, question: _Question) -> None:
         """Run one turn to its end, and remember only what the user heard of it."""
+        request.begin_turn(self._turns + 1)
         try:
             try:
                 await self._reply(turn, question)
@@ -159,6 +178,7 @@ class Conversation:
                 turn.tell(Failed(error.stage, error.reason))
             await turn.gate.wait()
             await self.speaker.drain()
+            turn.timeline.mark("end")
         except asyncio.CancelledError:
             if turn.heard is None:  # stopped from outside, not by the user's voice
                 turn.heard = self.speaker.stop()
@@ -175,7 +195,7 @@ class Conversation:
         else:
             # Nothing had been heard, so it was no interruption: the question goes on.
             self._unanswered = question
-            turn.tell(TurnEnded(turn.timeline.marks))
+            self._end(turn)
 
     def _remember(self, turn: Turn, question: _Question, heard: str) -> None:
         self._unanswered = _Question()
@@ -183,6 +203,10 @@ class Conversation:
             self.history.append(Message("user", question.text))
         if heard:
             self.history.append(Message("assistant", heard))
+        self._end(turn)
+
+    def _end(self, turn: Turn) -> None:
+        self._turns += 1
         turn.tell(TurnEnded(turn.timeline.marks))
 
     async def _reply(self, turn: Turn, question: _Question) -> None:
@@ -192,6 +216,13 @@ class Conversation:
             question.audio = []
         if not question.text:
             return
+        if self.partial and not turn.gate.is_set():
+            self.emit(Partial(question.text))
         turn.tell(Heard(question.text))
         messages = [*self.history, Message("user", question.text)]
         await turn.speak(self.tts, turn.write(self.llm, messages))
+
+
+def _late(event: _Speech, now: float) -> float:
+    """Seconds since the speech in it ended."""
+    return now - event.utterance.end if isinstance(event, SpeechPaused | SpeechEnded) else 0.0

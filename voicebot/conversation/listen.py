@@ -69,6 +69,15 @@ class Listener:
         """Seconds of sound fed so far."""
         return self._fed / self.rate
 
+    @property
+    def speaking(self) -> float:
+        """Seconds of sound since the user began to speak; 0 while they are silent."""
+        return sum(map(len, self._speech)) / self.rate if not self._quiet else 0.0
+
+    def so_far(self) -> Audio:
+        """What has been said of an utterance that has begun."""
+        return Audio(np.concatenate(self._speech), self.rate)
+
     def feed(
         self, window: Samples, probability: float
     ) -> SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded | None:
@@ -114,7 +123,6 @@ class Listener:
         return event
 
     def _utterance(self) -> Utterance:
-        samples = np.concatenate(self._speech)
-        start = self.now - len(samples) / self.rate
+        audio = self.so_far()
         end = self.now - self._quiet * len(self._speech[-1]) / self.rate
-        return Utterance(Audio(samples, self.rate), start, end)
+        return Utterance(audio, self.now - audio.seconds, end)
