@@ -11,7 +11,7 @@ from realtime_order import Observer
 from voicebot.audio import Audio, silence, to_pcm16
 from voicebot.conversation import ListenSettings
 from voicebot.conversation.spoken import Spoken
-from voicebot.engines import Speech
+from voicebot.engines import Speech, ToolCall
 from voicebot.server.realtime_actions import Cancel, Clear, Commit, Respond
 from voicebot.server.realtime_items import messages
 from voicebot.server.realtime_protocol import Protocol, as_text
@@ -101,7 +101,7 @@ def engines(protocol, luck, waiting):
             response.say("a word", spoken)
             response.sound(PIECE)
         case 1 if response:
-            response.call("f", "{}")
+            response.call(ToolCall(f"call_{luck.randrange(5)}", "f", "{}"))
         case 2 if response:
             protocol.end(luck.choice(["completed", "failed", "incomplete"]))
         case 3 if waiting:

@@ -13,8 +13,7 @@ from pydantic import TypeAdapter
 from voicebot.audio import silence, to_pcm16
 from voicebot.conversation import ListenSettings
 from voicebot.conversation.spoken import Spoken
-from voicebot.engines import Speech, Word
-from voicebot.events import Passage
+from voicebot.engines import Message, Speech, ToolCall, Word
 from voicebot.server.realtime_actions import (
     Append,
     Cancel,
@@ -353,17 +352,21 @@ def test_an_item_after_one_that_is_not_there_is_refused():
     assert table.error(says)["code"] == "item_exists"
 
 
-def test_what_a_function_returned_informs_the_question():
+def test_what_was_called_and_returned_is_told_with_what_was_said():
     table = Table()
     table.asks("Will it rain?")
-    response = table.protocol.begin(table.protocol.wish(), [])
-    call = response.call("weather", '{"city": "Paris"}')
+    response = table.speaks("Let", "me", "look.")
+    calls = [ToolCall("c1", "weather", '{"city": "Rome"}'), ToolCall("c2", "weather", "{}")]
+    for call in calls:
+        response.call(call)
     table.protocol.end("completed")
-    output = {"type": "function_call_output", "call_id": call.call["call_id"], "output": "Rain."}
+    output = {"type": "function_call_output", "call_id": "c1", "output": "Rain."}
     table.says("conversation.item.create", item=output)
-    (question,) = messages(list(table.protocol.items))
-    assert question.text == "Will it rain?"
-    assert question.passages == (Passage("weather", "Rain."),)
+    assert messages(list(table.protocol.items)) == [
+        Message("user", "Will it rain?"),
+        Message("assistant", "Let me look.", calls=tuple(calls)),
+        Message("tool", "Rain.", call_id="c1"),
+    ]
 
 
 # Responses
@@ -440,7 +443,7 @@ def test_one_response_may_differ_from_the_session():
 def test_a_function_call_is_told():
     table = Table()
     response = table.protocol.begin(table.protocol.wish(), [])
-    response.call("weather", '{"city": "Paris"}')
+    response.call(ToolCall("c", "weather", '{"city": "Paris"}'))
     table.protocol.end("completed")
     news = table.news()
     assert kinds(news)[2:8] == [

@@ -14,6 +14,7 @@ from ..engines import Message
 from ..errors import EngineError
 from ..events import Event, Heard, Said
 from ..flow import ahead
+from .functions import Unsuitable
 from .limits import Allowance, Exceeded
 from .realtime_engines import Engines, Writes
 from .realtime_items import Item, messages
@@ -145,12 +146,19 @@ class Answers:
             await answer.turn.hush()
 
     async def _carry_out(self, answer: _Answer) -> None:
-        turn, model = answer.turn, self._engines.writes(answer.wish)
+        turn = answer.turn
         try:
+            model = self._engines.writes(answer.wish)
             if asked := await self._question(answer):
                 await self._reply(answer, model, asked)
             await turn.gate.wait()
             await self._speaker.drain()
+            for call in model.calls:
+                self._response.call(call)
+        except Unsuitable as error:
+            await turn.gate.wait()
+            self._end("failed", error=str(error), code="invalid_value")
+            self.transcribe()
         except EngineError as error:
             await turn.gate.wait()
             if answer.item and (part := answer.item.content[0]).audio:
@@ -177,7 +185,7 @@ class Answers:
             if not text:
                 return []
             told.append(Message("user", text))
-        if not told or told[-1].role != "user":
+        if not told or told[-1].role not in ("user", "tool"):
             # A client that asks for an answer to nothing wants its instructions carried out.
             told.append(Message("user", wish.instructions))
         return [Message("system", wish.instructions), *told] if wish.instructions else told

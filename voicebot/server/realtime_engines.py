@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..assembly import Parts
-from ..engines import ChatModel, Delta, Message
-from ..engines.per_call import Listens, Speaks, wanted
+from ..engines import ChatModel, Delta, Message, Tool, ToolCall
+from ..engines.per_call import Listens, Speaks, taken, wanted
 from ..flow import Stream
-from ..knowledge import Informed
 from . import voices
+from .functions import offer, without_calls
 from .realtime_response import TEXT_PER_TOKEN
 from .realtime_settings import Settings
 from .realtime_wish import Wish
@@ -20,21 +20,32 @@ from .realtime_wish import Wish
 
 @dataclass(slots=True)
 class Writes:
-    """Remembers how the reply ended."""
+    """Remembers what a reply called and how it ended."""
 
     llm: ChatModel
     options: dict[str, Any]
+    knows_calls: bool
+    """The model can be told of functions and what they returned."""
+    many: bool
+    """Otherwise the first call ends the reply."""
+    calls: list[ToolCall] = field(default_factory=list, init=False)
     finish: str = field(default="", init=False)
     read: int = field(default=0, init=False)
     """Tokens that the model was given; near that, where it does not count them."""
 
     async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        if not self.knows_calls:
+            messages = without_calls(messages)
         self.read = -(-sum(len(message.text) for message in messages) // TEXT_PER_TOKEN)
         async with aclosing(self.llm.reply(messages, **self.options)) as deltas:
             async for delta in deltas:
                 self.finish = delta.finish or self.finish
                 if delta.tokens:
                     self.read = delta.tokens[0]
+                if delta.call:
+                    self.calls.append(delta.call)
+                    if not self.many:
+                        return
                 yield delta
 
 
@@ -53,11 +64,20 @@ class Engines:
         return Listens(stt, wanted(stt.transcribe, language=language if known else None))
 
     def writes(self, wish: Wish) -> Writes:
-        llm = self._parts.llm
+        """
+        Raises:
+            Unsuitable: a function must be called, and cannot be.
+        """
         # What wraps the model hands its options on.
-        model = llm.llm if isinstance(llm, Informed) else llm
-        most = None if wish.max_output_tokens == "inf" else wish.max_output_tokens
-        return Writes(llm, wanted(model.reply, max_tokens=most))
+        takes = taken(self._parts.plain.reply)
+        tools = [
+            Tool(tool["name"], tool.get("description") or "", tool.get("parameters") or {})
+            for tool in wish.tools
+        ]
+        options = offer(tools, wish.tool_choice, takes)
+        if wish.max_output_tokens != "inf" and "max_tokens" in takes:
+            options["max_tokens"] = wish.max_output_tokens
+        return Writes(self._parts.llm, options, "tools" in takes, wish.parallel_tool_calls)
 
     def speaks(self, wish: Wish, speed: float) -> Speaks:
         voice = voices.ours(wish.voice, self._voice_engine, self._voices)

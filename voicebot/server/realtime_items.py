@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Literal
 
 from ..audio import Audio
 from ..conversation.spoken import Spoken
-from ..engines import Message
-from ..events import Passage
+from ..engines import Message, ToolCall
 from . import realtime_fields as fields
 from .realtime_fields import RATES, Refused, Table
 
@@ -138,31 +137,24 @@ class Items:
         return part.heard
 
 
-def messages(items: list[Item]) -> list[Message]:
-    """What a chat model is told was said. What a function returned informs the user's message."""
+def messages(items: Sequence[Item]) -> list[Message]:
+    """What a chat model is told was said, called and returned, in the order of the items."""
     told: list[Message] = []
-    names: dict[str, str] = {}
     for item in items:
-        if item.type == "function_call":
-            names[item.call["call_id"]] = item.call["name"]
-        elif item.type == "function_call_output":
-            returned = Passage(names.get(item.call["call_id"], "function"), item.call["output"])
-            _inform(told, returned)
-        elif text := "\n".join(part.said for part in item.content if part.said):
-            role: Any = item.role
-            told.append(Message(role, text))
+        match item.type:
+            case "function_call":
+                call = ToolCall(item.call["call_id"], item.call["name"], item.call["arguments"])
+                if told and told[-1].role == "assistant":
+                    told[-1] = replace(told[-1], calls=(*told[-1].calls, call))
+                else:
+                    told.append(Message("assistant", "", calls=(call,)))
+            case "function_call_output":
+                told.append(Message("tool", item.call["output"], call_id=item.call["call_id"]))
+            case "message":
+                if text := "\n".join(part.said for part in item.content if part.said):
+                    role: Any = item.role
+                    told.append(Message(role, text))
     return told
-
-
-def _inform(told: list[Message], passage: Passage) -> None:
-    """Give `passage` to the user's last message, which is asked again if it was answered since."""
-    for before in reversed(told):
-        if before.role == "user":
-            again = Message("user", before.text, (*before.passages, passage))
-            if before is told[-1]:
-                told.pop()
-            told.append(again)
-            return
 
 
 def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:

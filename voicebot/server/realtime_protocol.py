@@ -104,11 +104,8 @@ class Protocol:
 
     def refuse(self, refused: Refused, event_id: str | None = None) -> None:
         """Tell the client that what it asked for in the message `event_id` cannot be."""
-        self._error("invalid_request_error", refused.code, str(refused), refused.param, event_id)
-
-    def failed(self, message: str) -> None:
-        """Tell the client that something went wrong here."""
-        self._error("server_error", "server_error", message, None, None)
+        error = {"type": "invalid_request_error", "code": refused.code, "message": str(refused)}
+        self._send("error", error={**error, "param": refused.param, "event_id": event_id})
 
     # What the engines do
 
@@ -168,7 +165,7 @@ class Protocol:
         now = self.settings
         return Wish(
             now.instructions, now.modality, now.output_format, now.voice, now.tools,
-            now.tool_choice, now.max_output_tokens,
+            now.tool_choice, now.parallel_tool_calls, now.max_output_tokens,
         )  # fmt: skip
 
     def begin(self, wish: Wish, limits: list[Table]) -> Response:
@@ -188,14 +185,9 @@ class Protocol:
         code: str = "engine_failed",
         read: int = 0,
     ) -> None:
-        """The response is over; nothing if there is none.
-
-        error, code: what went wrong. read: tokens that the model was given.
-        """
+        """The response is over, as `Response.end` has it; nothing if there is none."""
         if self.response:
-            kind = "rate_limit_error" if code == "rate_limit_exceeded" else "server_error"
-            failure = {"type": kind, "code": code, "message": error}
-            self.response.end(status, reason, failure if error else None, read)
+            self.response.end(status, reason, error=error, code=code, read=read)
             self.response = None
 
     # What the client asks for
@@ -265,20 +257,6 @@ class Protocol:
 
     def _session(self) -> Table:
         return {"id": self.id, "object": "realtime.session", **self.settings.as_json()}
-
-    def _error(
-        self, type: str, code: str, message: str, param: str | None, event_id: str | None
-    ) -> None:
-        self._send(
-            "error",
-            error={
-                "type": type,
-                "code": code,
-                "message": message,
-                "param": param,
-                "event_id": event_id,
-            },
-        )
 
     def _send(self, type: str, **about: Any) -> None:
         event: Table | None = {"type": type, "event_id": self._new_id("event"), **about}

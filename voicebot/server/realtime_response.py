@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from ..conversation.spoken import Spoken
+from ..engines import ToolCall
 from . import realtime_items as items
 from .realtime_fields import Table
 from .realtime_items import Item, Part
@@ -19,6 +20,9 @@ TEXT_PER_TOKEN = 4
 """Characters: near what tokenizers make of English. Engines here count differently or not."""
 SPOKEN_PER_SECOND = 20
 """Tokens that the protocol counts for sound. What we hear, the model is given as text."""
+
+_BLAMES = {"rate_limit_exceeded": "rate_limit_error", "invalid_value": "invalid_request_error"}
+"""For each code of a failure that is the client's, the type it has."""
 
 
 class Send(Protocol):
@@ -81,31 +85,42 @@ class Response:
         if self._voiced and not self._voiced.truncated:
             self._voiced.heard = min(seconds, self._voiced.sent)
 
-    def call(self, name: str, arguments: str) -> Item:
-        """The model calls a function."""
+    def call(self, call: ToolCall) -> None:
+        """The model calls a function, after all that it said."""
         self._finish("completed")
-        call_id = self._new_id("call")
-        call = {"call_id": call_id, "name": name, "arguments": ""}
-        item = Item(self._new_id("item"), "function_call", status="in_progress", call=call)
+        named = {"call_id": call.id, "name": call.name, "arguments": ""}
+        item = Item(self._new_id("item"), "function_call", status="in_progress", call=named)
         self._added(item)
-        about = {"item_id": item.id, "output_index": len(self._output) - 1, "call_id": call_id}
-        name_is = {"response_id": self.id, **about}
-        item.call["arguments"] = arguments
-        self._send("response.function_call_arguments.delta", **name_is, delta=arguments)
-        self._send(
-            "response.function_call_arguments.done", **name_is, name=name, arguments=arguments
-        )
+        item.call["arguments"] = call.arguments
+        about = {
+            "response_id": self.id,
+            "item_id": item.id,
+            "output_index": len(self._output) - 1,
+            "call_id": call.id,
+        }
+        event = "response.function_call_arguments"
+        self._send(f"{event}.delta", **about, delta=call.arguments)
+        self._send(f"{event}.done", **about, name=call.name, arguments=call.arguments)
         self._done(item, "completed")
-        return item
 
     def end(
-        self, status: Status, reason: str | None = None, error: Table | None = None, read: int = 0
+        self,
+        status: Status,
+        reason: str | None = None,
+        *,
+        error: str | None = None,
+        code: str = "engine_failed",
+        read: int = 0,
     ) -> None:
-        """Finish whatever is unfinished. read: tokens that the model was given."""
+        """Finish whatever is unfinished.
+
+        error, code: what went wrong. read: tokens that the model was given.
+        """
         self._finish("completed" if status == "completed" else "incomplete")
         self.status = status
         if status != "completed":
-            given = {"type": status, "reason": reason, "error": error}
+            failure = {"type": _BLAMES.get(code, "server_error"), "code": code, "message": error}
+            given = {"type": status, "reason": reason, "error": failure if error else None}
             self._details = {key: value for key, value in given.items() if value is not None}
         self._read = read
         self._usage = self._count()

@@ -23,7 +23,7 @@ TOOLS = 128
 
 CHOICES = ("auto", "none", "required")
 
-_ECHOED = ("include", "prompt", "reasoning", "tracing", "truncation", "parallel_tool_calls")
+_ECHOED = ("include", "prompt", "reasoning", "tracing", "truncation")
 Modality = Literal["audio", "text"]
 
 
@@ -88,6 +88,7 @@ class Settings:
     turn_detection: TurnDetection | None = None
     tools: tuple[Table, ...] = ()
     tool_choice: Any = "auto"
+    parallel_tool_calls: bool = True
     max_output_tokens: Any = "inf"
     speed: float = 1.0
     echoed: Table = field(default_factory=dict)
@@ -114,6 +115,8 @@ class Settings:
             changes["tools"] = tools(patch["tools"], "session.")
         if "tool_choice" in patch:
             changes["tool_choice"] = tool_choice(patch["tool_choice"], "session.")
+        key = "parallel_tool_calls"
+        changes[key] = fields.flag(patch, key, self.parallel_tool_calls, "session.")
         if "max_output_tokens" in patch:
             changes["max_output_tokens"] = most_tokens(patch, "session.")
         changes["echoed"] = self.echoed | {key: patch[key] for key in _ECHOED if key in patch}
@@ -188,6 +191,7 @@ class Settings:
             "audio": {"input": hears, "output": sounds},
             "tools": list(self.tools),
             "tool_choice": self.tool_choice,
+            "parallel_tool_calls": self.parallel_tool_calls,
             "max_output_tokens": self.max_output_tokens,
             "tracing": None,
             "truncation": "auto",
@@ -222,7 +226,10 @@ def tools(value: Any, where: str) -> tuple[Table, ...]:
         here = f"{where}tools[{i}]"
         fields.choice(fields.table(tool, here).get("type"), ("function",), f"{here}.type")
         fields.text(tool, "name", f"{here}.")
-        fields.table(tool.get("parameters", {}), f"{here}.parameters")
+        if tool.get("description") is not None:
+            fields.text(tool, "description", f"{here}.")
+        if tool.get("parameters") is not None:
+            fields.table(tool["parameters"], f"{here}.parameters")
     return tuple(listed)
 
 

@@ -25,6 +25,8 @@ class Wish:
     voice: str
     tools: tuple[Table, ...]
     tool_choice: Any
+    parallel_tool_calls: bool
+    """Otherwise the first call ends the response."""
     max_output_tokens: Any
     metadata: Table | None = None
     in_conversation: bool = True
@@ -59,6 +61,8 @@ def read(given: Table, default: Wish, known: Known) -> Wish:
         changes["tools"] = tools(given["tools"], _WHERE)
     if "tool_choice" in given:
         changes["tool_choice"] = tool_choice(given["tool_choice"], _WHERE)
+    key = "parallel_tool_calls"
+    changes[key] = fields.flag(given, key, default.parallel_tool_calls, _WHERE)
     if "max_output_tokens" in given:
         changes["max_output_tokens"] = most_tokens(given, _WHERE)
     if "metadata" in given:

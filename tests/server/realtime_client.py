@@ -1,0 +1,123 @@
+"""A Realtime client without a socket, on a clock that skips waiting."""
+
+import asyncio
+import base64
+import json
+
+import numpy as np
+import room
+from realtime_order import Observer
+from room import InstantLoop, now, tasks_left
+
+from voicebot.assembly import Chosen, Parts
+from voicebot.audio import Audio, to_pcm16
+from voicebot.config import AssistantSettings
+from voicebot.conversation import ListenSettings
+from voicebot.server import g711
+from voicebot.server.limits import Allowance, Limits
+from voicebot.server.realtime_call import Call
+from voicebot.server.realtime_protocol import Protocol
+from voicebot.server.realtime_settings import initial
+
+COMPLETED = "conversation.item.input_audio_transcription.completed"
+KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": "Synthesizer"}
+ASK = [("speak", 1.0), ("wait", 1.0)]
+
+
+class Client:
+    """Does what its script says, and keeps what it is told, with the time."""
+
+    def __init__(self, *words, stt=None, llm=None, tts=None, limits=None, **session):
+        self.stt = stt or room.Transcriber()
+        self.llm = llm or room.ChatModel(*words)
+        self.parts = Parts(
+            self.stt, ListenSettings(),
+            [Chosen(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
+            self.llm, tts or room.Synthesizer(times=True), AssistantSettings(),
+        )  # fmt: skip
+        self.protocol = Protocol(initial("model", "voice", ListenSettings(), "Be brief."))
+        self.limits, self.events, self.observer = limits or Limits(), [], Observer()
+        transcription = {"audio": {"input": {"transcription": {}}}}
+        for each in (transcription, session):
+            self.protocol.receive(json.dumps({"type": "session.update", "session": each}))
+
+    def does(self, *script):
+        with asyncio.Runner(loop_factory=InstantLoop) as runner:
+            runner.run(self._live(script))
+            left = runner.run(tasks_left())
+        assert not left, left
+        return self
+
+    async def _live(self, script):
+        call = Call(self.parts, self.protocol, Allowance(self.limits, now()))
+        telling = asyncio.create_task(self._keep())
+        await call.run(self._actions(script))
+        telling.cancel()
+        self._take()
+
+    async def _keep(self):
+        while True:
+            self._take()
+            await asyncio.sleep(0.005)
+
+    def _take(self):
+        for event in self.protocol.take():
+            self.observer.see(event)
+            self.events.append((now(), event))
+
+    async def _actions(self, script):
+        for name, value in script:
+            if name in ("speak", "wait"):
+                async for action in self._sound(0.5 if name == "speak" else 0.0, value):
+                    yield action
+            else:
+                about = {"type": name, **value}
+                if "item_id" in value:
+                    about["item_id"] = self.answer["item"]["id"]
+                if action := self.protocol.receive(json.dumps(about)):
+                    yield action
+
+    async def _sound(self, level, seconds):
+        form = self.protocol.settings.input_format
+        for _ in range(round(seconds / 0.05)):
+            await asyncio.sleep(0.05)
+            if form == "audio/pcm":
+                data = to_pcm16(Audio(np.full(1200, level, np.float32), 24000))
+            else:
+                data = g711.encode(Audio(np.full(400, level, np.float32), 8000), "ulaw")
+            audio = base64.b64encode(data).decode()
+            yield self.protocol.receive(
+                json.dumps({"type": "input_audio_buffer.append", "audio": audio})
+            )
+
+    def all(self, kind):
+        return [event for _, event in self.events if event["type"] == kind]
+
+    def when(self, kind, nth=0):
+        return [at for at, event in self.events if event["type"] == kind][nth]
+
+    @property
+    def answer(self):
+        """Where the last answer was last told of."""
+        return self.all("response.output_item.added")[-1]
+
+    @property
+    def asked(self):
+        """What the model was asked last, as it was told."""
+        return [(m.role, m.text) for m in self.llm.given[-1]]
+
+    @property
+    def sound_s(self):
+        """Seconds of the sound at 24 kHz."""
+        return len(self.sound) / 48000
+
+    @property
+    def sound(self):
+        return b"".join(
+            base64.b64decode(e["delta"]) for e in self.all("response.output_audio.delta")
+        )
+
+
+def item(role, text):
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}

@@ -1,0 +1,164 @@
+"""A Realtime client's functions: called by the model, carried out by the client, answered from."""
+
+import json
+
+import pytest
+import room
+from realtime_client import ASK, COMPLETED, Client, item
+from scripted import WEATHER, Scripted
+
+TOOL = {"type": "function", **WEATHER}
+ROME, PARIS = {"city": "Rome"}, {"city": "Paris"}
+ASKED = ("conversation.item.create", {"item": item("user", "Will it rain?")})
+RESPOND = ("response.create", {})
+
+
+def returned(id, output="Rain at noon."):
+    output = {"type": "function_call_output", "call_id": id, "output": output}
+    return ("conversation.item.create", {"item": output})
+
+
+def client(*script, **session):
+    return Client(llm=Scripted(*script), **{"tools": [TOOL], **session})
+
+
+def outputs(client, nth=-1):
+    return client.all("response.done")[nth]["response"]["output"]
+
+
+def test_a_call_is_told_and_the_answer_comes_from_what_it_returned():
+    caller = client(ROME).does(*ASK, ("wait", 0.5), returned("call_1"), RESPOND, ("wait", 3.0))
+    (call,) = outputs(caller, 0)
+    assert call["type"] == "function_call"
+    assert (call["name"], call["call_id"]) == ("weather", "call_1")
+    assert json.loads(call["arguments"]) == ROME
+    assert outputs(caller, 1)[0]["content"][0]["transcript"] == "Rain at noon."
+    assert caller.llm.asked == [
+        ("system", "Be brief."),
+        ("user", "hello there"),
+        ("assistant", "", json.dumps(ROME)),
+        ("tool", "Rain at noon."),
+    ]
+    assert caller.llm.given[-1][-1].call_id == "call_1"
+
+
+def test_what_is_said_before_a_call_is_spoken_before_it_is_told():
+    caller = client("Let me look.", ROME).does(*ASK, ("wait", 2.0))
+    message, call = outputs(caller)
+    assert message["content"][0]["transcript"] == "Let me look."
+    assert call["type"] == "function_call"
+    assert caller.sound_s == pytest.approx(0.9, abs=0.01)
+    last = caller.when("response.output_audio.delta", -1)
+    assert last <= caller.when("response.function_call_arguments.done")
+
+
+def test_a_reply_in_text_calls_too():
+    caller = client("Let me look. ", ROME, output_modalities=["text"])
+    caller.does(ASKED, RESPOND, ("wait", 1.0))
+    message, call = outputs(caller)
+    assert message["content"][0]["text"] == "Let me look. "
+    assert call["name"] == "weather"
+
+
+@pytest.mark.parametrize("where", ["session", "response"])
+@pytest.mark.parametrize(("parallel", "cities"), [(True, [ROME, PARIS]), (False, [ROME])])
+def test_several_functions_are_called_unless_only_one_may_be(where, parallel, cities):
+    asks = {"parallel_tool_calls": parallel}
+    caller = client(ROME, PARIS, **(asks if where == "session" else {}))
+    wish = {"response": asks} if where == "response" else {}
+    caller.does(ASKED, ("response.create", wish), ("wait", 1.0))
+    assert [json.loads(call["arguments"]) for call in outputs(caller)] == cities
+    assert caller.all("response.done")[0]["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("choice", "offered"),
+    [
+        ("auto", (["weather", "time"], False)),
+        ("none", ([], False)),
+        ("required", (["weather", "time"], True)),
+        ({"type": "function", "name": "time"}, (["time"], True)),
+    ],
+)
+def test_the_client_chooses_what_may_be_called(choice, offered):
+    tools = [TOOL, {"type": "function", "name": "time", "description": None, "parameters": None}]
+    caller = client("Yes.", tools=tools, tool_choice=choice).does(ASKED, RESPOND, ("wait", 1.0))
+    assert caller.llm.offered == [offered]
+
+
+@pytest.mark.parametrize(
+    ("llm", "session", "says"),
+    [
+        (room.ChatModel("No."), {"tools": [TOOL]}, "cannot be made to call"),
+        (Scripted("No."), {"tools": []}, "there are no tools"),
+        (Scripted("No."), {"tools": [TOOL], "tool_choice": {"type": "function", "name": "time"}},
+         "names 'time', and of tools there is weather"),
+    ],
+)  # fmt: skip
+def test_a_call_that_cannot_be_made_fails_one_response(llm, session, says):
+    caller = Client(llm=llm, **{"tool_choice": "required", **session})
+    caller.does(*ASK, ("response.create", {"response": {"tool_choice": "auto"}}), ("wait", 1.0))
+    failed, answered = [event["response"] for event in caller.all("response.done")]
+    assert failed["status"] == "failed"
+    assert failed["status_details"]["error"]["type"] == "invalid_request_error"
+    assert says in failed["status_details"]["error"]["message"]
+    assert answered["status"] == "completed"
+    # What was asked is known all the same.
+    assert [event["transcript"] for event in caller.all(COMPLETED)] == ["hello there"]
+
+
+def test_a_model_that_calls_nothing_answers_without():
+    caller = Client("Yes.", tools=[TOOL]).does(*ASK, ("wait", 1.0))
+    assert outputs(caller)[0]["content"][0]["transcript"] == "Yes."
+
+
+def test_what_a_function_returned_informs_a_model_that_calls_nothing():
+    items = [
+        item("user", "Will it rain?"),
+        {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"},
+        item("assistant", "Let me look."),
+        {"type": "function_call_output", "call_id": "c", "output": "Rain at noon."},
+    ]
+    created = [("conversation.item.create", {"item": each}) for each in items]
+    caller = Client("Yes.").does(*created, RESPOND, ("wait", 1.0))
+    question = caller.llm.given[-1][-1]
+    assert (question.role, question.text) == ("user", "Will it rain?")
+    assert [(p.id, p.text) for p in question.passages] == [("weather", "Rain at noon.")]
+
+
+def test_nobody_hears_of_a_call_before_the_user_has_finished():
+    caller = client(ROME).does(("speak", 1.0), ("wait", 0.35), ("speak", 1.0), ("wait", 1.5))
+    assert len(caller.llm.given) == 2
+    (call,) = caller.all("response.function_call_arguments.done")
+    # It was called while the silence was still being proved.
+    assert caller.when("response.function_call_arguments.done") == pytest.approx(
+        caller.when("response.created"), abs=0.06
+    )
+    assert call["call_id"] == "call_2"
+
+
+def test_who_speaks_over_the_announcement_hears_of_no_call():
+    story = "One two three four five six seven eight nine ten. " * 5
+    caller = client(story, ROME).does(*ASK, ("wait", 0.5), *ASK)
+    first = caller.all("response.done")[0]["response"]
+    assert first["status_details"]["reason"] == "turn_detected"
+    assert [output["type"] for output in first["output"]] == ["message"]
+
+
+def test_a_response_can_be_cancelled_while_its_call_is_written():
+    caller = client("Let me look.", ROME)
+    caller.llm.takes = 1.0
+    caller.does(ASKED, RESPOND, ("wait", 1.5), ("response.cancel", {}), ("wait", 1.0), RESPOND,
+                ("wait", 4.0))  # fmt: skip
+    statuses = [event["response"]["status"] for event in caller.all("response.done")]
+    assert statuses == ["cancelled", "completed"]
+    assert len(caller.all("response.function_call_arguments.done")) == 1
+
+
+def test_a_call_out_of_the_conversation_is_not_remembered():
+    wish = {"conversation": "none", "input": [item("user", "Will it rain?")]}
+    caller = client(ROME).does(
+        ("response.create", {"response": wish}), ("wait", 1.0), ASKED, RESPOND, ("wait", 1.0)
+    )
+    assert len(caller.all("response.function_call_arguments.done")) == 2
+    assert caller.llm.asked[1:] == [("user", "Will it rain?")]
