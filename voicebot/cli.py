@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .bench import arguments as bench_arguments
 from .errors import Missing, VoicebotError
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     says = "make a key, show it once and keep its hash"
     add = key_actions.add_parser("add", help=says, description=says.capitalize() + ".")
     add.add_argument("name", metavar="NAME", help="whose it is")
+
+    bench_arguments.add(command("bench", _bench, "measure how fast it answers on this machine"))
 
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
@@ -204,6 +207,11 @@ def _serve(args: argparse.Namespace) -> int:
     from .server import serve
 
     return serve.run(_logged(args), _folder(args), host=args.host, port=args.port)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    measured: int = args.measure(args, _config(args), _folder(args))
+    return measured
 
 
 def _engines(args: argparse.Namespace) -> int:

@@ -1,0 +1,5 @@
+"""How fast it answers, measured where its user is: from the end of their speech to the first sound.
+
+`arguments` is the command line, `turn` and `server` are its measurements. To add one: a function
+in `arguments` that declares its options and imports its module only when it runs.
+"""

@@ -1,0 +1,95 @@
+"""Which engines a benchmark runs on, and words for those that have no mind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import aclosing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..assembly import Parts
+from ..audio import Audio
+from ..config import Config, EngineChoice
+from ..engines import ENGINES, ChatModel, Delta, Kind, Message, Segment, Transcriber
+from ..flow import Stream
+from .simulated import QUESTION, Costs
+
+SIZES = ("miniature", "random")
+"""Weights without a mind: as small as they can be, or as large and slow as published ones."""
+WEIGHTS: dict[Kind, tuple[str, str]] = {
+    "stt": ("whisper", "whisper"),
+    "llm": ("llama", "llama.gguf"),
+    "tts": ("kokoro", "kokoro"),
+}
+"""By kind the engine, and where below `folder` its weights lie."""
+
+
+def folder(models: Path, size: str) -> Path:
+    """Where scripts/bench-weights puts weights of one of SIZES."""
+    return models / f"bench-{size}"
+
+
+def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Config, list[str]]:
+    """The settings that mean these engines, and a line for each that is simulated instead.
+
+    engines: "configured", "simulated" or one of SIZES.
+    """
+    if engines == "configured":
+        return config, []
+    picked: dict[str, EngineChoice] = costs.engines()
+    missing = []
+    for kind, (name, file) in WEIGHTS.items() if engines in SIZES else ():
+        path = folder(models, engines) / file
+        absent = [package for package in ENGINES[kind][name].packages if not find_spec(package)]
+        if absent:
+            missing.append(f"{kind}: {name} needs {absent[0]}; simulated instead")
+        elif not path.exists():
+            missing.append(
+                f"{kind}: no {engines} weights in {path}; scripts/bench-weights {engines} "
+                "makes them; simulated instead"
+            )
+        else:
+            picked[kind] = EngineChoice(name, {"model": str(path)})
+    replaced: dict[str, Any] = {**picked}
+    return dataclasses.replace(config, **replaced), missing
+
+
+def scripted(parts: Parts, costs: Costs) -> Parts:
+    """The same engines, as slow as they are, but heard and written is what we say."""
+    return dataclasses.replace(parts, stt=_Hearing(parts.stt), llm=_Writing(parts.llm, costs.reply))
+
+
+class _Hearing:
+    """Takes as long as `inner`, and has heard QUESTION."""
+
+    def __init__(self, inner: Transcriber) -> None:
+        self._inner = inner
+
+    async def transcribe(self, audio: Audio) -> Stream[Segment]:
+        async with aclosing(self._inner.transcribe(audio)) as segments:
+            async for _ in segments:
+                pass
+        yield Segment(QUESTION, 0.0, audio.seconds)
+
+
+class _Writing:
+    """Writes a word of the reply for every token of `inner`; if that stops, the rest at once."""
+
+    def __init__(self, inner: ChatModel, reply: str) -> None:
+        self._inner, self._words = inner, reply.split()
+
+    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        words = iter(self._words)
+        async with aclosing(self._inner.reply(messages)) as deltas:
+            async for delta in deltas:
+                if not delta.text:
+                    continue
+                word = next(words, None)
+                if word is None:
+                    break
+                yield Delta(f"{word} ")
+        for word in words:
+            yield Delta(f"{word} ")
+        yield Delta(finish="stop")

@@ -1,0 +1,78 @@
+"""Where the figures of a benchmark go: a table, a file of JSON, a picture, a comparison."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from . import plot, report
+from .figures import compare
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A run of before, to compare with."""
+
+    path: str
+    runs: list[dict[str, Any]]
+
+
+def tell(line: str) -> None:
+    """Tell people how it goes."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def earlier(path: str | None) -> Earlier | None:
+    """A result that --json kept.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if path is None:
+        return None
+    try:
+        return Earlier(path, list(json.loads(Path(path).read_text("utf-8"))["runs"]))
+    except OSError as error:
+        raise ConfigError(f"--compare {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"--compare {path}: no result of voicebot bench --json") from error
+
+
+def give(
+    result: dict[str, Any], *, json_to: str | None, plot_to: str | None, before: Earlier | None
+) -> int:
+    """Print the figures, or write them where they are wanted; return the exit code.
+
+    It is 0 whatever they are: this measures, and does not judge.
+
+    Raises:
+        ConfigError: a file cannot be written.
+    """
+    out = sys.stderr if json_to == "-" else sys.stdout
+    print(*report.lines(result), sep="\n", file=out)
+    if before:
+        now = {run["sessions"]: run["each"] for run in result["runs"]}
+        for run in before.runs:
+            if run["sessions"] in now:
+                change = compare(run["each"], now[run["sessions"]])
+                against = f"{before.path}, {run['sessions']} at once"
+                print(report.change(change, against), file=out)
+    text = json.dumps(result, indent=1, ensure_ascii=False)
+    if json_to == "-":
+        print(text)
+    elif json_to:
+        _write(json_to, text + "\n")
+    if plot_to:
+        _write(plot_to, plot.svg(result))
+    return 0
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
