@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voicebot import cli
 from voicebot.doctor import engine_table
+from voicebot.server import talk_socket
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -45,3 +46,14 @@ def test_every_subcommand_named_exists():
         cli.main(["--help"])
     for command in set(re.findall(r"`voicebot (\w+)", README)):
         assert f"    {command} " in out.getvalue(), command
+
+
+def test_the_ten_lines_of_the_plain_websocket_are_those_of_its_code():
+    shown = re.search(r"### The plain websocket.*?\n\n(.*?)\n\n## ", README, re.DOTALL)[1]
+    written = re.search(r"^ 1\. .*", talk_socket.__doc__, re.DOTALL | re.MULTILINE)[0]
+
+    def plain(text):
+        return re.sub(r"[`\"]", "", " ".join(text.split()))
+
+    assert plain(shown) == plain(written)
+    assert len(re.findall(r"^ ?\d+\. ", written, re.MULTILINE)) == 10

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from ..audio import Audio, silence
 from ..conversation import Conversation, Hush, Speaker, Typed
+from ..conversation.choices import Choices
 from ..errors import VoicebotError
 from ..events import Event, Heard, SpeechEnded, SpeechPaused, TurnEnded
 from ..flow import Stream
@@ -127,6 +128,7 @@ class Session:
         self.microphone = RemoteMicrophone(burst)
         self.speaker = RemoteSpeaker(rate, self._tell)
         self.conversation = converse(self.speaker, self._tell)
+        self.choices = Choices(self.conversation.stt, self.conversation.tts)
         self._log: deque[Told] = deque(maxlen=KEPT)
         self._told = 0
         self._news = asyncio.Event()
@@ -163,6 +165,11 @@ class Session:
     def played(self, turn: int, samples: int) -> None:
         """The client says how much of a turn's sound it has played."""
         self.speaker.played(turn, samples)
+
+    def choose(self, choices: Choices) -> None:
+        """Have another voice, or expect another language, as soon as one is next needed."""
+        self.choices = choices
+        self.conversation.stt, self.conversation.tts = choices.ears, choices.mouth
 
     async def out(self, place: Place) -> Stream[Told | Sound]:
         """Yield all that follows `place`, moving it, until closed.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ..audio import Audio, to_pcm16
+from ..audio import Audio
 from ..flow import T, stop
+from . import talk_frames
 from . import talk_protocol as words
 from .limits import Allowance, Limits
-from .session import Behind, Flooded, Place, Session, Sound
+from .session import Behind, Flooded, Place, Session, Sound, SoundEnded
+from .talk_frames import Frames
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +43,14 @@ class Call:
     """A conversation, and the connection that carries it now, if any."""
 
     def __init__(
-        self, session: Session, conversing: asyncio.Task[None], closing: asyncio.Event
+        self,
+        session: Session,
+        conversing: asyncio.Task[None],
+        closing: asyncio.Event,
+        codec: words.Codec,
     ) -> None:
         self._session, self._conversing, self._closing = session, conversing, closing
+        self._codec = codec
         self._connected: asyncio.Event | None = None
         """Set to end the present connection."""
         self._over = False
@@ -70,10 +77,11 @@ class Call:
             self._connected.set()
         mine = self._connected = asyncio.Event()
         self._allowance = websocket.scope.get("allowance") or self._allowance
+        frames = talk_frames.frames(self._codec, self._session.speaker.rate)
         try:
             over = await _first(
-                self._listen(websocket),
-                self._tell(websocket, place, greeting),
+                self._listen(websocket, frames),
+                self._tell(websocket, frames, place, greeting),
                 self._taken(mine),
                 self._closed(),
                 self._ended(),
@@ -85,20 +93,21 @@ class Call:
             self._changed.set()
         await close(websocket, over)
 
-    async def _listen(self, websocket: WebSocket) -> Over:
+    async def _listen(self, websocket: WebSocket, frames: Frames) -> Over:
         while True:
             try:
                 match await receive(websocket):
                     case Over() as over:
                         return over
                     case bytes(data):
-                        audio = words.hearing(data, self._session.speaker.rate)
+                        audio = frames.heard(data)
                         self._session.hear(audio)
                         self._charge(audio)
                         if used_up := self._allowance.exhausted(_now()):
                             return Over(REFUSED, f"this key has used its {used_up}")
                     case str(text):
-                        self._obey(words.parse(text))
+                        if answer := self._obey(words.parse(text)):
+                            await send(websocket, answer)
             except words.TooLong as error:
                 return Over(TOO_LONG, str(error))
             except words.BadMessage as error:
@@ -110,7 +119,8 @@ class Call:
     def _charge(self, audio: Audio) -> None:
         self._allowance.charge(_now(), audio_s=audio.seconds)
 
-    def _obey(self, message: words.Message) -> None:
+    def _obey(self, message: words.Message) -> dict[str, Any] | None:
+        """Do it. Returns what the client waits for."""
         match message:
             case words.Text(text):
                 self._session.ask(text)
@@ -120,10 +130,16 @@ class Call:
                 self._session.rest()
             case words.Played(turn, samples):
                 self._session.played(turn, samples)
+            case words.Choose() as wish:
+                self._session.choose(words.choosing(self._session.choices, wish))
+                return {"event": "chosen", **words.chosen(self._session.choices)}
             case words.Hello() | words.Resume():
                 raise words.BadMessage("begun", "this conversation has begun already")
+        return None
 
-    async def _tell(self, websocket: WebSocket, place: Place, greeting: dict[str, Any]) -> Over:
+    async def _tell(
+        self, websocket: WebSocket, frames: Frames, place: Place, greeting: dict[str, Any]
+    ) -> Over:
         follows = None
         try:
             await send(websocket, greeting)
@@ -131,17 +147,24 @@ class Call:
                 async for item in out:
                     if isinstance(item, Sound):
                         if (item.turn, item.at) != follows:
-                            await send(websocket, words.announcing(item))
-                        await send(websocket, to_pcm16(item.audio))
+                            await send(websocket, frames.begin(item))
+                        await self._send(websocket, frames.feed(item.audio))
                         self._charge(item.audio)
                         follows = item.turn, item.at + len(item.audio.samples)
                     else:
+                        if isinstance(item.event, SoundEnded):
+                            await self._send(websocket, frames.finish())
                         await send(websocket, words.telling(item))
         except TimeoutError:
             return Over(REFUSED, "nothing is read", final=False)
         except Behind as error:
             return Over(REFUSED, str(error))
         raise AssertionError("a session's news never end")
+
+    async def _send(self, websocket: WebSocket, frames: Iterator[bytes]) -> None:
+        for frame in frames:
+            await send(websocket, frame)
+            await asyncio.sleep(0)  # others get their turn between two packets being encoded
 
     async def _taken(self, mine: asyncio.Event) -> Over:
         await mine.wait()

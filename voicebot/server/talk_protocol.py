@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from ..audio import Audio, from_pcm16
+from ..conversation.choices import Choices
+from ..engines.per_call import OptionError
 from ..errors import VoicebotError
 from ..events import Said, as_json
+from ..opus import RATES as OPUS_RATES
 from .session import Flushed, Place, Sound, SoundEnded, Told
+
+Codec = Literal["pcm16", "opus"]
 
 RATES = range(8000, 48001)
 LONGEST = 1.0
@@ -31,9 +36,22 @@ class TooLong(BadMessage):
 
 
 @dataclass(frozen=True, slots=True)
+class Choose:
+    """Names as `Choices` has them; None where nothing was said."""
+
+    voice: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     rate: int
     """Samples per second of the sound in both directions."""
+    codec: Codec = "pcm16"
+    """What binary frames hold."""
+    partial: bool = False
+    """Tell what the user is saying while they are saying it."""
+    choose: Choose = field(default_factory=Choose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,7 @@ class Played:
     samples: int
 
 
-Message = Hello | Resume | Text | Stop | Mute | Played
+Message = Hello | Resume | Text | Stop | Mute | Played | Choose
 
 
 def parse(text: str) -> Message:
@@ -80,7 +98,7 @@ def parse(text: str) -> Message:
         raise BadMessage("not_json", f"a text frame should be a JSON object, not {text[:40]}")
     match given.get("type"):
         case "hello":
-            return Hello(_count(given, "rate", RATES))
+            return _hello(given)
         case "resume":
             place = Place(*(_count(given, key) for key in ("number", "turn", "received")))
             return Resume(_text(given, "token"), place)
@@ -92,11 +110,13 @@ def parse(text: str) -> Message:
             return Mute()
         case "played":
             return Played(_count(given, "turn"), _count(given, "samples"))
+        case "choose":
+            return _choose(given)
         case kind:
             raise BadMessage(
                 "unknown_type",
                 f"there is no type {str(kind)[:40]!r}; there is hello, resume, text, stop, mute, "
-                "played",
+                "played, choose",
             )
 
 
@@ -133,8 +153,45 @@ def announcing(sound: Sound) -> dict[str, Any]:
     return {"event": "sound", "turn": sound.turn, "at": sound.at}
 
 
+def choosing(choices: Choices, wish: Choose) -> Choices:
+    """What is chosen once the client has its wish.
+
+    Raises:
+        BadMessage: that cannot be had.
+    """
+    try:
+        return choices.choosing(voice=wish.voice, language=wish.language)
+    except OptionError as error:
+        raise BadMessage("bad_field", str(error)) from None
+
+
+def chosen(choices: Choices) -> dict[str, str]:
+    """What is chosen now; an empty name is that of our own settings."""
+    return {"voice": choices.voice, "language": choices.language}
+
+
 def complaint(error: BadMessage) -> dict[str, Any]:
     return {"event": "error", "code": error.code, "reason": str(error)}
+
+
+def _hello(given: dict[str, Any]) -> Hello:
+    codec, partial = given.get("codec", "pcm16"), given.get("partial", False)
+    if codec not in get_args(Codec):
+        raise BadMessage("bad_field", f"codec should be pcm16 or opus, not {str(codec)[:40]}")
+    if not isinstance(partial, bool):
+        raise BadMessage("bad_field", f"partial should be true or false, not {str(partial)[:40]}")
+    rate = _count(given, "rate", RATES)
+    if codec == "opus" and rate not in OPUS_RATES:
+        known = ", ".join(map(str, OPUS_RATES))
+        raise BadMessage("bad_field", f"rate should be one of Opus's, {known}; not {rate}")
+    return Hello(rate, codec, partial, _choose(given))
+
+
+def _choose(given: dict[str, Any]) -> Choose:
+    for key in ("voice", "language"):
+        if not isinstance(given.get(key, ""), str):
+            raise BadMessage("bad_field", f"{key} should be a name, not {str(given[key])[:40]}")
+    return Choose(given.get("voice"), given.get("language"))
 
 
 def _count(given: dict[str, Any], key: str, allowed: range | None = None) -> int:

@@ -3,13 +3,17 @@
  1. Text frames are JSON objects, binary frames 16-bit little-endian mono PCM. Where a key is
     needed, say Authorization: Bearer KEY, or offer "talk" and "openai-insecure-api-key.KEY".
  2. Begin with {"type": "hello", "rate": 24000}: samples per second of all sound, 8000 to 48000.
-    The answer is {"event": "ready", "token": ..., "window": 30, ...}.
+    The answer is {"event": "ready", "token": ..., "window": 30, "voices": [...], "languages":
+    [...], ...}; in hello, or by {"type": "choose", "voice": ..., "language": ...}, have of those.
  3. Then send what the microphone hears, at most a second in a frame; {"type": "mute"} ends it
     for now. {"type": "text", "text": ...} is a typed question, {"type": "stop"} silences the reply.
  4. What happens is told as {"event": "heard", "text": ..., "turn": 1, "number": 7}; so are
     passages, said (`at` seconds into the turn's sound), interrupted, failed, turn_ended, ...
+    and, with "partial": true in hello, partial: what the user is saying, as far as it is clear.
  5. {"event": "sound", "turn": 1, "at": 0}: the binary frames that follow are turn 1's sound from
     that sample on. "sound_ended" says how many samples there are; at "flushed" drop the rest.
+    With "codec": "opus" in hello a frame is one Opus packet of 20 ms, yours too; at each "sound"
+    begin with a new decoder, drop the first `skip` samples, and in the end what is too many.
  6. Some ten times a second say {"type": "played", "turn": 1, "samples": 4800}: only that is
     remembered as heard. A client that never does is thought to play what it gets at once.
  7. If the connection breaks, within `window` seconds open another and begin with {"type":
@@ -29,6 +33,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from ..assembly import Parts
+from ..conversation.choices import Choices
 from ..flow import stop
 from . import page
 from . import talk_protocol as words
@@ -65,10 +70,10 @@ class TalkSocket:
         # A browser names its key as a second subprotocol, which must not be the one we choose.
         await websocket.accept("talk" if "talk" in websocket.scope["subprotocols"] else None)
         match await self._greeting(websocket):
-            case words.Hello(rate):
+            case words.Hello() as hello:
                 try:
                     with self._house.session():
-                        await self._begin(websocket, rate)
+                        await self._begin(websocket, hello)
                 except Refusal as refusal:
                     await close(websocket, Over(LATER, str(refusal)))
             case words.Resume(token, place):
@@ -96,6 +101,7 @@ class TalkSocket:
     def _known(self, message: words.Message) -> words.Hello | words.Resume:
         match message:
             case words.Hello():
+                words.choosing(Choices(self._parts.stt, self._parts.tts), message.choose)
                 return message
             case words.Resume() if message.token in self._calls:
                 return message
@@ -104,20 +110,26 @@ class TalkSocket:
             case _:
                 raise words.BadMessage("not_begun", "begin with hello or resume")
 
-    async def _begin(self, websocket: WebSocket, rate: int) -> None:
+    async def _begin(self, websocket: WebSocket, hello: words.Hello) -> None:
         """Hold a conversation for as long as its client is there, or may come back."""
         token = secrets.token_urlsafe(24)
-        session = Session(self._parts.conversation, rate)
+        session = Session(self._parts.conversation, hello.rate)
+        session.choose(words.choosing(session.choices, hello.choose))
+        session.conversation.partial = hello.partial
         ready = {
             "event": "ready",
             "token": token,
             "window": self._window,
-            "rate": rate,
+            "rate": hello.rate,
+            "codec": hello.codec,
+            "voices": session.choices.voices,
+            "languages": session.choices.languages,
+            **words.chosen(session.choices),
             "engines": self._parts.describe(),
         }
         conversing = asyncio.create_task(session.run())
         try:
-            call = self._calls[token] = Call(session, conversing, self._house.closing)
+            call = self._calls[token] = Call(session, conversing, self._house.closing, hello.codec)
             await call.carry(websocket, Place(), ready)
             await call.left(self._window)
         finally:
