@@ -12,7 +12,7 @@ from room import ChatModel, LoudnessVad, Synthesizer, Transcriber
 from starlette.applications import Starlette
 
 from voicebot.conversation import Conversation
-from voicebot.server import talk_socket
+from voicebot.server import connections, talk_socket
 from voicebot.server.house import House
 
 RATE = 24000
@@ -49,7 +49,7 @@ async def serving(parts, *, window=30.0, house=None, around=None, app=None):
     house = house or House()
     app = app or Starlette(routes=talk_socket.routes(parts, house, window=window))
     app = around(app) if around else app
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="auto")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, **connections.OPTIONS)
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # the test's signals stay its own

@@ -18,6 +18,7 @@ from voicebot.audio import Audio, to_pcm16
 from voicebot.config import AssistantSettings, ServerSettings
 from voicebot.config import read as read_config
 from voicebot.conversation.listen import ListenSettings
+from voicebot.server import connections
 from voicebot.server.app import create
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -64,9 +65,7 @@ def served(app, once_ready=True):
     """Its address while it is served; from when every engine has answered once, or at once."""
     door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, ws="websockets-sansio")
-    )
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **connections.OPTIONS))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[door])))
     thread.start()
     url = f"http://127.0.0.1:{door.getsockname()[1]}"

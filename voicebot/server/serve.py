@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
-from ..assembly import assemble
+from ..assembly import Parts, build
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
-from . import realtime_fields
-from .app import create
-from .house import House
+from ..flow import started
+from . import connections, systemd
+from .app import App, create
 from .keys import check_door
+from .routes import UNDER_WAY, Standing
+from .warm import READY
 
 log = logging.getLogger(__name__)
 
@@ -30,94 +34,167 @@ DRAIN_S = 30.0
 service managers wait before they kill."""
 LAST_S = 2
 """Seconds that connections may take to close after that."""
+FIXED = ("host", "port", "tls_certificate", "tls_key")
+"""What a socket that is listened at cannot change."""
 
 
 class PortTaken(VoicebotError):
     """Something else listens there already, or we may not."""
 
 
-def run(config: Config, models: Path, *, host: str | None, port: int | None) -> int:
+def run(
+    config: Config,
+    models: Path,
+    read: Callable[[], Config],
+    *,
+    host: str | None,
+    port: int | None,
+) -> int:
     """Serve until the process is told to end; return the exit code.
 
-    host, port: instead of those in the settings.
+    read: gives the settings as they are when it is called, for when we are told to reload.
+    host, port: instead of those in the settings. A socket that systemd hands us goes before both.
 
     The first SIGTERM or Ctrl-C lets nobody new in and lets replies end; a second one ends at once.
+    SIGHUP has the settings read again, unless it means that our terminal has gone.
 
     Raises:
         PortTaken: the address cannot be listened at.
         ConfigError: others can reach the address, and nothing says that they may.
         VoicebotError: an engine cannot be built, or a certificate cannot be used.
     """
+    manager = systemd.Manager()
     settings = replace(
         config.server,
         host=config.server.host if host is None else host,
         port=config.server.port if port is None else port,
     )
-    check_door(settings.host, has_keys=bool(settings.keys), is_open=settings.open)
-    # The port before the engines: that it is taken is told now, not after a model has loaded.
-    with _listening(settings.host, settings.port) as door:
+    with ExitStack() as closing:
+        doors = [closing.enter_context(door) for door in systemd.sockets()]
+        if doors:
+            settings = replace(settings, host=doors[0].getsockname()[0])
+        reached = [str(door.getsockname()[0]) for door in doors] or [settings.host]
+        _check_doors(reached, settings)
+        # The port before the engines: that it is taken is told now, not after a model has loaded.
+        if not doors:
+            doors = [closing.enter_context(_listening(settings.host, settings.port))]
         _check(settings)
-        with assemble(config, models) as parts:
-            print(*parts.describe(), sep="\n", file=sys.stderr)
-            app = create(parts, settings)
-            server = _Server(
-                uvicorn.Config(
-                    app,
-                    log_config=None,  # our own command line has set up the log
-                    log_level="warning",  # in detail, it logs headers, which hold keys
-                    ws_max_size=realtime_fields.LONGEST,
-                    lifespan="on",
-                    server_header=False,
-                    ws="websockets-sansio",
-                    ssl_certfile=settings.tls_certificate or None,
-                    ssl_keyfile=settings.tls_key or None,
-                    timeout_graceful_shutdown=LAST_S,
-                ),
-                app.state.house,
-                _url(door, bool(settings.tls_certificate)),
-            )
-            asyncio.run(server.serve(sockets=[door]))
+
+        url = _url(doors[0], bool(settings.tls_certificate))
+
+        def again(now: Parts) -> tuple[Parts, ServerSettings]:
+            meanwhile = read()
+            followed = _followed(config, meanwhile, settings)
+            _check_doors(reached, followed)
+            return build(meanwhile, models, now), followed
+
+        manager.status("loading the engines")
+        parts = build(config, models)
+        print(*parts.describe(), sep="\n", file=sys.stderr)
+        app = create(parts, settings, again=again, news=partial(_report, manager, url))
+        closing.callback(app.close)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                ssl_certfile=settings.tls_certificate or None,
+                ssl_keyfile=settings.tls_key or None,
+                timeout_graceful_shutdown=LAST_S,
+                **connections.OPTIONS,
+            ),
+            app,
+            manager,
+            url,
+        )
+        asyncio.run(server.serve(sockets=doors))
     return 0
+
+
+def _check_doors(hosts: Iterable[str], settings: ServerSettings) -> None:
+    for host in hosts:
+        check_door(host, has_keys=bool(settings.keys), is_open=settings.open)
+
+
+def _followed(before: Config, now: Config, settings: ServerSettings) -> ServerSettings:
+    """The settings of now, as far as they can be followed without a restart."""
+    fixed = {name: getattr(settings, name) for name in FIXED}
+    changed = [name for name in FIXED if getattr(before.server, name) != getattr(now.server, name)]
+    sections = [f"[server] {', '.join(changed)}"] if changed else []
+    if before.log != now.log:
+        sections.append("[log]")
+    if sections:
+        log.warning("%s: as before until a restart", " and ".join(sections))
+    return replace(now.server, **fixed)
+
+
+def _report(manager: systemd.Manager, url: str, standing: Standing) -> None:
+    failure = f"; not reloaded: {standing.failure}" if standing.failure else ""
+    if standing.reload == UNDER_WAY:
+        manager.reloading()
+    elif standing.ready:
+        manager.ready(f"serving at {url}{failure}")
+    else:
+        waits = [f"{kind}: {state}" for kind, state in standing.engines.items() if state != READY]
+        manager.status(f"{', '.join(waits)}{failure}")
 
 
 class _Server(uvicorn.Server):
     """Uvicorn, ended our way: it would hang up on new clients and die of the signal."""
 
-    def __init__(self, config: uvicorn.Config, house: House, url: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: App, manager: systemd.Manager, url: str
+    ) -> None:
         super().__init__(config)
-        self._house, self._url = house, url
+        self._app, self._manager, self._url = app, manager, url
+        self._ending = asyncio.Event()
+        self._has_terminal = os.isatty(0)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with started(self._drained()), started(self._manager.reassure()):
+            await super().serve(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        ending: list[asyncio.Task[None]] = []
+        meant = {signal.SIGINT: self._end, signal.SIGTERM: self._end}
+        # Ignored it is by nohup, and should be.
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+            meant[signal.SIGHUP] = self._hang_up
+        before = {number: signal.getsignal(number) for number in meant}
 
-        def end(number: int, frame: object) -> None:
-            loop.call_soon_threadsafe(told)
-
-        def told() -> None:
-            if ending:
-                self.config.timeout_graceful_shutdown, self.should_exit = 0, True
-            else:
-                ending.append(loop.create_task(self._drain()))
+        def told(number: int, frame: object) -> None:
+            loop.call_soon_threadsafe(meant[signal.Signals(number)])
 
         try:
             for number in before:
-                signal.signal(number, end)
+                signal.signal(number, told)
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _end(self) -> None:
+        if self._ending.is_set():
+            self.config.timeout_graceful_shutdown, self.should_exit = 0, True
+        self._ending.set()
+
+    def _hang_up(self) -> None:
+        if self._has_terminal and not os.isatty(0):
+            self._end()  # nobody is left to stop us in another way
+        else:
+            self._app.reload()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # One line on standard output, for people and for programs that started us.
         print(self._url, flush=True)
 
-    async def _drain(self) -> None:
+    async def _drained(self) -> None:
+        """Once we are told to end, let replies end first."""
+        await self._ending.wait()
+        self._manager.stopping()
         try:
-            await self._house.close(DRAIN_S)
+            await self._app.house.close(DRAIN_S)
         except TimeoutError:
             log.warning("some replies did not end within %g s and are cut off", DRAIN_S)
         self.should_exit = True

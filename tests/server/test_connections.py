@@ -1,0 +1,318 @@
+"""Connections that are of no use to anybody, over real sockets: each is given up."""
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import asynccontextmanager, contextmanager, suppress
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import room
+from calling import RATE, Parts, connected, serving
+from serving import app, served
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.uri import parse_uri
+
+from voicebot.server import connections
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(connections, "LOOK_S", 0.2)
+
+
+@contextmanager
+def line(url, *, reads=True):
+    address = urlsplit(url)
+    with socket.socket() as end:
+        if not reads:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        end.settimeout(10)
+        end.connect((address.hostname, address.port))
+        yield end
+
+
+def rest(end):
+    """All that comes until the other side hangs up."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while more := end.recv(65536):
+            data += more
+    return data
+
+
+def answer(end):
+    """What `/health` answers, whole."""
+    data = b""
+    while not data.endswith(b"}"):
+        data += end.recv(4096)
+    return data
+
+
+def test_who_says_nothing_is_hung_up_on():
+    with served(app()) as url, line(url) as end:
+        assert rest(end) == b""
+
+
+def test_who_spells_out_its_head_is_hung_up_on():
+    with served(app()) as url, line(url) as end:
+        begun, head = time.monotonic(), b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+        with suppress(ConnectionError):
+            while time.monotonic() < begun + 10:
+                end.sendall(head[:1] or b"x")
+                head = head[1:]
+                time.sleep(0.02)
+        assert time.monotonic() < begun + 5
+
+
+def test_who_spells_out_its_second_head_is_hung_up_on_too():
+    with served(app()) as url, line(url) as end:
+        end.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer(end)
+        end.sendall(b"GET /hea")
+        assert rest(end) == b""
+
+
+def test_who_takes_its_time_between_questions_is_waited_for(monkeypatch):
+    monkeypatch.setattr(connections, "LOOK_S", 0.5)
+    with served(app()) as url, line(url) as end:
+        for _ in range(6):
+            end.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answer(end).startswith(b"HTTP/1.1 200 ")
+            time.sleep(0.2)
+
+
+def small(endpoint):
+    """An application that answers so, and says that it is ready."""
+
+    async def ready(request):
+        return Response()
+
+    return Starlette(routes=[Route("/ready", ready), Route("/", endpoint)])
+
+
+def test_an_answer_may_take_long():
+    async def slow(request):
+        await asyncio.sleep(1.0)
+        return Response("At last.")
+
+    with served(small(slow)) as url:
+        assert httpx.get(url).text == "At last."
+
+
+def test_who_does_not_read_its_answer_is_hung_up_on():
+    async def large(request):
+        return Response(bytes(30 * 2**20))
+
+    with served(small(large)) as url, line(url, reads=False) as end:
+        end.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        time.sleep(1.0)
+        assert len(rest(end)) < 20 * 2**20
+
+
+def test_one_connection_too_many_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(connections, "MOST", 3)
+    monkeypatch.setattr(connections, "LOOK_S", 10.0)
+    with served(app()) as url:
+        with line(url) as a, line(url), line(url), line(url) as late:
+            assert rest(late) == b""
+            a.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answer(a).startswith(b"HTTP/1.1 200 ")
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
+class Wire:
+    """A client of `/v1/talk` that decides itself what it sends and reads."""
+
+    def __init__(self, host):
+        self._host, self._loop = host, asyncio.get_running_loop()
+        self.protocol = ClientProtocol(parse_uri(f"ws://{host}/v1/talk"))
+
+    async def connect(self):
+        name, port = self._host.split(":")
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.setblocking(False)
+        await self._loop.sock_connect(self._socket, (name, int(port)))
+        self.protocol.send_request(self.protocol.connect())
+        await self.flush()
+        await self.read()
+
+    async def read(self):
+        self.protocol.receive_data(await self._loop.sock_recv(self._socket, 65536))
+        return self.protocol.events_received()
+
+    async def say(self, **message):
+        self.protocol.send_text(json.dumps(message).encode())
+        await self.flush()
+
+    async def flush(self):
+        for data in self.protocol.data_to_send():
+            if data:
+                await self.raw(data)
+
+    async def raw(self, data):
+        await self._loop.sock_sendall(self._socket, data)
+
+    def close(self):
+        self._socket.close()
+
+
+@asynccontextmanager
+async def wired(host):
+    wire = Wire(host)
+    await wire.connect()
+    try:
+        yield wire
+    finally:
+        wire.close()
+
+
+async def closed(wire):
+    """Read until it is closed; with which code."""
+    with suppress(ConnectionResetError):
+        while wire.protocol.close_rcvd is None:
+            await asyncio.wait_for(wire.read(), 10)
+    return wire.protocol.close_rcvd.code
+
+
+def masked(opcode, data, fin=True):
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+def test_a_message_in_pieces_is_one_message():
+    async def script():
+        async with serving(Parts("Yes.")) as host, wired(host) as wire:
+            hello = b'{"type": "hello", "rate": 24000}'
+            await wire.raw(masked(Opcode.TEXT, hello[:5], fin=False))
+            await wire.raw(masked(Opcode.CONT, hello[5:9], fin=False))
+            await wire.raw(masked(Opcode.CONT, hello[9:]))
+            (frame,) = await wire.read()
+            return json.loads(frame.data)["event"]
+
+    assert asyncio.run(script()) == "ready"
+
+
+def test_a_message_that_never_ends_is_cut_off(monkeypatch):
+    monkeypatch.setattr(connections, "FRAGMENTS", 100)
+
+    async def script():
+        async with serving(Parts("Yes.")) as host, wired(host) as wire:
+            await wire.raw(masked(Opcode.TEXT, b"", fin=False))
+            with suppress(ConnectionError):
+                for _ in range(200):
+                    await wire.raw(masked(Opcode.CONT, b"", fin=False))
+            return await closed(wire)
+
+    assert asyncio.run(script()) == 1009
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\x83\x80\0\0\0\0",
+        b"\x81\x01x",
+        b"\xc1\x80\0\0\0\0",
+        masked(Opcode.TEXT, b"\xff\xfe"),
+        b"\x89\xfe\x01\x00\0\0\0\0" + bytes(256),
+        masked(Opcode.CONT, b"x"),
+    ],
+    ids=["unknown", "unmasked", "compressed", "no text", "long ping", "no beginning"],
+)
+def test_what_is_no_websocket_ends_the_connection_and_not_the_conversation(frame, caplog):
+    async def script():
+        parts = Parts(*["word"] * 300)
+        async with serving(parts) as host:
+            async with wired(host) as wire:
+                await wire.say(type="hello", rate=RATE)
+                (ready,) = await wire.read()
+                await wire.say(type="text", text="a story")
+                await wire.read()
+                await wire.raw(frame)
+                await closed(wire)
+            async with connected(host) as again:
+                token = json.loads(ready.data)["token"]
+                await again.say(type="resume", token=token, number=0, turn=0, received=0)
+                await again.until("said")
+
+    asyncio.run(script())
+    assert "ASGI" not in caplog.text
+
+
+def test_who_sends_to_a_client_that_was_cut_off_finds_it_gone():
+    ends = []
+
+    async def talks(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        ends.append((await receive())["type"])
+        try:
+            await send({"type": "websocket.send", "text": "There?"})
+        except OSError:
+            ends.append("gone")
+
+    async def script():
+        async with serving(None, app=talks) as host, wired(host) as wire:
+            await wire.raw(b"\x83\x80\0\0\0\0")
+            await closed(wire)
+
+    asyncio.run(script())
+    assert ends == ["websocket.disconnect", "gone"]
+
+
+def test_pings_are_answered():
+    async def script():
+        async with serving(Parts()) as host, connected(host) as caller:
+            await (await caller.socket.ping())
+
+    asyncio.run(script())
+
+
+def test_pings_of_who_reads_no_answers_cost_no_memory():
+    async def script():
+        sent = 0
+        async with serving(Parts()) as host, wired(host) as wire:
+            ping = masked(Opcode.PING, bytes(125))
+            before = memory()
+            while sent < 60 * 2**20:
+                await wire.raw(ping * 1000)
+                sent += 1000 * len(ping)
+            return memory() - before
+
+    assert asyncio.run(script()) < 20 * 2**20
+
+
+def memory():
+    """Bytes this process holds."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
+    monkeypatch.setattr("voicebot.server.talk_call.PATIENCE", 0.2)
+
+    class Endless(room.Synthesizer):
+        async def synthesize(self, text):
+            while True:
+                await asyncio.sleep(0.001)
+                yield room.Speech(room.silence(1, RATE))
+
+    async def script():
+        async with serving(Parts("Yes.", tts=Endless()), window=0.1) as host, wired(host) as wire:
+            await wire.say(type="hello", rate=48000)
+            await wire.say(type="text", text="go on")
+            with suppress(ConnectionError):
+                async with asyncio.timeout(20):
+                    while True:
+                        # Who says that all was played is sent more, until no buffer takes it.
+                        await wire.say(type="played", turn=1, samples=2**40)
+                        await asyncio.sleep(0.01)
+            return "hung up"
+
+    assert asyncio.run(script()) == "hung up"

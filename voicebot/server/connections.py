@@ -1,0 +1,96 @@
+"""Uvicorn's connections, given up where it would keep them: who is not there costs nothing.
+
+Uvicorn waits without end for a head that never comes, and for its last words to be read. It
+answers pings, and collects the fragments of a message, without a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from .realtime_fields import LONGEST
+
+MOST = 500
+"""Connections at once: half of the files a process may usually have open, and several for each
+conversation. One more is hung up on, because to refuse it in words would have to wait for its."""
+LOOK_S = 10.0
+"""Seconds between two looks at a connection. It is given up if it has not moved between them: if
+it has not said what it wants, or not read the end of what it was told."""
+FRAGMENTS = 10_000
+"""Pieces a message may come in: the longest one in pieces of 2 kB. Empty ones count for no length,
+and would go on for ever."""
+
+
+class _Looked:
+    """What both kinds have in common."""
+
+    connections: set[Any]
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+
+    def _look(self, before: object = None) -> None:
+        if self not in self.connections:
+            return  # it is closed, or a websocket by now
+        waits_for = self._waits_for()
+        if waits_for is not None and waits_for == before:
+            # Where something is still to be read, closing would wait for it to be read.
+            self.transport.abort()
+        self.loop.call_later(LOOK_S, self._look, waits_for)
+
+    def _waits_for(self) -> object:
+        """What the client has to do next for the connection to be of use; None while it is."""
+        return "to read" if self.transport.is_closing() else None
+
+
+class Http(_Looked, H11Protocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        if len(self.connections) > MOST:
+            transport.abort()
+        self._look()
+
+    def _waits_for(self) -> object:
+        if self.cycle is None:
+            return "to ask"
+        # After an answer, the next question: `cycle` tells one from the other.
+        return self.cycle if self.cycle.response_complete else super()._waits_for()
+
+
+class Websocket(_Looked, WebSocketsSansIOProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._look()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < FRAGMENTS:
+            super().handle_cont(event)
+        else:
+            self.conn.fail(1009, "too many fragments")
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # who reads no answers gets none
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        # Who sends now finds the client gone, instead of being told that it must not send.
+        self.disconnected = True
+
+
+OPTIONS: dict[str, Any] = {
+    "http": Http,
+    "ws": Websocket,
+    "ws_max_size": LONGEST,
+    "log_config": None,  # our own command line has set up the log
+    "log_level": "warning",  # in detail, it logs headers, which hold keys
+    "server_header": False,
+}
+"""What is asked of uvicorn wherever it serves us."""
