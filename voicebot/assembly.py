@@ -139,15 +139,15 @@ class Parts(Ears):
     def close(self, but: Iterable[Parts] = ()) -> None:
         """Close the engines, but not those that others of these parts use too."""
         used = [engine for parts in but for engine in parts._all()]
-        for engine in self._all():
-            close = getattr(engine, "close", None)
-            if close and not any(engine is other for other in used):
-                close()
+        with ExitStack() as closing:
+            for engine in self._all():
+                close = getattr(engine, "close", None)
+                if close and not any(engine is other for other in used):
+                    closing.callback(close)
 
     def _all(self) -> list[Any]:
-        """What is closed, the library before the model that it wraps."""
-        found = [self.tts, self.llm, self.plain, self.stt]
-        return found if self.llm is not self.plain else [self.tts, self.llm, self.stt]
+        wrapper = [] if self.llm is self.plain else [self.llm]
+        return [self.stt, self.plain, *wrapper, self.tts]
 
 
 @contextmanager
