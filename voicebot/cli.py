@@ -206,7 +206,9 @@ def _serve(args: argparse.Namespace) -> int:
             raise Missing(f"serve needs {package}; pip install 'voicebot[server]'")
     from .server import serve
 
-    return serve.run(_logged(args), _folder(args), host=args.host, port=args.port)
+    return serve.run(
+        _logged(args), _folder(args), lambda: _config(args), host=args.host, port=args.port
+    )
 
 
 def _bench(args: argparse.Namespace) -> int:

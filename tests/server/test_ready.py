@@ -43,6 +43,7 @@ def test_while_an_engine_loads_the_server_is_alive_and_not_ready():
     assert loading.json() == {
         "ready": False,
         "engines": {"vad": "ready", "tts": "ready", "stt": "ready", "llm": "loading"},
+        "reload": "none",
     }
     assert alive.status_code == 200
     assert ready.status_code == 200

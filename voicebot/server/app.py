@@ -1,99 +1,171 @@
-"""The server as an ASGI application: what is where, and what lives as long as it does."""
+"""The server as an ASGI application, which outlives its engines and its settings."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..assembly import Parts
 from ..config import ServerSettings
-from ..flow import stop
-from . import keys, openai_audio, openai_text, openapi, realtime_socket, talk_socket
-from .catalogue import Catalogue
-from .client_secrets import ClientSecrets
-from .doorkeeper import LOCAL, Doorkeeper
+from ..errors import VoicebotError
+from ..flow import Worker, started
 from .house import House
-from .refusals import HANDLERS
-from .request_id import RequestId
+from .lease import Leased
+from .routes import DONE, FAILED, NONE, UNDER_WAY, Lasting, Standing, site
 from .warm import Warmth
 
-SOON_S = 1
-"""Seconds after which it is worth asking again whether we are ready."""
+log = logging.getLogger(__name__)
+
+Again: TypeAlias = Callable[[Parts], tuple[Parts, ServerSettings]]
+"""Given the engines of now, what the settings mean meanwhile. It may take its time, and raise
+VoicebotError where they cannot be followed."""
 
 
-def create(parts: Parts, settings: ServerSettings) -> Starlette:
-    """The application that serves these engines. Its `state.house` is told when to close.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Generation:
+    """Engines, and the application before them."""
 
-    The engines stay the caller's to close.
-    """
-    house, catalogue, warmth = House(), Catalogue(parts), Warmth(parts)
-    secrets = ClientSecrets()
-    described = openapi.description()
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(warmth.warm())
-        try:
-            yield
-        finally:
-            await stop(warming)
-
-    async def health(request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
-
-    async def ready(request: Request) -> Response:
-        open_now = warmth.ready and not house.closing.is_set()
-        states = {"ready": open_now, "engines": warmth.states}
-        headers = {} if open_now else {"retry-after": str(SOON_S)}
-        return JSONResponse(states, 200 if open_now else 503, headers)
-
-    async def description(request: Request) -> Response:
-        return JSONResponse(described)
-
-    app = Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/ready", ready),
-            Route("/openapi.json", description),
-            *openai_audio.routes(parts, catalogue, house),
-            *openai_text.routes(catalogue, house),
-            *realtime_socket.routes(parts, house, secrets),
-            *talk_socket.routes(parts, house),
-        ],
-        middleware=[Middleware(RequestId), *_doors(settings, secrets)],
-        exception_handlers=HANDLERS,
-        lifespan=lifespan,
-    )
-    app.state.house = house
-    return app
+    parts: Parts
+    site: ASGIApp
+    warmth: Warmth
 
 
-def _doors(settings: ServerSettings, secrets: ClientSecrets) -> list[Middleware]:
-    """What lies between strangers and the routes.
+def create(
+    parts: Parts,
+    settings: ServerSettings,
+    *,
+    again: Again | None = None,
+    news: Callable[[Standing], None] = lambda standing: None,
+) -> App:
+    """The application that serves these engines, which it owns from now on: `close` closes them.
+
+    again: what is done when it is told to reload; left out, engines and settings are the same.
+    news: called in the event loop whenever its standing may have changed.
 
     Raises:
         ConfigError: the keys cannot be read.
     """
-    origins = tuple(settings.origins.split())
-    doorkeeper = Middleware(
-        Doorkeeper,
-        keys.read(Path(settings.keys)) if settings.keys else None,
-        secrets,
-        origins,
-        () if settings.open else (*LOCAL, settings.host),
-    )
-    if not origins:
-        return [doorkeeper]
-    cors = Middleware(
-        CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
-    )
-    return [cors, doorkeeper]
+    with ExitStack() as undoing:
+        undoing.callback(parts.close)
+        app = App(parts, settings, again or (lambda now: (now, settings)), news)
+        undoing.pop_all()
+    return app
+
+
+class App:
+    """Serves each request and each conversation with the engines and settings it began with.
+
+    Those that a reload has replaced are closed when the last that uses them is over. So a
+    conversation that goes on for hours keeps an engine in memory for hours.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: ServerSettings,
+        again: Again,
+        news: Callable[[Standing], None],
+    ) -> None:
+        self._again, self._told = again, news
+        self._lasting = Lasting()
+        self._reload = NONE
+        self._asked = asyncio.Event()
+        warmth = Warmth(parts, news=self._news)
+        first = _Generation(parts, site(parts, settings, self._lasting, self.standing), warmth)
+        self._generations = Leased(first, self._returned)
+
+    @property
+    def house(self) -> House:
+        """Who is inside. It is told when to close."""
+        return self._lasting.house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            with self._generations.lease() as generation:
+                await generation.site(scope, receive, send)
+
+    def standing(self) -> Standing:
+        warmth = self._generations.current.warmth
+        is_open = warmth.ready and not self.house.closing.is_set()
+        return Standing(is_open, warmth.states.copy(), self._reload)
+
+    def reload(self) -> None:
+        """Follow what the settings say now, if that can be done; else all stays as it is."""
+        self._asked.set()
+
+    def close(self) -> None:
+        """Close all engines, in use or not."""
+        with ExitStack() as closing:
+            parts = [generation.parts for generation in self._generations.used]
+            for at, each in enumerate(parts):
+                closing.callback(each.close, but=parts[:at])
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """What is done from before the first request until after the last."""
+        await receive()
+        async with started(self._attend()):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _attend(self) -> None:
+        """Get the engines to answer, and exchange them when told to."""
+        while True:
+            async with started(self._generations.current.warmth.warm()):
+                await self._asked.wait()
+                self._asked.clear()
+                await self._follow()
+
+    async def _follow(self) -> None:
+        self._note(UNDER_WAY)
+        try:
+            new = await self._next()
+        except VoicebotError as error:
+            log.error("not reloaded: %s", error)
+            self._note(f"{FAILED}{error}")
+        except Exception:  # an engine of anybody's own may raise anything
+            log.exception("not reloaded: an engine failed")
+            self._note(f"{FAILED}the log says why")
+        else:
+            self._generations.exchange(new)
+            log.info("reloaded: %s", "; ".join(new.parts.describe()))
+            self._note(DONE)
+
+    async def _next(self) -> _Generation:
+        """The next generation, once its new engines have answered."""
+        now = self._generations.current
+        worker = Worker("reload")
+        try:
+            with ExitStack() as undoing:
+                parts, settings = await worker.run(self._again, now.parts)
+                undoing.callback(parts.close, but=[now.parts])
+                follows = await worker.run(site, parts, settings, self._lasting, self.standing)
+                kinds = parts.new(now.parts)
+                known = {k: state for k, state in now.warmth.states.items() if k not in kinds}
+                warmth = Warmth(parts, known, self._news)
+                await warmth.require(kinds)
+                undoing.pop_all()
+        finally:
+            worker.close()
+        return _Generation(parts, follows, warmth)
+
+    def _returned(self, old: _Generation, used: list[_Generation]) -> None:
+        # Elsewhere: what has been in memory for long may take its time to leave it.
+        close = partial(old.parts.close, but=[generation.parts for generation in used])
+        asyncio.get_running_loop().run_in_executor(None, close)
+
+    def _note(self, reload: str) -> None:
+        self._reload = reload
+        self._news()
+
+    def _news(self) -> None:
+        self._told(self.standing())

@@ -75,6 +75,7 @@ _STATES = _object(
     {
         "ready": {"type": "boolean"},
         "engines": {"type": "object", "additionalProperties": _TEXT},
+        "reload": _TEXT,
     }
 )
 

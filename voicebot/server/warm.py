@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import aclosing
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ..assembly import Parts
 from ..audio import Audio, join, silence
 from ..engines import Kind, Message
-from ..errors import VoicebotError
+from ..errors import EngineError, VoicebotError
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +22,27 @@ LOADING = "loading"
 AGAIN_S = 5.0
 """Seconds until an engine that failed is asked again: a server behind us may yet come up."""
 
+LONGEST_S = 120.0
+"""Seconds an engine may take over its first answer before what was there is kept instead of it:
+more than any takes to load."""
+
 SAYING = "Hello there."
 
 
 class Warmth:
-    """The state of each kind of engine: "loading", "ready", or why it failed."""
+    """The state of each kind of engine: "loading", "ready", or why it failed.
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    known: states of engines that were asked before.
+    news: called when one of them has changed.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        known: Mapping[Kind, str] | None = None,
+        news: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._parts, self._news = parts, news
         self._spoken = silence(1.0, 16000)
         # The voice goes before the ear, which then hears it: silence would reach no recogniser.
         self._questions: dict[Kind, Callable[[], Awaitable[None]]] = {
@@ -38,7 +51,7 @@ class Warmth:
             "stt": self._listen,
             "llm": self._answer,
         }
-        self.states: dict[Kind, str] = dict.fromkeys(self._questions, LOADING)
+        self.states: dict[Kind, str] = {**dict.fromkeys(self._questions, LOADING), **(known or {})}
 
     @property
     def ready(self) -> bool:
@@ -51,9 +64,26 @@ class Warmth:
             for kind, ask in self._questions.items():
                 if self.states[kind] != READY:
                     self.states[kind] = await _state(ask)
+                    self._news()
             if self.ready:
                 return
             await asyncio.sleep(AGAIN_S)
+
+    async def require(self, kinds: Container[Kind]) -> None:
+        """Ask the engines of these kinds once.
+
+        Raises:
+            EngineError: one of them does not answer, or not in time.
+        """
+        for kind, ask in self._questions.items():
+            # The ear hears what the voice says, which need not be new.
+            if kind in kinds or (kind == "tts" and "stt" in kinds and self.states[kind] == READY):
+                try:
+                    async with asyncio.timeout(LONGEST_S):
+                        await ask()
+                except TimeoutError:
+                    raise EngineError(kind, f"gave nothing for {LONGEST_S:g} s") from None
+                self.states[kind] = READY
 
     async def _detect(self) -> None:
         vad = self._parts.vad()

@@ -1,0 +1,118 @@
+"""What is where, and the doors before it, for one set of engines and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..assembly import Parts
+from ..config import ServerSettings
+from ..engines import Kind
+from . import keys, openai_audio, openai_text, openapi, realtime_socket, talk_socket
+from .catalogue import Catalogue
+from .client_secrets import ClientSecrets
+from .doorkeeper import LOCAL, Doorkeeper
+from .house import House
+from .limits import Allowance
+from .refusals import HANDLERS
+from .request_id import RequestId
+from .talk_call import Call
+
+SOON_S = 1
+"""Seconds after which it is worth asking again whether we are ready."""
+
+NONE, UNDER_WAY, DONE, FAILED = "none", "under way", "done", "failed: "
+"""What may have come of a reload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What is the same before and after a change of engines or settings."""
+
+    house: House = field(default_factory=House)
+    secrets: ClientSecrets = field(default_factory=ClientSecrets)
+    allowances: dict[str, Allowance] = field(default_factory=dict)
+    """What each key has left, by its name."""
+    calls: dict[str, Call] = field(default_factory=dict)
+    """The conversations of `/v1/talk` that can be resumed, by their token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a server is doing."""
+
+    ready: bool
+    engines: dict[Kind, str]
+    """Of each kind of engine its state: "loading", "ready", or why it failed."""
+    reload: str
+    """What has come of the last one: "none", "under way", "done", or "failed: " and why."""
+
+    @property
+    def failure(self) -> str:
+        """Why the last reload failed; empty if it did not."""
+        return self.reload.removeprefix(FAILED) if self.reload.startswith(FAILED) else ""
+
+
+def site(
+    parts: Parts, settings: ServerSettings, lasting: Lasting, standing: Callable[[], Standing]
+) -> Starlette:
+    """The application that serves these engines.
+
+    Raises:
+        ConfigError: the keys cannot be read.
+    """
+    house, catalogue = lasting.house, Catalogue(parts)
+    described = openapi.description()
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(request: Request) -> Response:
+        now = standing()
+        states = {"ready": now.ready, "engines": now.engines, "reload": now.reload}
+        headers = {} if now.ready else {"retry-after": str(SOON_S)}
+        return JSONResponse(states, 200 if now.ready else 503, headers)
+
+    async def description(request: Request) -> Response:
+        return JSONResponse(described)
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/ready", ready),
+            Route("/openapi.json", description),
+            *openai_audio.routes(parts, catalogue, house),
+            *openai_text.routes(catalogue, house),
+            *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
+            *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
+        ],
+        middleware=[Middleware(RequestId), *_doors(settings, lasting)],
+        exception_handlers=HANDLERS,
+    )
+
+
+def _doors(settings: ServerSettings, lasting: Lasting) -> list[Middleware]:
+    """What lies between strangers and the routes."""
+    origins = tuple(settings.origins.split())
+    doorkeeper = Middleware(
+        Doorkeeper,
+        keys.read(Path(settings.keys)) if settings.keys else None,
+        lasting.secrets,
+        origins,
+        () if settings.open else (*LOCAL, settings.host),
+        lasting.allowances,
+    )
+    if not origins:
+        return [doorkeeper]
+    cors = Middleware(
+        CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
+    )
+    return [cors, doorkeeper]
