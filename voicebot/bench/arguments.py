@@ -41,7 +41,7 @@ def add(bench: argparse.ArgumentParser) -> None:
             kind.add_argument(
                 "--only", metavar="PART", action="append", choices=PARTS, help=", ".join(PARTS)
             )
-            kind.add_argument("--cycles", type=int, default=1000, help="default %(default)s")
+            kind.add_argument("--cycles", type=_count, default=1000, help="default %(default)s")
 
 
 PARTS = ("turns", "latency", "listening", "idle", "cycles")
@@ -49,7 +49,7 @@ PARTS = ("turns", "latency", "listening", "idle", "cycles")
 
 def _add_common(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--audio", nargs="+", metavar="DIR", help="recorded questions")
-    kind.add_argument("--turns", type=int, metavar="N", help=f"in each session; default {TURNS}")
+    kind.add_argument("--turns", type=_count, metavar="N", help=f"in each session; default {TURNS}")
     kind.add_argument("--sessions", type=_counts, default=[1], metavar="N,N", help="at once")
     kind.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="all figures; without FILE, printed"
@@ -62,11 +62,14 @@ def _add_common(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--reply", metavar="TEXT", help="simulated: what is answered")
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"should be a number from 1 on, not {text!r}")
+    return int(text)
+
+
 def _counts(text: str) -> list[int]:
-    counts = [int(part) for part in text.split(",")]
-    if min(counts) < 1:
-        raise ValueError(text)
-    return counts
+    return [_count(part) for part in text.split(",")]
 
 
 def _turn(args: argparse.Namespace, config: Config, models: Path) -> int:

@@ -17,8 +17,8 @@ from .served import Served
 from .sockets import row
 
 AT_ONCE = 10
-WARM = 100
-"""Cycles before any counts: what is kept for all is kept by then."""
+WARM = 600
+"""Cycles before any counts: an allocator has by then all that ten sessions at once need."""
 SETTLES_S = 2.0
 """Seconds after the last cycle, in which what has ended is tidied up."""
 GROWTH_MB = 2.0

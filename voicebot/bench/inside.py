@@ -12,6 +12,7 @@ from ..audio import Audio
 from ..events import Event, SpeechEnded
 from ..flow import Stream, stop
 from .observed import Observed
+from .questions import RATE
 from .trial import Ears
 
 AHEAD_S = 0.2
@@ -20,6 +21,8 @@ AHEAD_S = 0.2
 
 class Inside:
     """Hears what is sent, answers into `ears`; lives as long as the block of `talking`."""
+
+    rate = RATE
 
     def __init__(self) -> None:
         self.ears = Ears()

@@ -21,6 +21,8 @@ BELOW_DB = 30.0
 """Sound this far below the loudest is no speech any more. More hears the room as speech."""
 ABOVE_DB = 6.0
 """Sound has to be this far above the room: in a noisy one BELOW_DB alone would hear no end."""
+SILENT_DB = -60.0
+"""A recording that is nowhere louder, of full scale, holds nothing that could be heard."""
 SHORTEST_FRAMES = 3
 """Loud frames in a row that are speech: fewer are a click."""
 PAUSE_S = 1.5
@@ -124,6 +126,8 @@ def speech(audio: Audio) -> list[tuple[float, float]]:
     frames = audio.samples[: count * size].reshape(count, size)
     level = 20 * np.log10(np.sqrt((frames.astype(np.float64) ** 2).mean(1)) + 1e-6)
     quiet, loud = np.percentile(level, [10, 95])
+    if loud < SILENT_DB:
+        return []
     # Where there is no silence at all to be 6 dB above, all of it is speech.
     threshold = min(max(loud - BELOW_DB, quiet + ABOVE_DB), loud - ABOVE_DB)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], level > threshold, [0]))))

@@ -14,7 +14,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from ..audio import Audio, to_pcm16
 from ..errors import VoicebotError
 from ..flow import stop
-from ..resample import Resampler
 from .trial import Ears
 
 RATE = 24000
@@ -27,16 +26,17 @@ class HungUp(VoicebotError):
 class Realtime:
     """Sends a user's sound and notes what comes back; lives as long as the block of `calling`."""
 
+    rate = RATE
+
     def __init__(self, socket: ClientConnection) -> None:
         self.ears = Ears()
         self.events: list[tuple[str, float]] = []
         """The type of each event, and when it came; of a response's sound only the first."""
         self._socket = socket
-        self._resampler = Resampler(RATE)
         self._sounding = self._dropped = ""
 
     async def send(self, audio: Audio) -> None:
-        await self.append(appending(Audio(self._resampler.feed(audio), RATE)))
+        await self.append(appending(audio))
 
     async def append(self, text: str) -> None:
         """Send sound that was made a message before, by `appending`."""

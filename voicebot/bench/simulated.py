@@ -15,6 +15,7 @@ import numpy as np
 from ..audio import Audio, Samples
 from ..config import EngineChoice
 from ..engines import Delta, Message, Segment, Speech
+from ..errors import ConfigError
 from ..flow import Stream
 
 QUESTION = "What is the time, please?"
@@ -28,7 +29,11 @@ RATE = 24000
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a turn's engines take."""
+    """What a turn's engines take.
+
+    Raises:
+        ConfigError: one of the numbers is out of its range.
+    """
 
     recognition_s: float = 0.25
     """Seconds, once it has the whole utterance."""
@@ -40,6 +45,13 @@ class Costs:
     character_s: float = 0.06
     """Seconds of sound in a character."""
     reply: str = REPLY
+
+    def __post_init__(self) -> None:
+        for name in ("recognition_s", "first_token_s", "synthesis", "character_s"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} should be at least 0, not {getattr(self, name):g}")
+        if self.tokens_per_s <= 0:
+            raise ConfigError(f"tokens_per_s should be above 0, not {self.tokens_per_s:g}")
 
     def engines(self) -> dict[str, EngineChoice]:
         """Engines that cost this, by kind, as settings choose them."""

@@ -48,10 +48,10 @@ class Script:
 
     def __init__(self, samples: Samples, vad: VoiceDetector, settings: ListenSettings) -> None:
         """samples: at the rate of recorded questions."""
-        audio = Audio(Resampler(RATE).feed(Audio(samples, recorded.RATE)), RATE)
+        resampled = Resampler(RATE).feed(Audio(samples, recorded.RATE))
         size = round(FRAME_S * RATE)
-        count = len(audio.samples) // size
-        cut = [Audio(audio.samples[i * size : (i + 1) * size], RATE) for i in range(count)]
+        count = len(resampled) // size
+        cut = [Audio(resampled[i * size : (i + 1) * size], RATE) for i in range(count)]
         self.messages = [appending(frame) for frame in cut]
         self.decides: list[tuple[str, int]] = []
         """An event's type, and the message after which it is told."""

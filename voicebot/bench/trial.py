@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..audio import Audio, Samples
+from ..resample import Resampler
 from .observed import Mark
 from .questions import RATE, Question
 
@@ -64,9 +65,11 @@ class Line(Protocol):
     """A conversation as its user has it."""
 
     ears: Ears
+    rate: int
+    """Samples per second it is sent."""
 
     async def send(self, audio: Audio) -> None:
-        """Let it hear the next FRAME_S of the user's microphone."""
+        """Let it hear the next FRAME_S of the user's microphone, at `rate`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +178,19 @@ class _User:
         self.now = self._clock()
 
     async def say(self, samples: Samples) -> None:
-        """Send these samples at RATE as fast as they are spoken."""
-        size = round(FRAME_S * RATE)
-        for at in range(0, len(samples), size):
-            frame = samples[at : at + size]
+        """Send these samples, which are at RATE, as fast as they are spoken."""
+        rate = self.line.rate
+        # All at once: a microphone has the line's rate, and a resampler would hold sound back.
+        resampler = Resampler(rate)
+        sound = np.concatenate([resampler.feed(Audio(samples, RATE)), resampler.finish()])
+        size = round(FRAME_S * rate)
+        for at in range(0, len(sound), size):
+            frame = sound[at : at + size]
             padded = np.concatenate([frame, np.zeros(size - len(frame), np.float32)])
             self.now += FRAME_S
             # A frame can be sent once its last sample was spoken.
             await asyncio.sleep(max(0.0, self.now - self._clock()))
-            await self.line.send(Audio(padded, RATE))
+            await self.line.send(Audio(padded, rate))
 
     async def wait(self, seconds: float) -> None:
         await self.say(np.zeros(round(seconds * RATE), np.float32))

@@ -1,0 +1,197 @@
+"""One turn from outside, on a clock that skips waiting: exact times of engines of declared cost."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from room import InstantLoop
+
+from voicebot.assembly import Chosen, Parts
+from voicebot.audio import Audio
+from voicebot.bench.figures import measured, stages
+from voicebot.bench.inside import talking
+from voicebot.bench.questions import RATE, Question
+from voicebot.bench.simulated import REPLY, Costs, Recogniser, Voice, Writer
+from voicebot.bench.trial import PATIENCE_S, Ears, hold, turn
+from voicebot.bench.turns import ask
+from voicebot.config import AssistantSettings
+from voicebot.conversation import ListenSettings
+from voicebot.engines import Message
+
+WINDOW = 0.032
+
+
+def live(life):
+    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+        return runner.run(life)
+
+
+def parts(stt=None, llm=None, tts=None, **settings):
+    return Parts(
+        stt or Recogniser(),
+        ListenSettings(**settings),
+        [Chosen("vad", "room:LoudnessVad", {})],
+        llm or Writer(),
+        tts or Voice(),
+        AssistantSettings(),
+    )
+
+
+def question(*script, name="q"):
+    """("speak", 1.0), ("wait", 0.5); its speech ends where the last of it is spoken."""
+    levels = [np.full(round(s * RATE), 0.5 * (a == "speak"), np.float32) for a, s in script]
+    samples = np.concatenate(levels)
+    loud = np.flatnonzero(samples)
+    return Question(name, Audio(samples, RATE), loud[0] / RATE, (loud[-1] + 1) / RATE)
+
+
+ASKED = question(("wait", 0.32), ("speak", 0.96), ("wait", 0.32))
+
+
+def tried(asked=ASKED, **engines):
+    async def life():
+        async with talking(parts(**engines)) as line:
+            return await hold(line, asked)
+
+    return live(life())
+
+
+async def taking(stream):
+    loop, found = asyncio.get_running_loop(), []
+    async for item in stream:
+        found.append((round(loop.time(), 3), item))
+    return found
+
+
+def test_recognition_takes_its_time():
+    async def life():
+        return await taking(Recogniser(0.25, "hello").transcribe(Audio(np.zeros(8000), RATE)))
+
+    ((at, segment),) = live(life())
+    assert (at, segment.text, segment.end) == (0.25, "hello", 0.5)
+
+
+def test_words_come_at_their_pace_after_the_first():
+    async def life():
+        return await taking(Writer(0.30, 25, "One two three.").reply([Message("user", "?")]))
+
+    said = live(life())
+    words = [(at, delta.text) for at, delta in said[:-1]]
+    assert words == [(0.3, "One "), (0.34, "two "), (0.38, "three. ")]
+    assert said[-1][1].finish == "stop"
+
+
+def test_a_voice_takes_its_share_of_what_it_says():
+    async def life():
+        return await taking(Voice(0.30, 0.06).synthesize("0123456789"))
+
+    ((at, speech),) = live(life())
+    assert at == pytest.approx(0.18)
+    assert speech.audio.seconds == pytest.approx(0.6)
+
+
+def test_the_reply_is_what_the_peers_were_measured_with():
+    assert len(REPLY.split()) == 23
+    assert sum(REPLY.count(end) for end in ".?!") == 3
+
+
+def test_the_first_sound_comes_when_costs_and_listening_say():
+    turn = tried()
+    # Speech ends with a window. A pause is six windows of silence, an end is fifteen.
+    assert turn.end_of_turn == pytest.approx(15 * WINDOW, abs=0.021)
+    assert turn.clause == "It is ten past three,"
+    # Its five words are certain to be all with the sixth.
+    begun, costs = turn.marks["stt.begun"], Costs()
+    assert begun == pytest.approx(6 * WINDOW, abs=0.021)
+    assert turn.first_audio - begun == pytest.approx(costs.floor(turn.clause) + 0.04)
+    assert stages(turn)["network"] == pytest.approx(0)
+    assert measured(turn) == pytest.approx(costs.floor(turn.clause) + 0.04)
+
+
+def test_a_frame_cannot_be_heard_before_it_is_spoken():
+    assert tried().end_of_turn >= 15 * WINDOW
+
+
+def test_an_answer_that_is_ready_waits_for_the_decision():
+    turn = tried(stt=Recogniser(0), llm=Writer(0, float("inf")), tts=Voice(0), end_ms=960)
+    assert turn.first_audio == turn.end_of_turn == pytest.approx(30 * WINDOW, abs=0.021)
+    assert stages(turn)["gate"] == pytest.approx(24 * WINDOW, abs=0.021)
+
+
+def test_an_interruption_is_counted_from_its_first_sound():
+    # Three windows are believed; what was recorded before them is not spoken yet.
+    assert tried().silence == pytest.approx(3 * WINDOW, abs=0.04)
+
+
+def test_a_pause_in_the_question_is_not_its_end():
+    turn = tried(question(("speak", 0.64), ("wait", 0.32), ("speak", 0.64), ("wait", 0.32)))
+    assert not turn.cut_in
+    assert turn.first_audio > 15 * WINDOW
+
+
+def test_an_answer_into_the_question_is_counted_and_the_right_one_measured():
+    slow = question(("speak", 0.64), ("wait", 2.4), ("speak", 0.96), ("wait", 0.32))
+    turn = tried(slow)
+    assert turn.cut_in
+    assert turn.first_audio == pytest.approx(tried().first_audio, abs=0.04)
+
+
+def test_a_question_that_nobody_answers_is_given_up():
+    async def life():
+        async with talking(parts(llm=Writer(reply=""))) as line:
+            turn = await hold(line, ASKED)
+            return turn, asyncio.get_running_loop().time()
+
+    turn, took = live(life())
+    assert (turn.first_audio, turn.silence, turn.deaf) == (None, None, False)
+    assert turn.marks == {}
+    assert took == pytest.approx(ASKED.end + PATIENCE_S, abs=0.05)
+
+
+def test_one_that_does_not_listen_is_deaf():
+    async def life():
+        async with talking(parts(start_ms=1500)) as line:
+            # The question is long enough to be heard as speech, the interruption is not.
+            return await hold(line, question(("speak", 2.0), ("wait", 0.32)))
+
+    turn = live(life())
+    assert turn.first_audio is not None
+    assert turn.silence is None
+    assert turn.deaf
+
+
+def test_sessions_each_ask_all_in_another_order():
+    asked = [question(("speak", 0.96), ("wait", 0.32), name=name) for name in "ab"]
+    told = []
+
+    async def life():
+        return await ask(lambda: talking(parts()), asked, 2, 2, told.append)
+
+    turns = live(life())
+    assert told == turns
+    assert sorted(turn.question for turn in turns) == ["a", "a", "b", "b"]
+    assert all(turn.first_audio for turn in turns)
+
+
+def test_sound_that_goes_on_has_begun_once():
+    async def life():
+        ears = Ears()
+        for _ in range(3):
+            ears.hear(0.2)
+            await asyncio.sleep(0.15)
+        await asyncio.sleep(1)
+        ears.hear(0.2)
+        return [round(at, 2) for at in ears.begun]
+
+    assert live(life()) == [0.0, 1.45]
+
+
+def test_what_others_were_told_before_is_not_this_turns():
+    async def life():
+        ears = Ears()
+        ears.decided = [1.0, 2.4, 9.0]
+        return turn("q", ears, 2.0, 3.0, None)
+
+    found = live(life())
+    assert found.end_of_turn == pytest.approx(0.4)
+    assert found.first_audio == 1.0
