@@ -75,6 +75,8 @@ class ServerSettings:
     """The file of those who may come in, made by `voicebot keys add`; relative to this file."""
     open: bool = False
     """Let everybody in who can reach the address, without a key."""
+    sessions: int = 100
+    """Conversations at once; two cores listen to a hundred. One more is asked to come back."""
     origins: str = ""
     """Pages of others that may talk to this server, with spaces between: "https://a.example"."""
 
@@ -83,6 +85,8 @@ class ServerSettings:
             raise ConfigError(f"[server] port should be from 0 to 65535, not {self.port}")
         if self.tls_key and not self.tls_certificate:
             raise ConfigError("[server] tls_key needs tls_certificate beside it")
+        if self.sessions < 1:
+            raise ConfigError(f"[server] sessions should be at least 1, not {self.sessions}")
         if self.keys and self.open:
             raise ConfigError("[server] keys and open = true contradict each other: keep one")
 

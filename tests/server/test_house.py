@@ -1,6 +1,7 @@
 """Who is let in, who is asked to come back, and when the house is empty."""
 
 import asyncio
+import json
 import socket
 import threading
 from urllib.parse import urlsplit
@@ -8,10 +9,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import room
-from serving import app, served, wav
+from calling import connected
+from serving import app, parts, served, wav
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
+from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment
 from voicebot.server import intake, streamed
+from voicebot.server.app import create
 from voicebot.server.house import PLACES, House
 from voicebot.server.refusals import Refusal
 
@@ -23,6 +29,16 @@ def test_a_place_is_free_again_when_its_guest_has_left():
     assert refusal.value.retry_after
     with house.request():
         pass
+
+
+def test_so_many_conversations_and_no_more():
+    house = House()
+    with house.session(most=2):
+        with house.session(most=2), pytest.raises(Refusal, match="all 2 conversations") as refusal:
+            house.session(most=2).__enter__()
+        assert refusal.value.retry_after
+        with house.session(most=2):
+            pass
 
 
 def test_a_conversation_takes_no_place_of_a_request():
@@ -52,6 +68,37 @@ def test_a_house_does_not_wait_for_ever():
             await house.close(0.01)
 
     asyncio.run(evening())
+
+
+def test_a_full_house_refuses_a_conversation_before_it_is_heard():
+    async def evening(url):
+        host = url.removeprefix("http://")
+        async with connect(f"ws://{host}/v1/realtime"):
+            for path in ("realtime", "talk"):
+                with pytest.raises(InvalidStatus) as full:
+                    await connect(f"ws://{host}/v1/{path}")
+                assert full.value.response.status_code == 503
+                assert full.value.response.headers["retry-after"] == "30"
+                assert json.loads(full.value.response.body)["error"]["code"] == "full"
+
+    with served(create(parts(), ServerSettings(sessions=1))) as url:
+        asyncio.run(evening(url))
+
+
+def test_who_was_cut_off_comes_back_to_a_full_house():
+    async def evening(host):
+        async with connected(host) as caller:
+            await caller.say(type="hello", rate=24000)
+            token = (await caller.until("ready"))["token"]
+            async with connected(host) as stranger:
+                await stranger.say(type="hello", rate=24000)
+                assert await stranger.closed() == 1013
+            async with connected(host) as again:
+                await again.say(type="resume", token=token, number=0, turn=0, received=0)
+                await again.until("resumed")
+
+    with served(create(parts(), ServerSettings(sessions=1))) as url:
+        asyncio.run(evening(url.removeprefix("http://")))
 
 
 class Thinking(room.ChatModel):
@@ -141,7 +188,7 @@ def test_who_hangs_up_is_not_worked_for():
     assert stt.left.wait(5)
 
 
-def connect(url, path, kind, body, length):
+def send(url, path, kind, body, length):
     """A connection on which so much of a request has been sent."""
     address = urlsplit(url)
     line = socket.create_connection((address.hostname, address.port), timeout=10)
@@ -170,7 +217,7 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch):
     tts, body = Endless(), '{"model":"tts-1","input":"Endless.","response_format":"pcm"}'
     with (
         served(app(tts=tts)) as url,
-        connect(url, "/v1/audio/speech", "application/json", body, len(body)),
+        send(url, "/v1/audio/speech", "application/json", body, len(body)),
     ):
         assert tts.left.wait(20)
 
@@ -179,6 +226,6 @@ def test_a_client_that_stops_sending_is_told_so(monkeypatch):
     monkeypatch.setattr(intake, "QUIET_S", 0.3)
     with (
         served(app()) as url,
-        connect(url, "/v1/audio/speech", "application/json", '{"model":', 100) as line,
+        send(url, "/v1/audio/speech", "application/json", '{"model":', 100) as line,
     ):
         assert line.recv(4096).decode().startswith("HTTP/1.1 408 ")

@@ -7,6 +7,7 @@ import logging
 import httpx
 import pytest
 import websockets.asyncio.client as client
+from calling import connected
 from serving import parts, served, wav
 from websockets.exceptions import InvalidStatus
 
@@ -154,29 +155,105 @@ def test_who_asks_too_often_is_told_when_to_come_back(guarded):
     assert asked[2].json()["error"]["type"] == "rate_limit_error"
 
 
-def test_a_place_is_given_back_when_its_websocket_closes(tmp_path):
-    key = keys.add(tmp_path / "keys", "phone")
-    with (tmp_path / "keys").open("a") as file:
-        file.write("sessions = 1\n")
+@contextlib.contextmanager
+def keyed(tmp_path, *names, **limits):
+    """The host of a server that wants keys, and one of each name, all with these limits."""
+    path = tmp_path / "keys"
+    given = []
+    for name in names:
+        given.append(keys.add(path, name))
+        with path.open("a") as file:
+            file.writelines(f"{limit} = {value}\n" for limit, value in limits.items())
+    with served(create(parts(), ServerSettings(keys=str(path)))) as url:
+        yield url.removeprefix("http://"), *given
 
-    async def comes(url):
-        address = f"ws{url[4:]}/v1/talk"
 
-        async def enter():
-            """A second caller, as soon as the first one's place is free."""
-            async with asyncio.timeout(10):
-                while True:
-                    with contextlib.suppress(InvalidStatus):
-                        return await client.connect(address, additional_headers=bearer(key))
+async def begin(caller):
+    """A conversation has begun; its token."""
+    await caller.say(type="hello", rate=24000)
+    return (await caller.until("ready"))["token"]
 
-        async with client.connect(address, additional_headers=bearer(key)):
+
+async def resume(caller, token):
+    await caller.say(type="resume", token=token, number=0, turn=0, received=0)
+
+
+async def as_soon_as_possible(host, **options):
+    """Connect when the one before has left its place."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(InvalidStatus):
+                return await client.connect(f"ws://{host}/v1/talk", **options)
+
+
+def test_a_place_is_given_back_when_its_conversation_ends(tmp_path):
+    async def comes(host, key):
+        mine = {"additional_headers": bearer(key)}
+        async with connected(host, **mine) as caller:
+            await begin(caller)
+            async with connected(host, **mine) as second:
+                await second.say(type="hello", rate=24000)
+                assert await second.closed() == 1013
+                assert "1 conversations at once" in second.all("error")[0]["reason"]
             with pytest.raises(InvalidStatus) as full:
-                await client.connect(address, additional_headers=bearer(key))
+                await client.connect(f"ws://{host}/v1/realtime", **mine)
             assert full.value.response.status_code == 429
-        await (await enter()).close()
+            assert int(full.value.response.headers["retry-after"]) > 0
+            await caller.socket.close(1000)
+        await (await as_soon_as_possible(host, **mine)).close()
 
-    with served(create(parts(), ServerSettings(keys=str(tmp_path / "keys")))) as url:
-        asyncio.run(comes(url))
+    with keyed(tmp_path, "phone", sessions=1) as (host, key):
+        asyncio.run(comes(host, key))
+
+
+def test_who_may_hold_one_conversation_may_come_back_to_it(tmp_path):
+    async def comes(host, key):
+        mine = {"additional_headers": bearer(key)}
+        async with connected(host, **mine) as caller:
+            token = await begin(caller)
+            caller.socket.transport.abort()
+        for _ in range(3):
+            async with connected(host, **mine) as again:
+                await resume(again, token)
+                await again.until("resumed")
+                again.socket.transport.abort()
+
+    with keyed(tmp_path, "phone", sessions=1) as (host, key):
+        asyncio.run(comes(host, key))
+
+
+def test_a_conversation_goes_on_with_the_key_it_was_begun_with(tmp_path):
+    async def comes(host, key, other):
+        async with connected(host, additional_headers=bearer(key)) as caller:
+            token = await begin(caller)
+            async with connected(host, additional_headers=bearer(other)) as thief:
+                await resume(thief, token)
+                assert (await thief.until("error"))["code"] == "gone"
+            await caller.say(type="text", text="hello")
+            await caller.until("turn_ended")
+
+    with keyed(tmp_path, "phone", "laptop") as (host, key, other):
+        asyncio.run(comes(host, key, other))
+
+
+def test_a_page_comes_back_with_another_secret_of_the_same_key(tmp_path):
+    async def secret(host, key):
+        async with httpx.AsyncClient() as http:
+            made = await http.post(
+                f"http://{host}/v1/realtime/client_secrets", headers=bearer(key), json={}
+            )
+        return {"subprotocols": ["talk", f"openai-insecure-api-key.{made.json()['value']}"]}
+
+    async def comes(host, key):
+        async with connected(host, **await secret(host, key)) as caller:
+            token = await begin(caller)
+            caller.socket.transport.abort()
+        async with connected(host, **await secret(host, key)) as again:
+            await resume(again, token)
+            await again.until("resumed")
+
+    with keyed(tmp_path, "phone") as (host, key):
+        asyncio.run(comes(host, key))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What a key may use, with a clock that the test moves."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from voicebot.errors import ConfigError
@@ -69,11 +71,9 @@ def test_what_was_used_keeps_the_next_one_out(limits, used, word):
 
 def test_so_many_conversations_at_once():
     allowance = Allowance(Limits(sessions=1), now=0)
-    allowance.enter()
-    with pytest.raises(Exceeded, match="1 conversations at once"):
-        allowance.enter()
-    allowance.leave()
-    allowance.enter()
+    for _ in range(2):
+        with allowance.session(), pytest.raises(Exceeded, match="1 conversations at once"):
+            allowance.session().__enter__()
 
 
 def test_what_is_left_is_told():
@@ -88,9 +88,10 @@ def test_what_is_left_is_told():
 
 def test_no_limits_hold_nobody_back():
     allowance = Allowance(Limits(), now=0)
-    for _ in range(1000):
-        allowance.admit(now=0)
-        allowance.enter()
+    with ExitStack() as all_of_them:
+        for _ in range(1000):
+            allowance.admit(now=0)
+            all_of_them.enter_context(allowance.session())
     allowance.charge(0, tokens=10**9, audio_s=1e9)
     assert allowance.exhausted(now=0) == ""
     assert allowance.told(now=0) == []
@@ -106,10 +107,10 @@ def test_new_limits_count_what_was_used_under_the_old_ones():
     allowance = Allowance(Limits(requests_per_minute=3, sessions=1), now=0)
     for _ in range(3):
         allowance.admit(0)
-    allowance.enter()
-    allowance.limit(Limits(requests_per_minute=4, sessions=1), 0)
-    allowance.admit(0)
-    with pytest.raises(Exceeded, match="requests"):
+    with allowance.session():
+        allowance.limit(Limits(requests_per_minute=4, sessions=1), 0)
         allowance.admit(0)
-    with pytest.raises(Exceeded, match="1 conversations at once"):
-        allowance.enter()
+        with pytest.raises(Exceeded, match="requests"):
+            allowance.admit(0)
+        with pytest.raises(Exceeded, match="1 conversations at once"):
+            allowance.session().__enter__()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -53,8 +51,8 @@ class Doorkeeper:
             return
         try:
             self._look(Headers(scope=scope))
-            with self._admitted(scope):
-                await self._app(scope, receive, send)
+            self._admit(scope)
+            await self._app(scope, receive, send)
         except (Refusal, Exceeded) as refused:
             await _refuse(_refusal(refused), scope, receive, send)
 
@@ -68,10 +66,8 @@ class Doorkeeper:
             reason = f"pages of {origin[:100]!r} may not talk to this server"
             raise Refusal(403, reason, code="unknown_origin")
 
-    @contextmanager
-    def _admitted(self, scope: Scope) -> Iterator[None]:
+    def _admit(self, scope: Scope) -> None:
         if self._keys is None or not scope["path"].startswith(GUARDED):
-            yield
             return
         key = self._key(self._keys, token(scope), scope["path"])
         now = asyncio.get_running_loop().time()
@@ -79,14 +75,6 @@ class Doorkeeper:
         allowance.limit(key.limits, now)
         allowance.admit(now)
         scope["key"], scope["allowance"] = key.name, allowance
-        if scope["type"] == "http":
-            yield
-            return
-        allowance.enter()
-        try:
-            yield
-        finally:
-            allowance.leave()
 
     def _key(self, keys: Keys, token: str, path: str) -> Key:
         if token.startswith(PREFIX):

@@ -15,6 +15,11 @@ PLACES = 8
 only wait with their bodies in our memory."""
 FULL_S = 2
 """Seconds a client is asked to wait for a place: about what a request takes."""
+SESSIONS = 100
+"""Conversations at once, unless the settings say otherwise: as many as two cores listen to. With
+more, all would hear their answers late, instead of one being asked to come back."""
+LEAVES_S = 30
+"""Seconds a client is asked to wait for a conversation to end."""
 CLOSED_S = 10
 """Seconds a client is asked to wait while we shut down: until we are back, or another is."""
 
@@ -22,7 +27,7 @@ CLOSED_S = 10
 class House:
     def __init__(self, places: int = PLACES) -> None:
         self._places = places
-        self._requests = self._inside = 0
+        self._requests = self._sessions = self._inside = 0
         self.closing = asyncio.Event()
         """Set once nobody new is let in: sessions end after the reply they are in."""
         self._empty = asyncio.Event()
@@ -50,14 +55,25 @@ class House:
                 self._requests -= 1
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, most: int = SESSIONS) -> Iterator[None]:
         """The time of a conversation, which the house waits for when it closes.
 
         Raises:
-            Refusal: the house is closing.
+            Refusal: there are `most` already, or the house is closing.
         """
+        if self._sessions >= most:
+            raise Refusal(
+                503,
+                f"all {most} conversations are taken; come back in {LEAVES_S} s",
+                code="full",
+                retry_after=LEAVES_S,
+            )
         with self._counted():
-            yield
+            self._sessions += 1
+            try:
+                yield
+            finally:
+                self._sessions -= 1
 
     async def close(self, limit: float) -> None:
         """Let nobody in any more, and wait until all have left, at most `limit` seconds.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from ..errors import ConfigError
 
 MINUTE, DAY = 60.0, 86_400.0
+SESSION_S = 30
+"""Seconds after which a conversation may have ended where all there can be are held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +127,20 @@ class Allowance:
                 return f"{_WORDS[what]} of this {span}"
         return ""
 
-    def enter(self) -> None:
-        """Begin a conversation, to be left with `leave`.
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """The time of a conversation, however many connections carry it.
 
         Raises:
             Exceeded: there are too many.
         """
         if self._limits.sessions and self._sessions >= self._limits.sessions:
-            raise Exceeded(f"{self._limits.sessions} conversations at once", 1)
+            raise Exceeded(f"{self._limits.sessions} conversations at once", SESSION_S)
         self._sessions += 1
-
-    def leave(self) -> None:
-        self._sessions -= 1
+        try:
+            yield
+        finally:
+            self._sessions -= 1
 
     def told(self, now: float) -> list[dict[str, Any]]:
         """What is left of this minute or, where only days are limited, of this day."""

@@ -19,7 +19,7 @@ from . import realtime_beta as beta
 from . import realtime_fields as fields
 from .client_secrets import LONGEST, SHORTEST, USUAL, ClientSecrets
 from .doorkeeper import allowance
-from .house import House
+from .house import SESSIONS, House
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
@@ -40,8 +40,11 @@ BODY = 1_000_000
 REFUSED, BROKEN, RESTART = 1008, 1011, 1012
 
 
-def routes(parts: Parts, house: House, secrets: ClientSecrets) -> list[BaseRoute]:
-    realtime = Realtime(parts, house, secrets)
+def routes(
+    parts: Parts, house: House, secrets: ClientSecrets, sessions: int = SESSIONS
+) -> list[BaseRoute]:
+    """sessions: how many the house may hold for another one to begin."""
+    realtime = Realtime(parts, house, secrets, sessions)
     return [
         WebSocketRoute("/v1/realtime", realtime.serve),
         Route("/v1/realtime/client_secrets", realtime.client_secret, methods=["POST"]),
@@ -53,8 +56,11 @@ def routes(parts: Parts, house: House, secrets: ClientSecrets) -> list[BaseRoute
 class Realtime:
     """The routes of the protocol, over the engines of one server."""
 
-    def __init__(self, parts: Parts, house: House, secrets: ClientSecrets) -> None:
+    def __init__(
+        self, parts: Parts, house: House, secrets: ClientSecrets, sessions: int = SESSIONS
+    ) -> None:
         self._parts, self._house, self._secrets = parts, house, secrets
+        self._sessions = sessions
         named = {chosen.kind: chosen for chosen in parts.chosen}
         voice = str(named["tts"].options.get("voice", "default"))
         self._settings = initial(
@@ -64,7 +70,7 @@ class Realtime:
     async def serve(self, websocket: WebSocket) -> None:
         """One client, from its first message to its last."""
         try:
-            with self._house.session():
+            with self._house.session(self._sessions), allowance(websocket.scope).session():
                 await self._serve(websocket)
         except Refusal as refusal:
             await websocket.send_denial_response(response(refusal))

@@ -15,7 +15,7 @@ from ..audio import Audio
 from ..flow import T, stop
 from . import talk_frames
 from . import talk_protocol as words
-from .limits import Allowance, Limits
+from .limits import Allowance
 from .session import Behind, Flooded, Place, Session, Sound, SoundEnded
 from .talk_frames import Frames
 
@@ -40,7 +40,11 @@ class Over:
 
 
 class Call:
-    """A conversation, and the connection that carries it now, if any."""
+    """A conversation, and the connection that carries it now, if any.
+
+    key: the name of the key it was begun with, which is the one it is resumed with.
+    allowance: what that key may use.
+    """
 
     def __init__(
         self,
@@ -48,14 +52,17 @@ class Call:
         conversing: asyncio.Task[None],
         closing: asyncio.Event,
         codec: words.Codec,
+        key: str | None,
+        allowance: Allowance,
     ) -> None:
+        self.key = key
         self._session, self._conversing, self._closing = session, conversing, closing
         self._codec = codec
         self._connected: asyncio.Event | None = None
         """Set to end the present connection."""
         self._over = False
         self._changed = asyncio.Event()
-        self._allowance = Allowance(Limits(), 0.0)
+        self._allowance = allowance
         conversing.add_done_callback(lambda _: self._changed.set())
 
     async def left(self, window: float) -> None:
@@ -76,7 +83,6 @@ class Call:
         if self._connected:
             self._connected.set()
         mine = self._connected = asyncio.Event()
-        self._allowance = websocket.scope.get("allowance") or self._allowance
         frames = talk_frames.frames(self._codec, self._session.speaker.rate)
         try:
             over = await _first(

@@ -28,8 +28,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from ..assembly import Parts
@@ -37,7 +40,9 @@ from ..conversation.choices import Choices
 from ..flow import stop
 from . import page
 from . import talk_protocol as words
-from .house import House
+from .doorkeeper import allowance
+from .house import SESSIONS, House
+from .limits import Exceeded
 from .refusals import Refusal
 from .session import Place, Session
 from .talk_call import LATER, REFUSED, Call, Over, close, receive, send
@@ -49,37 +54,60 @@ GREETING = 10.0
 
 
 def routes(
-    parts: Parts, house: House, calls: dict[str, Call] | None = None, *, window: float = WINDOW
+    parts: Parts,
+    house: House,
+    calls: dict[str, Call] | None = None,
+    sessions: int = SESSIONS,
+    *,
+    window: float = WINDOW,
 ) -> list[BaseRoute]:
-    """The websocket, for as many conversations as there are clients, and the page that uses it.
+    """The websocket, and the page that uses it.
 
     calls: the conversations that can be resumed, by their token, where others hold some too.
+    sessions: how many the house may hold for another one to begin.
     """
-    talk = TalkSocket(parts, house, {} if calls is None else calls, window)
+    talk = TalkSocket(parts, house, {} if calls is None else calls, sessions, window)
     return [WebSocketRoute("/v1/talk", talk.serve), *page.routes()]
 
 
 class TalkSocket:
     """Holds the conversations, and hands each connection to its own."""
 
-    def __init__(self, parts: Parts, house: House, calls: dict[str, Call], window: float) -> None:
-        self._parts, self._house, self._calls, self._window = parts, house, calls, window
+    def __init__(
+        self, parts: Parts, house: House, calls: dict[str, Call], sessions: int, window: float
+    ) -> None:
+        self._parts, self._house, self._calls = parts, house, calls
+        self._sessions, self._window = sessions, window
 
     async def serve(self, websocket: WebSocket) -> None:
-        """One connection, from its first message to its last."""
+        """One connection, from its first message to its last.
+
+        Raises:
+            Refusal, Exceeded: it can neither begin a conversation nor go on with one.
+        """
+        scope = websocket.scope
+        if not any(call.key == scope.get("key") for call in self._calls.values()):
+            with self._place(scope):
+                pass  # there is one now; whether it is needed is known when something was said
         # A browser names its key as a second subprotocol, which must not be the one we choose.
-        await websocket.accept("talk" if "talk" in websocket.scope["subprotocols"] else None)
+        await websocket.accept("talk" if "talk" in scope["subprotocols"] else None)
         match await self._greeting(websocket):
             case words.Hello() as hello:
                 try:
-                    with self._house.session():
+                    with self._place(scope):
                         await self._begin(websocket, hello)
-                except Refusal as refusal:
+                except (Refusal, Exceeded) as refusal:
                     await close(websocket, Over(LATER, str(refusal)))
             case words.Resume(token, place):
                 await self._calls[token].carry(websocket, place, {"event": "resumed"})
             case Over() as over:
                 await close(websocket, over)
+
+    @contextmanager
+    def _place(self, scope: Scope) -> Iterator[None]:
+        """The time of a conversation."""
+        with self._house.session(self._sessions), allowance(scope).session():
+            yield
 
     async def _greeting(self, websocket: WebSocket) -> words.Hello | words.Resume | Over:
         try:
@@ -92,20 +120,22 @@ class TalkSocket:
                             return Over(REFUSED, "sound before hello")
                         case str(text):
                             try:
-                                return self._known(words.parse(text))
+                                return self._known(words.parse(text), websocket.scope)
                             except words.BadMessage as error:
                                 await send(websocket, words.complaint(error))
         except TimeoutError:
             return Over(REFUSED, f"no hello within {GREETING:g} s")
 
-    def _known(self, message: words.Message) -> words.Hello | words.Resume:
+    def _known(self, message: words.Message, scope: Scope) -> words.Hello | words.Resume:
         match message:
             case words.Hello():
                 words.choosing(Choices(self._parts.stt, self._parts.tts), message.choose)
                 return message
-            case words.Resume() if message.token in self._calls:
-                return message
-            case words.Resume():
+            case words.Resume(token):
+                call = self._calls.get(token)
+                # Another's conversation would be on another's account.
+                if call and call.key == scope.get("key"):
+                    return message
                 raise words.BadMessage("gone", "that conversation is over; begin with hello")
             case _:
                 raise words.BadMessage("not_begun", "begin with hello or resume")
@@ -129,7 +159,14 @@ class TalkSocket:
         }
         conversing = asyncio.create_task(session.run())
         try:
-            call = self._calls[token] = Call(session, conversing, self._house.closing, hello.codec)
+            call = self._calls[token] = Call(
+                session,
+                conversing,
+                self._house.closing,
+                hello.codec,
+                websocket.scope.get("key"),
+                allowance(websocket.scope),
+            )
             await call.carry(websocket, Place(), ready)
             await call.left(self._window)
         finally:
