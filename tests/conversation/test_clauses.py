@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from voicebot.conversation.clauses import Clauses, clauses
+from voicebot.engines.per_call import given_up
 
 
 def cut(text, size=1):
@@ -110,3 +111,32 @@ def test_a_stream_is_cut_while_it_is_written():
         return [piece.text async for piece in clauses(written())]
 
     assert asyncio.run(spoken()) == ["One two three.", "Four five."]
+
+
+def test_where_time_is_short_two_words_are_enough_to_begin_with():
+    cutter = Clauses()
+    cutter.hurried = True
+    pieces = cutter.feed("the quick brown fox jumps over it, and on")
+    assert [piece.text for piece in pieces] == ["the quick"]
+    assert pieces[0].spoken == "the quick,"
+
+
+def test_also_where_time_is_short_a_name_is_not_cut():
+    cutter = Clauses()
+    cutter.hurried = True
+    (first, *_) = cutter.feed("by New York they mean it")
+    assert first.text == "by New York they"
+
+
+def test_only_the_first_piece_is_cut_short():
+    async def texts():
+        async def written():
+            for word in ["it", "is", "a", "very", "long", "sentence", "that", "goes", "on"]:
+                yield word + " "
+
+        return [clause.text async for clause in clauses(written())]
+
+    before = given_up.set(frozenset({"short_clause"}))
+    said = asyncio.run(texts())
+    given_up.reset(before)
+    assert said == ["it is", "a very long sentence that goes on"]

@@ -16,6 +16,7 @@ import recordings
 from miniatures.whisper import build
 
 from voicebot.audio import Audio, join, silence
+from voicebot.engines.per_call import given_up
 from voicebot.engines.whisper import Whisper
 from voicebot.errors import ConfigError, EngineError, Missing
 
@@ -85,6 +86,23 @@ def test_when_both_windows_go_wrong_the_surer_one_counts(tmp_path):
     (segment,) = hear(model, recordings.voice(2.5))
     assert segment.text == "Perhaps this."
     assert segment.confidence == pytest.approx(0.3, abs=0.1)
+
+
+def test_where_time_is_short_an_unsure_short_window_counts(tmp_path):
+    model = build(tmp_path, QUESTION, short_text="What tie", short_sure=0.3)
+    before = given_up.set(frozenset({"single_pass"}))
+    heard = text(hear(model, recordings.voice(2.5)))
+    given_up.reset(before)
+    assert heard == "What tie"
+
+
+@pytest.mark.parametrize("nonsense", ["what what what what what what", ""])
+def test_also_where_time_is_short_nonsense_does_not_count(tmp_path, nonsense):
+    model = build(tmp_path, QUESTION, short_text=nonsense)
+    before = given_up.set(frozenset({"single_pass"}))
+    heard = text(hear(model, recordings.voice(2.5)))
+    given_up.reset(before)
+    assert heard == QUESTION
 
 
 def test_words_come_with_times_and_confidence(paris):

@@ -6,8 +6,10 @@ from contextlib import aclosing
 import pytest
 
 from voicebot.engines import Delta, Message
+from voicebot.engines.per_call import given_up
 from voicebot.errors import EngineError
 from voicebot.knowledge import Informed, Library
+from voicebot.knowledge.informed import FEW
 
 
 class Parrot:
@@ -107,6 +109,15 @@ def test_no_more_passages_are_used_than_the_settings_allow(informed):
     assert len(deltas[0].passages) == 1
     talk = [user("Where is the boat?"), Message("assistant", "Here."), user("Is it blue?")]
     assert len(reply(informed(Parrot(), passages=1), *talk)[0].passages) == 1
+
+
+def test_where_time_is_short_fewer_passages_are_used(informed):
+    question = user("Is the tea in the boat, or is it by the lamp?")
+    assert len(reply(informed(Parrot()), question)[0].passages) == 3
+    before = given_up.set(frozenset({"fewer_passages"}))
+    found = reply(informed(Parrot()), question)[0].passages
+    given_up.reset(before)
+    assert len(found) == FEW
 
 
 def test_an_error_of_the_model_comes_through(informed):

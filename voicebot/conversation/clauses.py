@@ -11,6 +11,7 @@ import re
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from ..engines.per_call import given_up
 from ..flow import Stream
 
 FIRST = 2
@@ -31,6 +32,7 @@ _JOINT = (
 )
 _END = re.compile(
     rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})|(?P<phrase>\s+(?=(?:{_JOINT})\s))"
+    r"|(?P<word>\s+(?=\S))"
 )
 _CLOSE = re.compile(r"[A-Z0-9]\S*\s*$")  # a name or a number may go on behind the next word
 _ABBREVIATION = re.compile(
@@ -64,6 +66,8 @@ class Clauses:
     """Feed it text as it is written; it gives back each piece once its end is certain."""
 
     def __init__(self) -> None:
+        self.hurried = False
+        """The first piece is to be as short as can be spoken at all."""
         self._pending = ""
         self._begun = False
 
@@ -73,7 +77,7 @@ class Clauses:
         for end in _END.finditer(self._pending):
             piece = self._pending[start : end.end()]
             if self._cuts(piece, str(end.lastgroup)):
-                pieces += self._speakable(piece, goes_on=end.lastgroup == "phrase")
+                pieces += self._speakable(piece, goes_on=end.lastgroup in ("phrase", "word"))
                 start = end.end()
         self._pending = self._pending[start:]
         return pieces
@@ -89,6 +93,8 @@ class Clauses:
             return not (_ABBREVIATION.search(piece) or _LIST_NUMBER.search(piece))
         if end == "phrase":
             return not self._begun and words >= PHRASE and not _CLOSE.search(piece)
+        if end == "word":
+            return self.hurried and not self._begun and words >= FIRST and not _CLOSE.search(piece)
         return words >= (LONG if self._begun else FIRST)
 
     def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:
@@ -106,6 +112,7 @@ async def clauses(text: Stream[str]) -> Stream[Clause]:
     cutter = Clauses()
     async with aclosing(text):
         async for more in text:
+            cutter.hurried = "short_clause" in given_up.get()
             for piece in cutter.feed(more):
                 yield piece
     for piece in cutter.flush():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,11 @@ from ..audio import Audio
 from ..errors import ConfigError
 from ..flow import Stream
 from .protocols import Segment, Speech, Synthesizer, Transcriber
+
+
+given_up: ContextVar[frozenset[str]] = ContextVar("given_up", default=frozenset())
+"""What the turn in progress gives up because its time is short; `conversation.ladder` says what
+there is. An engine does what it can, and need not know any of them."""
 
 
 class OptionError(ConfigError):

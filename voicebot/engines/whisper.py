@@ -16,7 +16,7 @@ from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Segment, Word
 from .cores import usable_cores
-from .per_call import OptionError
+from .per_call import OptionError, given_up
 from .silero import RATE
 from .stretches import Stretch, stretches
 from .windows import Hypothesis, lengths, recognise, words
@@ -109,12 +109,14 @@ class Whisper:
     def _recognise(self, stretch: Stretch, language: str, task: str) -> Hypothesis | None:
         """The better of what a short and a full window give; None if nobody waits for it."""
         tried: list[Hypothesis] = []
+        hurried = "single_pass" in given_up.get()
         for length in lengths(stretch.seconds, self._short):
             if self._worker.abandoned:
                 return None
-            tried.append(recognise(self._model, stretch.samples, length, language, task))
-            if not tried[-1].is_doubtful:
-                return tried[-1]
+            heard = recognise(self._model, stretch.samples, length, language, task)
+            tried.append(heard)
+            if not heard.is_doubtful or (hurried and heard.text and not heard.is_looping):
+                return heard
         return min(tried, key=lambda each: (each.is_looping, -each.log_prob))
 
 
