@@ -42,3 +42,8 @@ def test_what_only_begins_like_a_stop_is_told_once_that_is_certain():
 
 def test_a_text_may_be_nothing_but_its_stop():
     assert cut(["END"], "END") == []
+
+
+def test_what_is_told_between_ends_the_text():
+    assert cut(["a##", 1, "#", 2], "###") == ["a", "##", 1, "#", 2]
+    assert cut(["a###", 1], "###") == ["a"]

@@ -66,3 +66,4 @@ def _inform(told: list[Message], passage: Passage) -> None:
                 told.pop()
             told.append(again)
             return
+    told.append(Message("user", "", (passage,)))

@@ -15,116 +15,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from ..engines import Delta, Message
+from ..engines import Delta, ToolCall
 from ..flow import Stream
-from .catalogue import PLAIN, Catalogue
+from . import chat_fields as chat
+from .catalogue import Catalogue
 from .doorkeeper import charge
+from .functions import Unsuitable, offer, without_calls
 from .house import House, InHouse
 from .intake import document
 from .refusals import Refusal
-from .schema import Schema
 from .stops import until
 from .streamed import Streamed, begun, events, unless_gone
 
-_PART: Schema = {
-    "type": "object",
-    "required": ["type", "text"],
-    "additionalProperties": False,
-    "properties": {"type": {"type": "string", "enum": ["text"]}, "text": {"type": "string"}},
-}
-_MESSAGE: Schema = {
-    "type": "object",
-    "required": ["role", "content"],
-    "additionalProperties": False,
-    "properties": {
-        "role": {"type": "string", "enum": ["system", "developer", "user", "assistant"]},
-        "content": {
-            "anyOf": [{"type": "string"}, {"type": "array", "items": _PART, "minItems": 1}]
-        },
-        "name": {"type": "string", "description": "Accepted, and without effect."},
-    },
-}
-_COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_IGNORED = "Accepted, and without effect."
-_HINT = "Followed by engines that choose at random; others have nothing to apply it to."
-CHAT: Schema = {
-    "type": "object",
-    "required": ["messages", "model"],
-    "additionalProperties": False,
-    "properties": {
-        "messages": {
-            "type": "array",
-            "items": _MESSAGE,
-            "minItems": 1,
-            "maxItems": 1000,
-            "description": "The last one is the user's.",
-        },
-        "model": {
-            "type": "string",
-            "description": "One of /v1/models, or what OpenAI calls one of this kind. With "
-            f"{PLAIN} after it, it answers without looking into the user's documents.",
-        },
-        "stream": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": False},
-        "stream_options": {
-            "anyOf": [
-                {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "include_usage": {"type": "boolean", "default": False},
-                        "include_obfuscation": {"type": "boolean", "description": _IGNORED},
-                    },
-                },
-                {"type": "null"},
-            ]
-        },
-        "max_tokens": {"anyOf": [_COUNT, {"type": "null"}]},
-        "max_completion_tokens": {"anyOf": [_COUNT, {"type": "null"}]},
-        "temperature": {
-            "anyOf": [{"type": "number", "minimum": 0, "maximum": 2}, {"type": "null"}],
-            "description": _HINT,
-        },
-        "top_p": {
-            "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}],
-            "description": _HINT,
-        },
-        "stop": {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {
-                    "type": "array",
-                    "items": {"type": "string", "minLength": 1},
-                    "minItems": 1,
-                    "maxItems": 4,
-                },
-                {"type": "null"},
-            ]
-        },
-        "n": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1}, {"type": "null"}]},
-        "response_format": {
-            "type": "object",
-            "required": ["type"],
-            "additionalProperties": False,
-            "properties": {"type": {"type": "string", "enum": ["text"]}},
-        },
-        "user": {"type": "string", "description": _IGNORED},
-        "seed": {"anyOf": [{"type": "integer"}, {"type": "null"}], "description": _IGNORED},
-        "metadata": {"anyOf": [{"type": "object"}, {"type": "null"}], "description": _IGNORED},
-        "store": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "description": _IGNORED},
-        "presence_penalty": {
-            "anyOf": [{"type": "number", "minimum": -2, "maximum": 2}, {"type": "null"}],
-            "description": _IGNORED,
-        },
-        "frequency_penalty": {
-            "anyOf": [{"type": "number", "minimum": -2, "maximum": 2}, {"type": "null"}],
-            "description": _IGNORED,
-        },
-    },
-}
-
 
 def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
-    chat = _Chat(catalogue)
+    replies = _Chat(catalogue)
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": catalogue.models()})
@@ -135,7 +40,7 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
     return [
         Route(
             "/v1/chat/completions",
-            chat.completions,
+            replies.completions,
             methods=["POST"],
             middleware=[Middleware(InHouse, house)],
         ),
@@ -147,11 +52,13 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
 
 @dataclass(slots=True)
 class _Reply:
-    """What is known of a reply beside its text."""
+    """What is known of a reply beside what it tells."""
 
     id: str
     created: int
     model: str
+    many: bool
+    """Otherwise the first call ends it."""
     finish: str = "stop"
     read: int = 0
     written: int = 0
@@ -173,29 +80,34 @@ class _Chat:
         self._catalogue = catalogue
 
     async def completions(self, request: Request) -> Response:
-        fields = await document(request, CHAT)
+        fields = await document(request, chat.CHAT)
         llm: Any = self._catalogue.chat_model(fields["model"])
-        messages = [_message(message) for message in fields["messages"]]
-        if messages[-1].role != "user":
-            raise Refusal(400, "the last of messages should be the user's", param="messages")
+        messages, options = chat.messages(fields), self._options(fields)
+        if "tools" not in self._catalogue.takes["llm"]:
+            messages = without_calls(messages)
         stops = fields.get("stop") or []
-        reply = _Reply(f"chatcmpl-{uuid4().hex}", int(time.time()), fields["model"])
+        reply = _Reply(
+            f"chatcmpl-{uuid4().hex}",
+            int(time.time()),
+            fields["model"],
+            many=fields.get("parallel_tool_calls") is not False,
+        )
         # Where the engine does not count tokens, words stand for them.
         reply.read = sum(len(message.text.split()) for message in messages)
-        text = _text(
-            llm.reply(messages, **self._options(fields)),
+        told = _told(
+            llm.reply(messages, **options),
             [stops] if isinstance(stops, str) else stops,
             reply,
             request.scope,
         )
         headers = self._catalogue.headers("llm")
         if not fields.get("stream"):
-            said = await unless_gone(request, _joined(text))
-            return JSONResponse(_completion(reply, said), headers=headers)
+            whole = await unless_gone(request, _whole(told))
+            return JSONResponse(_completion(reply, whole), headers=headers)
         async with AsyncExitStack() as stack:
-            text = await begun(text, stack)
+            told = await begun(told, stack)
             with_usage = (fields.get("stream_options") or {}).get("include_usage", False)
-            chunks = events(_chunks(reply, text, with_usage), last="[DONE]")
+            chunks = events(_chunks(reply, told, with_usage), last="[DONE]")
             return Streamed(chunks, "text/event-stream", headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
@@ -205,25 +117,22 @@ class _Chat:
         for name in ("temperature", "top_p"):
             if fields.get(name) is not None and name in self._catalogue.takes["llm"]:
                 options[name] = float(fields[name])
-        return options
+        try:
+            takes = self._catalogue.takes["llm"]
+            return options | offer(chat.tools(fields), chat.tool_choice(fields), takes)
+        except Unsuitable as unsuitable:
+            raise Refusal(400, str(unsuitable), param="tool_choice") from unsuitable
 
 
-def _message(sent: dict[str, Any]) -> Message:
-    content = sent["content"]
-    if isinstance(content, list):
-        content = "\n".join(part["text"] for part in content)
-    return Message("system" if sent["role"] == "developer" else sent["role"], content)
-
-
-async def _text(
+async def _told(
     deltas: Stream[Delta], stops: Sequence[str], reply: _Reply, scope: Scope
-) -> Stream[str]:
-    """The words of a reply; what else it told is in `reply` once it has ended.
+) -> Stream[str | ToolCall]:
+    """The words and calls of a reply; what else it told is in `reply` once it has ended.
 
     However it ends, it is on the client's account.
     """
 
-    async def words() -> Stream[str]:
+    async def pieces() -> Stream[str | ToolCall]:
         async with aclosing(deltas):
             async for delta in deltas:
                 if delta.finish:
@@ -232,51 +141,64 @@ async def _text(
                     reply.read, reply.written = delta.tokens
                 if delta.text:
                     yield delta.text
+                if delta.call:
+                    reply.finish = "tool_calls"
+                    yield delta.call
+                    if not reply.many:
+                        return
 
     said = 0
     try:
-        async with aclosing(until(words(), stops)) as text:
-            async for more in text:
-                said += len(more.split())
-                yield more
+        async with aclosing(until(pieces(), stops)) as told:
+            async for piece in told:
+                text = piece if isinstance(piece, str) else piece.arguments
+                said += len(text.split())
+                yield piece
     finally:
         reply.written = reply.written or said
         charge(scope, tokens=reply.read + reply.written)
 
 
-async def _joined(text: Stream[str]) -> str:
-    async with aclosing(text):
-        return "".join([more async for more in text])
+async def _whole(told: Stream[str | ToolCall]) -> list[str | ToolCall]:
+    async with aclosing(told):
+        return [piece async for piece in told]
 
 
-def _completion(reply: _Reply, text: str) -> dict[str, Any]:
-    return {
-        **reply.head("chat.completion"),
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": reply.finish,
-            }
-        ],
-        "usage": reply.usage,
-    }
+def _completion(reply: _Reply, told: Sequence[str | ToolCall]) -> dict[str, Any]:
+    text = "".join(piece for piece in told if isinstance(piece, str))
+    calls = [_call(piece) for piece in told if isinstance(piece, ToolCall)]
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if calls:
+        message |= {"content": text or None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
+    return {**reply.head("chat.completion"), "choices": [choice], "usage": reply.usage}
 
 
-async def _chunks(reply: _Reply, text: Stream[str], with_usage: bool) -> Stream[dict[str, Any]]:
+def _call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+async def _chunks(
+    reply: _Reply, told: Stream[str | ToolCall], with_usage: bool
+) -> Stream[dict[str, Any]]:
     head = reply.head("chat.completion.chunk")
     if with_usage:
         head["usage"] = None
 
-    def chunk(delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return {**head, "choices": [choice]}
 
     yield chunk({"role": "assistant", "content": ""})
-    async with aclosing(text):
-        async for more in text:
-            yield chunk({"content": more})
+    calls = 0
+    async with aclosing(told):
+        async for piece in told:
+            if isinstance(piece, str):
+                yield chunk({"content": piece})
+            else:
+                yield chunk({"tool_calls": [{"index": calls, **_call(piece)}]})
+                calls += 1
     yield chunk({}, reply.finish)
     if with_usage:
         yield {**head, "choices": [], "usage": reply.usage}

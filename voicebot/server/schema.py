@@ -46,7 +46,8 @@ def _problems(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
             kinds = " or ".join(s["type"] for s in choices)
             yield path, f"{_called(path)} should be {kinds}, not {_shown(value)}"
         elif all(problem(value, s, path) for s in near):
-            yield from _problems(value, near[0], path)
+            # Of several of its type, the one that it is most like.
+            yield from min((list(_problems(value, s, path)) for s in near), key=len)
         return
     kind = schema["type"]
     if not _TYPES[kind](value):
@@ -97,8 +98,9 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Proble
         if name in known:
             yield from _problems(item, known[name], before + name)
         elif not schema.get("additionalProperties", True):
-            there = ", ".join(known)
-            yield before + name, f"{_called(before + name)} is not known here; there is {there}"
+            now = schema.get("x-replaced", {}).get(name)
+            instead = f"say {now}" if now else f"there is {', '.join(known)}"
+            yield before + name, f"{_called(before + name)} is not known here; {instead}"
 
 
 _PARTS: dict[str, Callable[[Any, Schema, str], Iterator[Problem]]] = {

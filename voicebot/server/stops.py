@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from ..flow import Stream
 
+T = TypeVar("T")
 
-async def until(text: Stream[str], stops: Sequence[str]) -> Stream[str]:
-    """Yield the text up to where one of `stops` begins; what might begin one is held back."""
+
+async def until(told: Stream[str | T], stops: Sequence[str]) -> Stream[str | T]:
+    """Yield the text up to where one of `stops` begins; what might begin one is held back.
+
+    What is told between the text ends it: no stop reaches across.
+    """
     held = ""
-    async with aclosing(text):
-        async for more in text:
+    async with aclosing(told):
+        async for more in told:
+            if not isinstance(more, str):
+                if held:
+                    yield held
+                held = ""
+                yield more
+                continue
             held += more
             found = [at for stop in stops if (at := held.find(stop)) >= 0]
             if found:
