@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     talk.add_argument(
         "--mute", action="store_true", help="do not listen while speaking (no headphones)"
     )
+    talk.add_argument("--voice", default="", help="another than that of the settings")
+    talk.add_argument("--language", default="", metavar="CODE", help="that you speak, like de")
 
     ask = command("ask", _ask, "ask a recorded or typed question and hear the answer")
     ask.add_argument("question", nargs="?", metavar="FILE", help="any recording; - is stdin")
@@ -166,6 +168,8 @@ def _talk(args: argparse.Namespace) -> int:
         output=args.output,
         mute=args.mute,
         url=args.url,
+        voice=args.voice,
+        language=args.language,
     )
 
 

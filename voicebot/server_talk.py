@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,6 +34,7 @@ from .events import (
     Utterance,
 )
 from .flow import Stream, stop
+from .opus import BITS, CLOCK, Decoder, Encoder
 from .resample import Resampler
 
 if TYPE_CHECKING:
@@ -56,17 +58,29 @@ REFUSED, BROKEN, TAKEN_OVER = 1008, 1011, 4001
 
 
 async def converse(
-    url: str, speaker: Speaker, microphone: Stream[Audio], note: Callable[[Event], None]
+    url: str,
+    speaker: Speaker,
+    microphone: Stream[Audio],
+    note: Callable[[Event], None],
+    *,
+    opus: bool = False,
+    voice: str = "",
+    language: str = "",
 ) -> None:
     """Talk with the server at `url` until cancelled or until either end is gone.
 
+    opus: send and get a tenth of the bytes.
+    voice, language: of those the server has; empty for what its settings say.
+
     Raises:
-        ConfigError: `url` is not the address of a server.
+        ConfigError: `url` is not the address of a server, or it has no such voice or language.
         Missing: no voicebot answers there, or it has ended the conversation.
     """
     address = _address(url)
+    wishes = {"voice": voice, "language": language}
+    hello = {name: wish for name, wish in wishes.items() if wish}
     async with asyncio.TaskGroup() as tasks:
-        call = _Call(address, speaker, note, tasks)
+        call = _Call(address, speaker, note, tasks, hello, opus=opus)
         tasks.create_task(call.hear(microphone))
         await call.carry()  # ends in no other way than by an error, which ends the others
 
@@ -79,6 +93,14 @@ def _address(url: str) -> str:
         raise ConfigError(f"--url should look like ws://localhost:8124, not {url}")
     path = parts.path if parts.path.strip("/") else "/v1/talk"
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+
+def is_near(url: str) -> bool:
+    """Whether that is this machine, where sound need not be made small."""
+    host = urlsplit(_address(url)).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +117,17 @@ class _Call:
         speaker: Speaker,
         note: Callable[[Event], None],
         tasks: asyncio.TaskGroup,
+        hello: dict[str, Any],
+        *,
+        opus: bool,
     ) -> None:
         self._url, self._speaker, self._note, self._tasks = url, speaker, note, tasks
+        self._rate = CLOCK if opus else RATE
+        self._hello = {"type": "hello", "rate": self._rate, **hello}
+        if opus:
+            self._hello["codec"] = "opus"
+        self._encoder = Encoder(self._rate) if opus else None
+        self._decoder, self._skip = Decoder(), 0
         self._said: deque[bytes] = deque()
         self._more = asyncio.Event()
         self._token, self._window = "", 0.0
@@ -107,11 +138,16 @@ class _Call:
 
     async def hear(self, microphone: Stream[Audio]) -> None:
         """Keep what is said until a connection takes it."""
-        resampler = Resampler(RATE)
+        resampler = Resampler(self._rate)
+        most = KEPT * (BITS / 8 if self._encoder else 2 * self._rate)
         async with aclosing(microphone):
             async for audio in microphone:
-                self._said.append(to_pcm16(Audio(resampler.feed(audio), RATE)))
-                while sum(map(len, self._said)) > 2 * RATE * KEPT:
+                samples = resampler.feed(audio)
+                if self._encoder:
+                    self._said += self._encoder.feed(samples)
+                else:
+                    self._said.append(to_pcm16(Audio(samples, self._rate)))
+                while sum(map(len, self._said)) > most:
                     self._said.popleft()
                 self._more.set()
 
@@ -146,7 +182,7 @@ class _Call:
 
     async def _greet(self, socket: ClientConnection) -> None:
         """Begin, or go on."""
-        hello: dict[str, Any] = {"type": "hello", "rate": RATE}
+        hello = self._hello
         if self._token:
             hello = {
                 "type": "resume",
@@ -158,6 +194,8 @@ class _Call:
         await socket.send(json.dumps(hello))
         told = json.loads(await socket.recv())
         if told["event"] == "error":
+            if not self._token:
+                raise ConfigError(f"{self._url}: {told['reason']}")
             raise Missing(f"{self._url} does not go on: {told['reason']}")
         self._token = told.get("token", self._token)
         self._window = told.get("window", self._window)
@@ -181,7 +219,7 @@ class _Call:
     async def _listen(self, socket: ClientConnection) -> None:
         async for message in socket:
             if isinstance(message, bytes):
-                sound = from_pcm16(message, RATE)
+                sound = self._decoded(message)
                 self._sounds.put_nowait((self._turn, self._received, sound))
                 self._received += len(sound.samples)
                 continue
@@ -190,12 +228,21 @@ class _Call:
             match told["event"]:
                 case "sound":
                     self._turn, self._received = told["turn"], told["at"]
+                    self._decoder, self._skip = Decoder(), told.get("skip", 0)
                 case "sound_ended":
                     self._sounds.put_nowait(_End(told["turn"]))
                 case "flushed":
                     await self._silence()
             if event := _event(told):
                 self._note(event)
+
+    def _decoded(self, frame: bytes) -> Audio:
+        if not self._encoder:
+            return from_pcm16(frame, self._rate)
+        samples = self._decoder.feed(frame).samples
+        dropped = min(self._skip, len(samples))
+        self._skip -= dropped
+        return Audio(samples[dropped:], self._rate)
 
     async def _silence(self) -> None:
         await stop(self._playing)
@@ -213,12 +260,12 @@ class _Call:
                 self._report(sound.turn, end)
                 continue
             turn, at, audio = sound
-            step = round(RATE * PIECE)
+            step = round(self._rate * PIECE)
             for start in range(0, len(audio.samples), step):
-                piece = Audio(audio.samples[start : start + step], RATE)
+                piece = Audio(audio.samples[start : start + step], self._rate)
                 await self._speaker.play(piece)
                 end = at + start + len(piece.samples)
-                self._report(turn, max(0, end - round(UNHEARD * RATE)))
+                self._report(turn, max(0, end - round(UNHEARD * self._rate)))
 
     def _report(self, turn: int, samples: int) -> None:
         self._played = turn, samples

@@ -16,6 +16,7 @@ import numpy as np
 from .assembly import Parts, assemble
 from .audio import Audio, silence
 from .config import Config
+from .conversation.choices import Choices
 from .devices import LocalSpeaker, choose, devices, microphone
 from .errors import Missing
 from .events import (
@@ -51,12 +52,15 @@ def run(
     output: str | None,
     mute: bool,
     url: str | None = None,
+    voice: str = "",
+    language: str = "",
 ) -> int:
     """Converse until the user ends it with Ctrl-C, which is a KeyboardInterrupt.
 
     url: a server to talk with instead of the engines of this machine.
     input, output: the number of a device or part of its name; None is the system's choice.
     mute: hear nothing while speaking, where the loudspeaker reaches the microphone.
+    voice, language: of those that the engines have; empty for what the settings say.
 
     Raises:
         VoicebotError: before anything was said, or because a device is gone.
@@ -73,7 +77,9 @@ def run(
         closing.callback(view.end)
         view.say(*(parts.describe() if parts else [f"talking with {url}"]))
         view.say(f"{ear.name} hears, {mouth.name} sounds", "Speak when you like; Ctrl-C ends.")
-        asyncio.run(_converse(parts or str(url), speaker, str(ear.index), mute, view))
+        heard = _hear(speaker, str(ear.index), mute, view)
+        wish = {"voice": voice, "language": language}
+        asyncio.run(_converse(parts or str(url), speaker, heard, view, wish))
     return 0
 
 
@@ -97,15 +103,23 @@ def print_devices() -> int:
 
 
 async def _converse(
-    where: Parts | str, speaker: LocalSpeaker, ear: str, mute: bool, view: View
+    where: Parts | str,
+    speaker: LocalSpeaker,
+    heard: Stream[Audio],
+    view: View,
+    wish: dict[str, str],
 ) -> None:
-    heard = _hear(speaker, ear, mute, view)
+    """wish: the voice and the language to be chosen."""
     if isinstance(where, str):
         from . import server_talk
 
-        await server_talk.converse(where, speaker, heard, view.note)
-    else:
-        await where.conversation(speaker, view.note).run(heard)
+        opus = not server_talk.is_near(where)
+        await server_talk.converse(where, speaker, heard, view.note, opus=opus, **wish)
+        return
+    conversation = where.conversation(speaker, view.note)
+    choices = Choices(conversation.stt, conversation.tts).choosing(**wish)
+    conversation.stt, conversation.tts = choices.ears, choices.mouth
+    await conversation.run(heard)
 
 
 async def _hear(speaker: LocalSpeaker, ear: str, mute: bool, view: View) -> Stream[Audio]:

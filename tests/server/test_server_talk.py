@@ -7,18 +7,28 @@ import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from calling import Cable, Parts, serving, serving_browsers
-from room import Speaker, user
+from room import Speaker, Synthesizer, user
 from sound_server import needed, sound_server
 from test_talk import Terminal
 
+from voicebot.audio import Audio, silence
+from voicebot.engines import Speech
 from voicebot.errors import ConfigError, Missing
 from voicebot.events import Heard, Interrupted, Said, TurnEnded
-from voicebot.server_talk import converse
+from voicebot.server_talk import converse, is_near
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 QUESTION = Path(__file__).parents[2] / "examples" / "question.wav"
+
+
+async def humming(*script):
+    """What `user` says, as a tone: Opus takes a steady level for no sound at all."""
+    tone = np.sin(np.arange(320) * 2 * np.pi / 80).astype(np.float32)  # 20 ms at 200 Hz
+    async for audio in user(*script):
+        yield Audio(audio.samples * tone, audio.rate)
 
 
 class Caller:
@@ -42,8 +52,10 @@ class Caller:
                 await self._more.wait()
 
     @asynccontextmanager
-    async def calling(self, url, *script):
-        talking = asyncio.create_task(converse(url, self.speaker, user(*script), self.note))
+    async def calling(self, url, *script, **wishes):
+        talking = asyncio.create_task(
+            converse(url, self.speaker, humming(*script), self.note, **wishes)
+        )
         try:
             yield
         finally:
@@ -84,13 +96,14 @@ def test_speaking_over_the_reply_silences_the_loudspeaker_here():
     assert "quiet" in [what for what, _ in caller.speaker.log]
 
 
-def test_a_connection_that_breaks_in_mid_reply_costs_no_word():
+@pytest.mark.parametrize("opus", [False, True])
+def test_a_connection_that_breaks_in_mid_reply_costs_no_word(opus):
     async def script():
         parts, caller, cable = Parts(*STORY), Caller(), Cable()
         async with (
             serving(parts) as host,
             await cable.lay(host),
-            caller.calling(cable.host, ("speak", 0.5), ("wait", 30)),
+            caller.calling(cable.host, ("speak", 0.5), ("wait", 30), opus=opus),
         ):
             await caller.until(Said, 2)
             cable.cut()
@@ -103,6 +116,58 @@ def test_a_connection_that_breaks_in_mid_reply_costs_no_word():
     assert " ".join(said.text for said in caller.all(Said)) == " ".join(STORY)
     assert parts.history == [("user", "hello there"), ("assistant", " ".join(STORY))]
     assert len(parts.begun) == 1
+
+
+def test_what_is_said_and_heard_can_go_through_opus():
+    async def script():
+        parts, caller = Parts("Good", "morning."), Caller()
+        async with (
+            serving(parts) as host,
+            caller.calling(host, ("speak", 1.0), ("wait", 30), opus=True),
+        ):
+            await caller.until(TurnEnded)
+        return parts, caller
+
+    parts, caller = asyncio.run(script())
+    assert parts.history == [("user", "hello there"), ("assistant", "Good morning.")]
+    assert caller.speaker.log[0][0] == "sound"
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("localhost:8124", True),
+        ("ws://127.0.0.1:8124", True),
+        ("http://[::1]:8124/", True),
+        ("ws://192.168.1.7:8124", False),
+        ("wss://voice.example", False),
+    ],
+)
+def test_sound_that_stays_on_the_machine_need_not_be_made_small(url, near):
+    assert is_near(url) == near
+
+
+def test_a_voice_is_chosen_on_the_server():
+    class Choir(Synthesizer):
+        voices = ("anna", "bert")
+
+        async def synthesize(self, text, *, voice=None):
+            self.lines.append(voice)
+            yield Speech(silence(0.1, 24000))
+
+    async def script():
+        parts, caller = Parts("Good", "morning.", tts=Choir()), Caller()
+        said = ("speak", 0.5), ("wait", 30)
+        async with serving(parts) as host, caller.calling(host, *said, voice="bert"):
+            await caller.until(TurnEnded)
+        async with serving(parts) as host:
+            with pytest.raises(ExceptionGroup) as caught:
+                await converse(host, Speaker(), user(*said), print, voice="carl")
+        return parts, caught
+
+    parts, caught = asyncio.run(script())
+    assert parts.tts.lines == ["bert"]
+    assert caught.group_contains(ConfigError, match="no voice 'carl'; there is anna, bert")
 
 
 @pytest.mark.parametrize("url", ["", "ftp://here", "ws://", "ws:///v1/talk"])

@@ -4,12 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from room import Synthesizer, Transcriber
 
 from voicebot.audio import Audio, silence
+from voicebot.conversation.choices import Choices
 from voicebot.events import Passage, Passages, Said, SpeechEnded, TurnEnded, Utterance
 from voicebot.server.session import Flushed, Place, Sound, SoundEnded, Told
 from voicebot.server.talk_protocol import (
     BadMessage,
+    Choose,
     Hello,
     Mute,
     Played,
@@ -18,6 +21,8 @@ from voicebot.server.talk_protocol import (
     Text,
     TooLong,
     announcing,
+    choosing,
+    chosen,
     complaint,
     hearing,
     parse,
@@ -30,6 +35,12 @@ from voicebot.server.talk_protocol import (
     [
         ('{"type": "hello", "rate": 8000}', Hello(8000)),
         ('{"type": "hello", "rate": 48000, "more": [1]}', Hello(48000)),
+        (
+            '{"type": "hello", "rate": 48000, "codec": "opus", "partial": true, "voice": "de"}',
+            Hello(48000, "opus", True, Choose(voice="de")),
+        ),
+        ('{"type": "choose", "voice": "", "language": "de"}', Choose("", "de")),
+        ('{"type": "choose"}', Choose()),
         ('{"type": "text", "text": "  when? "}', Text("when?")),
         ('{"type": "stop"}', Stop()),
         ('{"type": "mute"}', Mute()),
@@ -72,6 +83,12 @@ def test_what_a_client_may_say(text, means):
         ('{"type": "hello", "rate": 48001}', "bad_field"),
         ('{"type": "hello", "rate": 16000.0}', "bad_field"),
         ('{"type": "hello", "rate": "16000"}', "bad_field"),
+        ('{"type": "hello", "rate": 16000, "codec": "mp3"}', "bad_field"),
+        ('{"type": "hello", "rate": 16000, "codec": ["opus"]}', "bad_field"),
+        ('{"type": "hello", "rate": 44100, "codec": "opus"}', "bad_field"),
+        ('{"type": "hello", "rate": 16000, "partial": "yes"}', "bad_field"),
+        ('{"type": "hello", "rate": 16000, "voice": 7}', "bad_field"),
+        ('{"type": "choose", "language": null}', "bad_field"),
     ],
 )
 def test_what_means_nothing_is_named(text, code):
@@ -127,3 +144,17 @@ def test_what_happens_is_told_with_its_number_and_turn(event, words):
 def test_sound_is_announced_with_its_place():
     sound = Sound(3, 4800, Audio(np.zeros(1, np.float32), 24000))
     assert announcing(sound) == {"event": "sound", "turn": 3, "at": 4800}
+
+
+def test_what_is_wished_and_had_is_named_alike():
+    class Choir(Synthesizer):
+        voices = ("anna",)
+
+        async def synthesize(self, text, *, voice=None):
+            yield
+
+    choices = choosing(Choices(Transcriber(), Choir()), Choose(voice="anna"))
+    assert chosen(choices) == {"voice": "anna", "language": ""}
+    with pytest.raises(BadMessage, match="there is anna") as caught:
+        choosing(choices, Choose(voice="bert"))
+    assert complaint(caught.value)["code"] == "bad_field"
