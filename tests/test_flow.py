@@ -1,13 +1,15 @@
 """How work overlaps, waits and stops, on a real loop and real threads."""
 
 import asyncio
+import random
 import threading
 from contextlib import aclosing
+from math import inf
 
 import pytest
 
 from voicebot import request
-from voicebot.flow import Worker, ahead, pulled, started, stop
+from voicebot.flow import REQUEST, SWITCH, Worker, ahead, due, pulled, started, stop
 
 
 @pytest.fixture
@@ -17,13 +19,22 @@ def worker():
     worker.close()
 
 
+@pytest.fixture
+def parking():
+    worker = Worker("model", parks=True)
+    yield worker
+    worker.close()
+
+
 class Model:
     """Yields 0, 1, 2, ... but goes on only when it is let."""
 
     def __init__(self):
-        self.steps, self.closed = threading.Semaphore(0), threading.Event()
+        self.steps = threading.Semaphore(0)
+        self.begun, self.closed = threading.Event(), threading.Event()
 
     def count(self):
+        self.begun.set()
         try:
             for i in range(1000):
                 assert self.steps.acquire(timeout=5)
@@ -153,6 +164,269 @@ def test_a_closed_worker_drops_what_waits_and_tidies_up_in_its_thread():
     asyncio.run(main())
     assert model.closed.is_set()
     assert ran == []
+
+
+def test_what_an_engine_yields_where_it_has_nothing_to_tell_is_told_to_nobody(worker):
+    def engine():
+        yield from (1, None, 2, None)
+
+    async def main():
+        return [item async for item in worker.stream(engine)]
+
+    assert asyncio.run(main()) == [1, 2]
+
+
+class Log:
+    """Engines that note what they do, and in the way of which calls have to wait."""
+
+    def __init__(self, worker):
+        self.worker, self.did, self.hold = worker, [], Model()
+
+    def engine(self, name, steps):
+        try:
+            for i in range(steps):
+                self.did.append(f"{name}{i}")
+                yield f"{name}{i}"
+        finally:
+            self.did.append(f"{name}.")
+
+    def begin(self, name, steps=1, when=None):
+        """Call it in a task of its own, which reads all of it; due at `when`."""
+        return self.reading(self.worker.stream(self.engine, name, steps), when)
+
+    def reading(self, items, when=None):
+        async def read():
+            if when is not None:
+                due.set(when if callable(when) else lambda: when)
+            async with aclosing(items):
+                return [item async for item in items]
+
+        return asyncio.create_task(read())
+
+    async def held(self):
+        """From now on calls wait, until `go`."""
+        self.hold.go(1)
+        self._holding = self.worker.stream(self.hold.count)
+        await anext(self._holding)
+
+    async def go(self, *tasks):
+        """Let what waits be done, and what `tasks` have read when they are."""
+        await asyncio.sleep(0)  # each has asked by now
+        await self._holding.aclose()
+        self.hold.go(1)
+        return await asyncio.gather(*tasks)
+
+
+def test_the_call_due_soonest_is_made_first_and_of_equals_the_one_that_came_first(worker):
+    log = Log(worker)
+
+    async def main():
+        await log.held()
+        whens = {"a": 2.0, "b": 1.0, "c": inf, "d": 1.0, "e": 0.5}
+        await log.go(*[log.begin(name, when=when) for name, when in whens.items()])
+
+    asyncio.run(main())
+    assert log.did == "e0 e. b0 b. d0 d. a0 a. c0 c.".split()  # noqa: SIM905 - reads as a score
+
+
+def test_a_call_is_parked_while_one_due_sooner_is_made_and_then_goes_on(parking):
+    log, due_at = Log(parking), {"long": 5.0}
+
+    def interrupted():
+        for item in log.engine("l", 4):
+            if item == "l1":
+                due_at["long"] = 9.0  # what it has made keeps its listener busy
+            yield item
+
+    async def main():
+        await log.held()
+        long = log.reading(parking.stream(interrupted), lambda: due_at["long"])
+        short = log.begin("s", 2, when=7.0)
+        return await log.go(long, short)
+
+    assert asyncio.run(main()) == [["l0", "l1", "l2", "l3"], ["s0", "s1"]]
+    assert log.did == "l0 l1 s0 s1 s. l2 l3 l.".split()  # noqa: SIM905 - reads as a score
+
+
+@pytest.mark.parametrize(
+    ("parks", "sooner"), [(True, SWITCH / 2), (False, 5.0)], ids=["hardly sooner", "never parked"]
+)
+def test_a_call_that_is_not_to_be_parked_is_made_to_its_end(parks, sooner):
+    worker = Worker("model", parks=parks)
+    log, due_at = Log(worker), {"long": 1.0}
+
+    def delayed():
+        for item in log.engine("l", 3):
+            due_at["long"] = 9.0
+            yield item
+
+    async def main():
+        await log.held()
+        long = log.reading(worker.stream(delayed), lambda: due_at["long"])
+        short = log.begin("s", when=9.0 - sooner)
+        await log.go(long, short)
+        worker.close()
+
+    asyncio.run(main())
+    assert log.did == "l0 l1 l2 l. s0 s.".split()  # noqa: SIM905 - reads as a score
+
+
+def test_work_nobody_listens_to_lets_those_go_first_who_would_hear_silence(worker):
+    log = Log(worker)
+
+    async def main():
+        now = asyncio.get_running_loop().time()
+        await log.held()
+        request = log.begin("r")
+        soon = log.begin("s", when=now + REQUEST - 1)
+        late = log.begin("l", when=now + REQUEST + 10)
+        await log.go(request, soon, late)
+
+    asyncio.run(main())
+    assert log.did == "s0 s. r0 r. l0 l.".split()  # noqa: SIM905 - reads as a score
+
+
+def test_nothing_starves_however_many_come_after_it(parking):
+    """A turn a second, each due soon after it came, and the engine never idle."""
+    log, turns = Log(parking), []
+
+    async def come(number):
+        due.set(lambda: number + 0.8)
+        turns.append(log.reading(parking.stream(turn, number, asyncio.get_running_loop())))
+        await asyncio.sleep(0)
+
+    def turn(number, loop):
+        if number < 20:  # the next has come before this one is done
+            asyncio.run_coroutine_threadsafe(come(number + 1), loop).result(5)
+        log.did.append(number)
+        yield
+
+    async def main():
+        await log.held()
+        patient = log.begin("p", when=5.0)
+        await come(0)
+        await log.go(patient)
+        while len(turns) < 21:
+            await turns[-1]
+        await asyncio.wait(turns)
+
+    asyncio.run(main())
+    assert log.did == [*range(5), "p0", "p.", *range(5, 21)]
+
+
+def test_a_parked_call_whose_reader_has_gone_is_closed_and_knows_why(parking):
+    log, due_at, saw = Log(parking), [0.0], []
+    begun, go = threading.Event(), threading.Event()
+
+    def parked():
+        try:
+            due_at[0] = 9.0
+            yield 1
+            saw.append("nobody waits for this")
+        finally:
+            saw.append(("parked", parking.abandoned))
+
+    def running():
+        begun.set()
+        assert go.wait(5)
+        for i in range(2):
+            saw.append(("running", parking.abandoned))
+            yield i
+
+    async def main():
+        await log.held()
+        due.set(lambda: due_at[0])
+        left = parking.stream(parked)
+        first = asyncio.ensure_future(anext(left))
+        other = log.reading(parking.stream(running), when=5.0)
+        await log.go(first)
+        assert await asyncio.to_thread(begun.wait, 5)
+        await left.aclose()
+        go.set()
+        assert await other == [0, 1]
+
+    asyncio.run(main())
+    assert saw == [("running", False), ("parked", True), ("running", False)]
+
+
+def test_a_closed_worker_closes_what_is_parked(parking):
+    log, due_at, tidied = Log(parking), [0.0], threading.Event()
+
+    def parked():
+        due_at[0] = 9.0
+        yield from log.engine("p", 2)
+
+    async def main():
+        await log.held()
+        reading = log.reading(parking.stream(parked), lambda: due_at[0])
+        model = Model()
+        running = log.reading(parking.stream(model.count), when=5.0)
+        model.go(1)
+        await log.go()
+        assert await asyncio.to_thread(model.begun.wait, 5)
+        parking.close(tidied.set)
+        model.go(1)
+        assert await asyncio.to_thread(tidied.wait, 5)
+        await stop(reading)
+        await stop(running)
+
+    asyncio.run(main())
+    assert log.did == ["p0", "p."]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_the_schedule_every_reader_gets_its_own_items_in_order(seed):
+    """Calls of random lengths and moving due times, some of which fail or lose their reader."""
+    chance = random.Random(seed)
+    worker = Worker("model", parks=chance.random() < 0.7)
+    at_work = threading.Lock()
+    begun, ended, closed = set(), set(), threading.Event()
+    left = {}
+
+    def engine(name, steps, fails, dues):
+        assert not closed.is_set()
+        begun.add(name)
+        try:
+            for i in range(steps):
+                assert at_work.acquire(blocking=False), "two at a time"
+                if worker.abandoned:
+                    assert left[name]
+                dues[0] += chance.choice([0, 0.05, 0.5, 3])
+                at_work.release()
+                yield (name, i) if i % 3 else None
+            if fails:
+                raise ValueError(name)
+        finally:
+            ended.add(name)
+
+    async def call(name):
+        steps, fails, leaves = chance.randrange(12), chance.random() < 0.2, chance.randrange(20)
+        dues, got = [chance.choice([1, 2, 2, 5, inf])], []
+        left[name] = False
+        due.set(lambda: dues[0])
+        await asyncio.sleep(chance.choice([0, 0, 0.001]))
+        try:
+            async with aclosing(worker.stream(engine, name, steps, fails, dues)) as items:
+                async for item in items:
+                    got.append(item)
+                    if len(got) > leaves:
+                        left[name] = True
+                        break
+        except ValueError as error:
+            failed = str(error)
+        else:
+            failed = None
+        assert failed == (str(name) if fails and not left[name] else None)
+        whole = [(name, i) for i in range(steps) if i % 3]
+        assert got == (whole[: len(got)] if left[name] else whole)
+
+    async def main():
+        await asyncio.gather(*map(call, range(12)))
+        worker.close(closed.set)
+        assert await asyncio.to_thread(closed.wait, 5)
+
+    asyncio.run(main())
+    assert begun == ended
 
 
 def test_a_source_is_read_ahead_while_its_reader_is_busy():
