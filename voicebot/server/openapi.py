@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
+from .chat_fields import CHAT
 from .encode import FORMS
 from .openai_audio import SPEECH, TRANSCRIPTION, TRANSLATION
-from .openai_text import CHAT
 from .schema import Schema
 
 _TEXT: Schema = {"type": "string"}
@@ -30,7 +30,10 @@ _ERROR = _object(
 )
 _MODEL = _object({"id": _TEXT, "object": _TEXT, "created": _WHOLE, "owned_by": _TEXT})
 _USAGE = _object({"prompt_tokens": _WHOLE, "completion_tokens": _WHOLE, "total_tokens": _WHOLE})
-_FINISH: Schema = {"type": "string", "enum": ["stop", "length"]}
+_FINISH: Schema = {"type": "string", "enum": ["stop", "length", "tool_calls"]}
+_CALL = _object(
+    {"id": _TEXT, "type": _TEXT, "function": _object({"name": _TEXT, "arguments": _TEXT})}
+)
 _COMPLETION = _object(
     {
         "id": _TEXT,
@@ -41,7 +44,9 @@ _COMPLETION = _object(
             _object(
                 {
                     "index": _WHOLE,
-                    "message": _object({"role": _TEXT, "content": _TEXT}),
+                    "message": _object(
+                        {"role": _TEXT, "content": _BOTH}, {"tool_calls": _list(_CALL)}
+                    ),
                     "finish_reason": _FINISH,
                 }
             )
