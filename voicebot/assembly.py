@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from .engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, 
 from .errors import Missing
 from .events import Event
 from .knowledge import Informed, Library
+from .observe.account import Account
+from .observe.identity import Identity
 
 EARS: tuple[Kind, ...] = ("vad", "stt")
 DOES = {"vad": "detects speech", "stt": "listens", "llm": "answers", "tts": "speaks"}
@@ -109,19 +111,27 @@ class Parts(Ears):
     llm: ChatModel
     tts: Synthesizer
     assistant: AssistantSettings
+    identity: Identity = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        settings = asdict(self.settings), asdict(self.assistant)
+        identity = Identity(self.chosen, settings, getattr(self.tts, "rate", None))
+        object.__setattr__(self, "identity", identity)  # the only way into a frozen one
 
     def conversation(self, speaker: Speaker, emit: Callable[[Event], None]) -> Conversation:
-        return Conversation(
+        account = Account(self.identity, emit, lambda: conversation.tts)
+        conversation = Conversation(
             self.vad(),
             self.stt,
             self.llm,
             self.tts,
             speaker,
-            emit,
+            account.note,
             listen=self.settings,
             instructions=self.assistant.instructions,
             patience=self.assistant.patience_s,
         )
+        return conversation
 
     @property
     def plain(self) -> ChatModel:

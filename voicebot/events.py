@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .audio import Audio
@@ -88,6 +88,15 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class RungTaken:
+    """Something was given up, or put in, because the answer would have been late."""
+
+    rung: str
+    ahead: bool = False
+    """Before it was late, because answers have lately been."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The user spoke over the reply; `heard` is the part that reached them."""
 
@@ -106,6 +115,8 @@ class Failed:
 class TurnEnded:
     marks: dict[str, float]
     """Seconds after the user stopped speaking, by boundary name, in the order crossed."""
+    spoke: dict[str, Any] = field(default_factory=dict)
+    """What it was heard, answered and spoken with, where that is known: see observe.identity."""
 
 
 Event = (
@@ -117,6 +128,7 @@ Event = (
     | Heard
     | Passages
     | Said
+    | RungTaken
     | Interrupted
     | Failed
     | TurnEnded

@@ -44,7 +44,7 @@ def test_every_boundary_is_timed_from_the_end_of_speech():
     (end,) = Room("Yes.").hear(ASK, ("wait", 3.0)).all(TurnEnded)
     assert list(end.marks) == [
         "stt.first", "stt.last", "llm.first", "llm.last", "tts.first", "tts.last",
-        "gate", "speaker.first",
+        "gate", "speaker.first", "end",
     ]  # fmt: skip
     assert sorted(end.marks.values()) == list(end.marks.values())
     assert end.marks["gate"] == pytest.approx(0.48, abs=0.04)

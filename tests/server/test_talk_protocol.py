@@ -126,7 +126,10 @@ def test_a_frame_holds_a_second():
         (Said("Good morning."), {"event": "said", "text": "Good morning.", "at": 1.235}),
         (SoundEnded(480), {"event": "sound_ended", "samples": 480}),
         (Flushed(12), {"event": "flushed", "samples": 12}),
-        (TurnEnded({"gate": 0.48}), {"event": "turn_ended", "marks": {"gate": 0.48}}),
+        (
+            TurnEnded({"gate": 0.48}),
+            {"event": "turn_ended", "marks": {"gate": 0.48}, "spoke": {}},
+        ),
         (
             Passages((Passage("a.md#1", "A.", 2.0),)),
             {"event": "passages", "passages": [{"id": "a.md#1", "text": "A.", "score": 2.0}]},

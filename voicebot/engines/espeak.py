@@ -37,6 +37,9 @@ class Espeak:
         Missing: espeak-ng is not installed or cannot be started.
     """
 
+    rate = RATE
+    """Samples per second of its sound."""
+
     def __init__(self, voice: str = "en-us", speed: float = 1.0, pitch: int = 50) -> None:
         if wrong := _wrong_speed(speed):
             raise ConfigError(f"[tts] {wrong}")

@@ -31,6 +31,9 @@ class Kokoro:
         Missing: a file or a package is not there.
     """
 
+    rate = RATE
+    """Samples per second of its sound."""
+
     def __init__(
         self,
         model: str,

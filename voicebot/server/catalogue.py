@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from .. import __version__, engines, weights
-from ..assembly import Chosen, Parts
+from ..assembly import Parts
 from ..engines import ChatModel, Kind
 from ..engines.per_call import taken
 from ..knowledge import Informed
@@ -34,9 +30,10 @@ class Catalogue:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._chosen = {chosen.kind: chosen for chosen in parts.chosen}
-        self._headers = {kind: _described(chosen) for kind, chosen in self._chosen.items()}
+        revisions = parts.identity.revisions
+        self._headers = {kind: header(str(which)) for kind, which in revisions.items()}
         self._since = int(time.time())
-        self.names = {kind: _name(chosen) for kind, chosen in self._chosen.items()}
+        self.names = {kind: which.model or which.engine for kind, which in revisions.items()}
         """Of each kind of engine, what its model is called."""
         self.plain: ChatModel = parts.llm.llm if isinstance(parts.llm, Informed) else parts.llm
         """The chat model without the user's documents."""
@@ -128,47 +125,3 @@ _DOES = {"stt": "transcribes", "llm": "answers", "tts": "speaks"}
 
 def _no_model(message: str) -> Refusal:
     return Refusal(404, message, param="model", code="model_not_found")
-
-
-def _name(chosen: Chosen) -> str:
-    model = chosen.options.get("model")
-    if not isinstance(model, str):
-        return chosen.name
-    # Weights are named after their file or folder; a server's model as the server calls it.
-    return Path(model).name.removesuffix(".gguf") if _has_weights(chosen) else model
-
-
-def _has_weights(chosen: Chosen) -> bool:
-    return engines.find(chosen.kind, chosen.name).weights
-
-
-def _described(chosen: Chosen) -> str:
-    """Engine, version of its library, model and revision: "whisper/1.2.1 small@5d2f0c1"."""
-    packages = engines.find(chosen.kind, chosen.name).packages
-    # What does the work is the library of that name, or else we do.
-    library = next((package for package in packages if chosen.name in package), "")
-    said = f"{chosen.name}/{_version(library) if library else __version__}"
-    if ":" in chosen.name:
-        said = chosen.name
-    if "model" in chosen.options:
-        said += f" {_name(chosen)}"
-        if _has_weights(chosen) and (commit := _commit(Path(str(chosen.options["model"])))):
-            said += f"@{commit[:7]}"
-    return header(said)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # its import name is not the one it is installed by
-        return str(getattr(sys.modules.get(package), "__version__", "unknown"))
-
-
-def _commit(model: Path) -> str:
-    """Which one was pulled; empty where nobody wrote it down."""
-    for folder in (model.parent, model.parent.parent):
-        if lock := weights.locked(folder).get(model.parent.name) or weights.locked(folder).get(
-            model.name
-        ):
-            return lock.commit
-    return ""

@@ -1,0 +1,108 @@
+"""The record of each turn, made of a conversation's events."""
+
+import logging
+
+import pytest
+from room import ChatModel, Room, Synthesizer, Transcriber, user
+
+from voicebot import request
+from voicebot.assembly import Chosen
+from voicebot.conversation import Typed
+from voicebot.engines.per_call import Speaks
+from voicebot.events import Passage, TurnEnded
+from voicebot.observe.account import Account
+from voicebot.observe.identity import Identity
+
+ASK = ("speak", 1.0)
+STORY = "One two three. Four five six. Seven eight nine.".split()  # noqa: SIM905 - it is a story
+IDENTITY = Identity([Chosen("tts", "room:Synthesizer", {"voice": "anna"})])
+
+
+@pytest.fixture
+def told(caplog):
+    """Records of turns, from a conversation in the pretend room."""
+
+    def tell(*script, mouth=None, **room):
+        caplog.clear()
+        caplog.set_level(logging.INFO, "voicebot")
+        request.begin("abc")
+        pretend = Room(**room)
+        account = Account(IDENTITY, pretend.note, lambda: mouth)
+        pretend.conversation.emit = account.note
+        pretend.live(pretend.conversation.run(user(*script)))
+        request.begin("")
+        lines = [record for record in caplog.records if hasattr(record, "turn")]
+        assert [line.request for line in lines] == [f"abc.{n + 1}" for n in range(len(lines))]
+        assert [e.spoke for e in pretend.all(TurnEnded)] == [line.turn["spoke"] for line in lines]
+        return [line.turn for line in lines]
+
+    return tell
+
+
+def test_an_answered_turn_has_its_words_times_and_engines(told):
+    llm = ChatModel("Good", "morning.", passages=(Passage("lease.md#3", "text"),))
+    (turn,) = told(ASK, ("wait", 3.0), llm=llm)
+    assert (turn["session"], turn["number"], turn["outcome"]) == ("abc", 1, "answered")
+    assert (turn["heard"], turn["said"]) == ("hello there", "Good morning.")
+    assert turn["speech_s"] == pytest.approx(1.0, abs=0.1)
+    assert turn["passages"] == ["lease.md#3"]
+    assert {"gate", "speaker.first"} < set(turn["marks"])
+    assert list(turn["marks"])[-1] == "end"
+    assert turn["spoke"]["voice"] == "anna"
+    assert "reached" not in turn
+    assert "reason" not in turn
+
+
+def test_an_interrupted_turn_tells_what_reached_the_user(told):
+    llm = ChatModel(*STORY)
+    first, second = told(ASK, ("wait", 2.0), ASK, ("wait", 9.0), llm=llm)
+    assert first["outcome"] == "interrupted"
+    assert 0 < len(first["reached"]) < len(" ".join(STORY))
+    assert (second["number"], second["outcome"]) == (2, "answered")
+
+
+def test_a_failed_turn_tells_where_and_why(told):
+    (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel("Yes."), tts=Synthesizer(fails=True))
+    assert (turn["outcome"], turn["stage"], turn["reason"]) == ("failed", "tts", "no voice")
+
+
+def test_a_noise_is_a_turn_in_which_nothing_was_heard(told):
+    (turn,) = told(ASK, ("wait", 3.0), stt=Transcriber(""))
+    assert turn["outcome"] == "nothing heard"
+
+
+def test_a_question_that_is_answered_by_nothing_is_unanswered(told):
+    (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel())
+    assert turn["outcome"] == "unanswered"
+
+
+def test_a_turn_that_the_user_goes_on_in_before_a_sound_is_overtaken(told):
+    llm = ChatModel("Yes.", takes=1.0)
+    first, second = told(ASK, ("wait", 0.8), ASK, ("wait", 4.0), llm=llm)
+    assert (first["outcome"], second["outcome"]) == ("overtaken", "answered")
+    assert second["heard"] == "hello there hello there"
+
+
+def test_a_typed_question_has_no_speech(told):
+    (turn,) = told(Typed("what time is it"), ("wait", 3.0), llm=ChatModel("Noon."))
+    assert (turn["heard"], turn["speech_s"]) == ("what time is it", 0.0)
+
+
+def test_a_voice_chosen_for_the_conversation_is_the_one_that_spoke(told):
+    mouth = Speaks(Synthesizer(), {"voice": "bert"})
+    (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel("Yes."), mouth=mouth)
+    assert turn["spoke"]["voice"] == "bert"
+
+
+def test_what_an_engine_logs_in_a_turn_names_the_turn():
+    class Chatty(ChatModel):
+        async def reply(self, messages):
+            labels.append(request.label())
+            async for delta in super().reply(messages):
+                yield delta
+
+    labels = []
+    request.begin("abc")
+    Room(llm=Chatty("Yes.")).hear(ASK, ("wait", 3.0), ASK, ("wait", 3.0))
+    request.begin("")
+    assert labels == ["abc.1", "abc.2"]

@@ -1,0 +1,119 @@
+"""The record of each turn of a conversation, made of its events and written to the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .. import request
+from ..engines.per_call import Speaks
+from ..events import (
+    Event,
+    Failed,
+    Heard,
+    Interrupted,
+    Passages,
+    Said,
+    SpeechEnded,
+    TurnEnded,
+)
+from .identity import Identity
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What is known of a turn so far."""
+
+    speech: float = 0.0
+    heard: str = ""
+    said: list[str] = field(default_factory=list)
+    passages: list[str] = field(default_factory=list)
+    reached: str | None = None
+    """Of an interrupted turn, what of the reply the user had heard."""
+    failed: Failed | None = None
+
+
+class Account:
+    """Keeps account of one conversation: `note` is told every event of it, and hands it on.
+
+    mouth: gives the synthesizer that the conversation has now.
+
+    It belongs to the request that is being served where it is made. It costs the loop some 20 us
+    a turn: what is written is made of it in the log's own thread.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        emit: Callable[[Event], None],
+        mouth: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self._identity, self._emit, self._mouth = identity, emit, mouth
+        self._session = request.current()
+        self._number = 1
+        self._turn = _Turn()
+
+    def note(self, event: Event) -> None:
+        turn = self._turn
+        match event:
+            case SpeechEnded(utterance):
+                turn.speech = utterance.end - utterance.start
+            case Heard(text):
+                turn.heard = text
+            case Passages(passages):
+                turn.passages = [passage.id for passage in passages]
+            case Said(text):
+                turn.said.append(text)
+            case Interrupted(heard):
+                turn.reached = heard
+            case Failed():
+                turn.failed = event
+            case TurnEnded():
+                event = replace(event, spoke=self._spoke())
+                self._end(turn, event)
+        self._emit(event)
+
+    def _spoke(self) -> dict[str, Any]:
+        mouth = self._mouth()
+        return self._identity.as_json(**(mouth.options if isinstance(mouth, Speaks) else {}))
+
+    def _end(self, turn: _Turn, end: TurnEnded) -> None:
+        number, self._number, self._turn = self._number, self._number + 1, _Turn()
+        if not log.isEnabledFor(logging.INFO):
+            return
+        marks = end.marks
+        outcome = _outcome(turn, marks)
+        record: dict[str, Any] = {"session": self._session, "number": number, "outcome": outcome}
+        if turn.failed:
+            record |= {"stage": turn.failed.stage, "reason": turn.failed.reason}
+        record |= {
+            "speech_s": round(turn.speech, 3),
+            "heard": turn.heard,
+            "said": " ".join(turn.said),
+        }
+        if turn.reached is not None:
+            record["reached"] = turn.reached
+        if turn.passages:
+            record["passages"] = turn.passages
+        record["marks"] = {name: round(at, 4) for name, at in marks.items()}
+        record["spoke"] = end.spoke
+        first = marks.get("speaker.first")
+        sound = "" if first is None else f", first sound after {first:.2f} s"
+        id = request.of_turn(self._session, number)
+        log.info("turn %s%s", outcome, sound, extra={"turn": record, "request": id})
+
+
+def _outcome(turn: _Turn, marks: dict[str, float]) -> str:
+    if turn.failed:
+        return "failed"
+    if turn.reached is not None:
+        return "interrupted"
+    if "end" not in marks:
+        return "overtaken"  # the user went on before any of the reply was heard
+    if turn.said:
+        return "answered"
+    return "unanswered" if turn.heard else "nothing heard"
