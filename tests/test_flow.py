@@ -86,22 +86,40 @@ def test_a_stopped_engine_is_closed_at_its_next_yield_and_the_next_call_runs(wor
     assert asyncio.run(main())
 
 
-def test_an_engine_can_see_that_nobody_reads_it_any_more(worker):
-    seen = []
+def polling(worker, polls):
+    """An engine that works, once it has told something, until nobody wants it to."""
+    yield 1
+    polls.set()
+    while not worker.abandoned:
+        threading.Event().wait(0.001)
+    polls.clear()
 
-    def engine():
-        yield 1
-        while not worker.abandoned:
-            threading.Event().wait(0.001)
-        seen.append("left")
+
+def test_an_engine_can_see_that_nobody_reads_it_any_more(worker):
+    polls = threading.Event()
 
     async def main():
-        async with aclosing(worker.stream(engine)) as items:
+        async with aclosing(worker.stream(polling, worker, polls)) as items:
             await anext(items)
+            assert await asyncio.to_thread(polls.wait, 5)
         await worker.run(lambda: None)
 
     asyncio.run(main())
-    assert seen == ["left"]
+    assert not polls.is_set()
+
+
+def test_an_engine_can_see_that_its_worker_is_closed():
+    worker, polls, ended = Worker("model"), threading.Event(), threading.Event()
+
+    async def main():
+        async with aclosing(worker.stream(polling, worker, polls)) as items:
+            await anext(items)
+            assert await asyncio.to_thread(polls.wait, 5)
+            worker.close(ended.set)
+            assert await asyncio.to_thread(ended.wait, 5)
+
+    asyncio.run(main())
+    assert not polls.is_set()
 
 
 def test_a_call_abandoned_before_its_turn_never_runs(worker):
