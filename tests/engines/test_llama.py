@@ -16,7 +16,6 @@ from miniatures.gguf import CHATML, CONTROL, build  # noqa: E402 - after the ski
 from voicebot.engines import Message, load  # noqa: E402
 from voicebot.engines.cores import usable_cores  # noqa: E402
 from voicebot.engines.llama_prompt import ChatTemplate  # noqa: E402
-from voicebot.engines.prompt import turns  # noqa: E402
 from voicebot.errors import ConfigError, EngineError, Missing  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
 
@@ -229,7 +228,7 @@ class Watcher(logging.Handler):
 def control(miniature, template, messages):
     """The tokens with a meaning of their own in a prompt, in order."""
     llm = llama_cpp.Llama(miniature(template), n_ctx=512, verbose=False)
-    ids = ChatTemplate(llm).ids(turns(messages))
+    ids = ChatTemplate(llm).ids(messages)
     vocabulary = llama_cpp.llama_model_get_vocab(llm.model)
     special = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
     return [
@@ -281,13 +280,13 @@ def test_the_prompt_is_what_the_library_makes_of_the_same_conversation(miniature
     )
     expected = llm.tokenize(formatted.prompt.encode(), add_bos=False, special=True)
 
-    assert ChatTemplate(llm).ids(turns(messages)) == expected
+    assert ChatTemplate(llm).ids(messages) == expected
 
 
 def test_a_system_message_the_template_refuses_is_said_by_the_user(miniature):
     llm = llama_cpp.Llama(miniature(NO_SYSTEM), n_ctx=512, verbose=False)
 
-    prompt = llm.detokenize(ChatTemplate(llm).ids(turns(HELLO)), special=True).decode()
+    prompt = llm.detokenize(ChatTemplate(llm).ids(HELLO), special=True).decode()
 
     assert prompt == "<|im_start|>user\nBe brief.\n\nHello.<|im_end|>\n<|im_start|>assistant\n"
 

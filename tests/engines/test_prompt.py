@@ -29,28 +29,29 @@ def said(text):
 
 
 def test_the_system_message_comes_first_wherever_it_stood():
-    assert turns([user("Hi."), SYSTEM])[0] == ("system", "Be brief.")
+    assert turns([user("Hi."), SYSTEM])[0] == SYSTEM
 
 
 def test_two_questions_in_a_row_become_one_turn():
     heard = turns([SYSTEM, user("What is the rent"), user("of my flat?")])
 
-    assert heard == [("system", "Be brief."), ("user", "What is the rent\nof my flat?")]
+    assert heard == [SYSTEM, user("What is the rent\nof my flat?")]
 
 
 def test_a_reply_nobody_heard_leaves_no_empty_turn():
-    assert turns([user("One."), said(""), user("Two.")]) == [("user", "One.\nTwo.")]
+    assert turns([user("One."), said(""), user("Two.")]) == [user("One.\nTwo.")]
 
 
 def test_a_greeting_is_given_something_to_answer():
-    roles = turns([SYSTEM, said("Hello, what can I do?"), user("Tell me a joke.")])
+    heard = turns([SYSTEM, said("Hello, what can I do?"), user("Tell me a joke.")])
 
-    assert roles[1:3] == [("user", OPENING), ("assistant", "Hello, what can I do?")]
+    assert heard[1:3] == [user(OPENING), said("Hello, what can I do?")]
 
 
 def test_passages_stand_after_the_question_each_under_its_id():
-    [(_, text)] = turns([user("What is the rent?", LEASE, NOTES)])
+    [question] = turns([user("What is the rent?", LEASE, NOTES)])
 
+    text = question.text
     question, lease, notes = map(text.index, ("What is", 'id="lease.md#3"', 'id="notes.txt#1"'))
     assert question < lease < notes
     assert "if they do not hold the answer, say so" in text
@@ -60,7 +61,7 @@ def test_passages_stand_after_the_question_each_under_its_id():
 def test_passages_of_earlier_questions_are_not_repeated():
     history = [user("What is the rent?", LEASE), said("900 euros."), user("Thanks.")]
 
-    assert turns(history)[0] == ("user", "What is the rent?")
+    assert turns(history)[0] == user("What is the rent?")
 
 
 def test_each_turn_begins_with_the_bytes_of_the_one_before():
@@ -68,7 +69,7 @@ def test_each_turn_begins_with_the_bytes_of_the_one_before():
     second = [*first, said("900 euros."), user("Since when?", NOTES)]
 
     def text(messages):
-        return "\n".join(f"{role}: {content}" for role, content in turns(messages))
+        return "\n".join(f"{turn.role}: {turn.text}" for turn in turns(messages))
 
     stable = text(first).partition("<passages>")[0].rstrip()
     assert text(second).startswith(stable)

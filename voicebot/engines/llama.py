@@ -21,11 +21,13 @@ import numpy as np
 
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
-from . import Delta, Message
+from . import Delta, Message, Tool
 from .cores import usable_cores
 from .llama_prompt import ChatTemplate
-from .prompt import exchanges, turns, without_oldest, without_weakest
-from .thoughts import Thoughts
+from .prompt import exchanges, without_oldest, without_weakest
+from .thoughts import CLOSE, Thoughts
+from .tool_calls import Calls
+from .tool_grammar import gbnf
 
 if TYPE_CHECKING:
     from llama_cpp.llama_grammar import LlamaGrammar
@@ -71,6 +73,7 @@ class Llama:
             raise ConfigError(f"[llm] context is {context}; 4096 tokens hold a long conversation")
         import llama_cpp
         from jinja2 import TemplateError
+        from llama_cpp.llama_grammar import LlamaGrammar
 
         _redirect_log()
         cores = usable_cores()
@@ -101,13 +104,15 @@ class Llama:
                 f"[llm] max_tokens is {max_tokens}; it must be above 0 and leave room for a "
                 f"question in the context of {self._context}"
             )
+        if grammar and not self._valid(grammar):  # llama.cpp has said on stderr where it goes wrong
+            raise ConfigError("[llm] grammar is no valid GBNF with a rule named root")
         self._max_tokens = max_tokens
         self._sampling: dict[str, Any] = {
             "temp": temperature,
             "top_p": top_p,
             "top_k": TOP_K,
             "min_p": 0.0,
-            "grammar": self._grammar(grammar) if grammar else None,
+            "grammar": LlamaGrammar.from_string(grammar, verbose=False) if grammar else None,
         }
         self._template = ChatTemplate(self._llm)
         if not self._template.has_template:
@@ -124,12 +129,14 @@ class Llama:
         max_tokens: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        tools: Sequence[Tool] = (),
+        must_call: bool = False,
     ) -> Stream[Delta]:
-        sampling = {"temp": temperature, "top_p": top_p}
-        sampling = self._sampling | {k: v for k, v in sampling.items() if v is not None}
+        asked = {"temp": temperature, "top_p": top_p}
+        sampling = self._sampling | {k: v for k, v in asked.items() if v is not None}
         # No more than the settings allow: that much room is kept free for a reply.
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
-        work = self._worker.stream(self._reply, list(messages), limit, sampling)
+        work = self._worker.stream(self._reply, list(messages), tools, must_call, limit, sampling)
         async with aclosing(work) as deltas:
             async for delta in deltas:
                 yield delta
@@ -138,10 +145,17 @@ class Llama:
         self._worker.close()
 
     def _reply(
-        self, messages: list[Message], limit: int, sampling: dict[str, Any]
+        self,
+        messages: list[Message],
+        tools: Sequence[Tool],
+        must_call: bool,
+        limit: int,
+        sampling: dict[str, Any],
     ) -> Generator[Delta]:
+        if tools and must_call:
+            sampling["grammar"] = self._calling(tools)
         try:
-            yield from self._deltas(messages, limit, sampling)
+            yield from self._deltas(messages, tools, limit, sampling)
         except (RuntimeError, ValueError) as error:
             if not self._worker.abandoned:  # else it is only our own abort
                 raise EngineError("llm", f"llama.cpp failed: {error}") from error
@@ -149,11 +163,11 @@ class Llama:
             logger.debug("stopped early, with %d tokens computed", self._llm.n_tokens)
 
     def _deltas(
-        self, messages: list[Message], limit: int, sampling: dict[str, Any]
+        self, messages: list[Message], tools: Sequence[Tool], limit: int, sampling: dict[str, Any]
     ) -> Generator[Delta]:
         import llama_cpp
 
-        ids = self._fitting(messages)
+        ids = self._fitting(messages, tools)
         kept = self._rewound(ids)
         logger.debug("prompt of %d tokens, %d of them kept from before", len(ids), kept)
         for start in range(kept, len(ids), SLICE):
@@ -162,8 +176,9 @@ class Llama:
             self._llm.eval(ids[start : start + SLICE])
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         thoughts = Thoughts(self._template.thinking)
+        calls = Calls(tool.name for tool in tools)
         said, written = False, 0
-        finish: Literal["stop", "length"] = "length"
+        finish: Literal["stop", "length", "tool_calls"] = "length"
         with closing(self._llm.generate(ids, **sampling)) as tokens:
             for token in islice(tokens, limit):
                 if self._worker.abandoned:  # it may be thinking, and then nothing is yielded
@@ -174,18 +189,25 @@ class Llama:
                 written += 1
                 if text := thoughts.without(decoder.decode(self._bytes(token))):
                     said = True
-                    yield Delta(text)
+                    yield from calls.deltas(text)
+                if calls.over:
+                    finish = "stop"
+                    break
         rest = thoughts.without(decoder.decode(b"", final=True)) + thoughts.rest()
         if thoughts.thinking and not said:
             raise EngineError("llm", f"thought for max_tokens = {limit} and said nothing; raise it")
-        yield Delta(rest, finish=finish, tokens=(len(ids), written))
+        yield from calls.deltas(rest)
+        yield from calls.rest()
+        if calls.called:
+            finish = "tool_calls"
+        yield Delta(finish=finish, tokens=(len(ids), written))
 
-    def _fitting(self, messages: list[Message]) -> list[int]:
+    def _fitting(self, messages: list[Message], tools: Sequence[Tool]) -> list[int]:
         """The prompt, less the oldest exchanges, then the weakest passages, if it is too long."""
         room: int = self._context - self._max_tokens
 
         def ids(kept: Sequence[Message]) -> list[int]:
-            return self._template.ids(turns(kept))
+            return self._template.ids(kept, tools)
 
         def fits(count: int) -> bool:
             return len(ids(without_oldest(messages, count))) <= room
@@ -197,8 +219,8 @@ class Llama:
         cut = cuts[min(bisect_left(cuts, True, key=fits), len(cuts) - 1)]
         logger.info("the context is full: %d exchanges are forgotten", cut)
         messages = without_oldest(messages, cut)
-        while len(prompt := ids(messages)) > room and messages[-1].passages:
-            messages = without_weakest(messages)
+        while len(prompt := ids(messages)) > room and (fewer := without_weakest(messages)):
+            messages = fewer
         if len(prompt) > room:
             raise EngineError(
                 "llm",
@@ -226,7 +248,7 @@ class Llama:
         """A token's text, often part of a character only; control tokens have none."""
         import llama_cpp
 
-        shown = token in self._template.thought_ids
+        shown = token in self._template.shown_ids
         for size in (64, 4096):
             buffer = ctypes.create_string_buffer(size)
             length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, shown)
@@ -234,15 +256,21 @@ class Llama:
                 break
         return buffer.raw[: max(0, length)]
 
-    def _grammar(self, text: str) -> LlamaGrammar:
-        import llama_cpp
+    def _calling(self, tools: Sequence[Tool]) -> LlamaGrammar:
+        """A grammar of nothing but one call to one of the tools."""
         from llama_cpp.llama_grammar import LlamaGrammar
 
-        sampler = llama_cpp.llama_sampler_init_grammar(self._vocab, text.encode(), b"root")
-        if not sampler:  # llama.cpp has said on stderr where it goes wrong
-            raise ConfigError("[llm] grammar is no valid GBNF with a rule named root")
-        llama_cpp.llama_sampler_free(sampler)
+        opening = f"{CLOSE}\n\n" if self._template.thinking else ""
+        text = gbnf(tools, self._template.layout, self._valid, opening)
         return LlamaGrammar.from_string(text, verbose=False)
+
+    def _valid(self, grammar: str) -> bool:
+        import llama_cpp
+
+        sampler = llama_cpp.llama_sampler_init_grammar(self._vocab, grammar.encode(), b"root")
+        if sampler:
+            llama_cpp.llama_sampler_free(sampler)
+        return bool(sampler)
 
 
 def _check(file: Path) -> None:

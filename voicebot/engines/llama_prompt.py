@@ -7,13 +7,19 @@ is therefore text to the model: `<|im_end|>` in it is nine characters, not the e
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, EngineError
-from .prompt import Turn
+from . import Message, Tool
+from .hermes import spelled_out
+from .llama_calls import FORMS, PROBE, TOOL, Form, as_templates_take
+from .prompt import turns
 from .thoughts import CLOSE, OPEN
+from .tool_calls import HERMES, LAYOUTS, TOKENS, offered
 
 if TYPE_CHECKING:
     import llama_cpp
@@ -23,7 +29,12 @@ PLAIN = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 
 # Private-use characters survive what templates do to a text: trimming, testing, joining.
 _PLACE = re.compile("\ue000(\\d+)\ue001")
-_PROBE: list[Turn] = [("system", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
+_TALK = [
+    Message("system", "a"),
+    Message("user", "b"),
+    Message("assistant", "c"),
+    Message("user", "d"),
+]
 
 
 class ChatTemplate:
@@ -57,18 +68,36 @@ class ChatTemplate:
         self._folds_system = False
         self.thinking = False
         """The prompt ends in the middle of a thought, so the reply goes on with it."""
+        self._form: Form | None = None
+        """How the template takes calls; None where it does not, or not as we can read them."""
+        self.layout = HERMES
+        """How the model writes a call."""
         self._probe()
+        self._probe_calls()
 
     @property
-    def thought_ids(self) -> frozenset[int]:
-        """Control tokens that begin and end a thought, where the model has such."""
-        return frozenset(self._control[tag] for tag in (OPEN, CLOSE) if tag in self._control)
+    def shown_ids(self) -> frozenset[int]:
+        """Control tokens that begin and end a thought or a call, where the model has such."""
+        return frozenset(self._control[t] for t in (OPEN, CLOSE, *TOKENS) if t in self._control)
 
-    def ids(self, turns: Sequence[Turn]) -> list[int]:
-        """The prompt that asks for the assistant's next turn."""
-        if self._folds_system:
-            turns = _folded(turns)
-        literals = self._literals([role for role, _ in turns])
+    def ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """The prompt that asks for the assistant's next turn.
+
+        Raises:
+            EngineError: the template refuses this conversation.
+        """
+        if self._form is None:
+            called = spelled_out(turns(messages, calling=True), tools) if tools else None
+            return self._ids(called or turns(messages), ())
+        try:
+            return self._ids(self._form(turns(messages, calling=True)), tools)
+        except EngineError:  # as when a question follows right upon a result
+            return self._ids(turns(messages), tools)
+
+    def _ids(self, turns: Sequence[Message], tools: Sequence[Tool]) -> list[int]:
+        turns = self._placed(turns)
+        literals = self._literals(turns, tools)
+        texts = [turn.text.strip() for turn in turns if _has_place(turn)]
         marks = {m for text in literals for m in self._markup_pattern.findall(text) if m.strip()}
         marks |= {OPEN, CLOSE}  # one may be the template's, and the other the end of it
         ids: list[int] = []
@@ -81,40 +110,76 @@ class ChatTemplate:
                 ids += [*self._plain(run + text), self._control[token]]
                 run = ""
             run += last
-            if i < len(turns):
-                run += _defused(turns[i][1].strip(), marks)
+            if i < len(texts):
+                text = _defused(texts[i], marks)
+                if literal.endswith('"') and literals[i + 1].startswith('"'):  # it is JSON
+                    text = json.dumps(text, ensure_ascii=False)[1:-1]
+                run += text
         ids += self._plain(run)
         if self._bos >= 0 and ids[:1] != [self._bos]:
             ids.insert(0, self._bos)
         return ids
 
     def _probe(self) -> None:
-        turns: Sequence[Turn] = _PROBE
         try:
-            literals = self._literals([role for role, _ in turns])
+            literals = self._literals(_TALK)
         except EngineError:
             # Many a template knows no system role: then the user says it.
-            self._folds_system, turns = True, _folded(turns)
+            self._folds_system = True
             try:
-                literals = self._literals([role for role, _ in turns])
+                literals = self._literals(_folded(_TALK))
             except EngineError as error:
                 raise ConfigError(f"[llm] {self._llm.model_path}: {error.reason}") from error
         self.thinking = literals[-1].rfind(OPEN) > literals[-1].rfind(CLOSE)
 
-    def _literals(self, roles: Sequence[str]) -> list[str]:
-        """The template's own text before, between and after what the turns say."""
-        messages = [
-            {"role": role, "content": f"\ue000{place}\ue001"} for place, role in enumerate(roles)
-        ]
+    def _probe_calls(self) -> None:
+        """Find out whether the template lists tools, and how it writes calls."""
         try:
-            # Reasoning models that can answer at once do: nobody listens to a minute of thought.
-            prompt = self._format(messages=messages, enable_thinking=False).prompt  # type: ignore[arg-type]  # the library's types name each role
+            listed = TOOL.name in "".join(self._literals(self._placed(_TALK), [TOOL]))
+        except EngineError:
+            return
+        for form in FORMS if listed else ():
+            try:
+                prompt = "".join(self._literals(self._placed(form(PROBE)), [TOOL]))
+            except EngineError:
+                continue
+            for layout in LAYOUTS:
+                if _dense(layout.before + TOOL.name + layout.between) in _dense(prompt):
+                    self._form, self.layout = form, layout
+                    return
+
+    def _placed(self, turns: Sequence[Message]) -> Sequence[Message]:
+        return _folded(turns) if self._folds_system else turns
+
+    def _literals(self, turns: Sequence[Message], tools: Sequence[Tool] = ()) -> list[str]:
+        """The template's own text before, between and after what the turns say."""
+        places = [f"\ue000{i}\ue001" if _has_place(turn) else "" for i, turn in enumerate(turns)]
+        try:
+            prompt = self._format(
+                messages=as_templates_take(turns, places, self._safe),  # type: ignore[arg-type]  # the library's types name each role
+                tools=[self._safe(offered(tool)) for tool in tools] or None,
+                # Reasoning models that can answer at once do: nobody listens to their thoughts.
+                enable_thinking=False,
+            ).prompt
         except Exception as error:
             raise EngineError("llm", f"its chat template refuses: {error}") from error
         pieces = _PLACE.split(prompt)
-        if pieces[1::2] != [str(place) for place in range(len(roles))]:
+        if pieces[1::2] != [place[1:-1] for place in places if place]:
             raise EngineError("llm", "its chat template loses, repeats or moves what is said")
         return pieces[::2]
+
+    def _safe(self, value: Any) -> Any:
+        """JSON that goes through the template, and with it every word that it may recognise."""
+        if isinstance(value, dict):
+            return {self._safe(key): self._safe(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._safe(item) for item in value]
+        if isinstance(value, str):
+            value = re.sub("[\ue000\ue001]", "", value)
+            for pattern in (self._control_pattern, self._markup_pattern):
+                while (broken := pattern.sub(_broken, value)) != value:
+                    value = broken
+        return value
 
     def _plain(self, text: str) -> list[int]:
         if not text:
@@ -141,15 +206,27 @@ def _any_of(tokens: dict[str, int]) -> re.Pattern[str]:
     return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
 
 
+def _broken(mark: re.Match[str]) -> str:
+    return f"{mark[0][0]} {mark[0][1:]}" if mark[0].strip() else mark[0]
+
+
 def _defused(text: str, marks: set[str]) -> str:
     for mark in marks:
         text = text.replace(mark, f"{mark[0]} {mark[1:]}")
     return text
 
 
-def _folded(turns: Sequence[Turn]) -> list[Turn]:
+def _has_place(turn: Message) -> bool:
+    return bool(turn.text) or not turn.calls
+
+
+def _dense(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def _folded(turns: Sequence[Message]) -> list[Message]:
     """What the system says, at the head of what the user says first."""
-    if len(turns) < 2 or turns[0][0] != "system":
+    if len(turns) < 2 or turns[0].role != "system":
         return list(turns)
-    (_, system), (role, text), *rest = turns
-    return [(role, f"{system}\n\n{text}"), *rest]
+    system, first, *rest = turns
+    return [replace(first, text=f"{system.text}\n\n{first.text}"), *rest]

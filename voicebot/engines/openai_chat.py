@@ -7,11 +7,13 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from ..flow import Stream
-from . import Delta, Message
+from . import Delta, Message, Tool
 from .openai_answer import Answer
+from .openai_calls import Fragments, written
 from .openai_http import Server
 from .prompt import turns
 from .thoughts import Thoughts
+from .tool_calls import offered
 
 
 class OpenAIChat:
@@ -48,20 +50,25 @@ class OpenAIChat:
         max_tokens: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        tools: Sequence[Tool] = (),
+        must_call: bool = False,
     ) -> Stream[Delta]:
-        chat = [{"role": role, "content": text} for role, text in turns(messages)]
         asked = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
         request = {
             **self._request,
             **{name: value for name, value in asked.items() if value is not None},
-            "messages": chat,
+            "messages": [written(turn) for turn in turns(messages, calling=True)],
         }
-        thoughts = Thoughts()
+        if tools:
+            request["tools"] = [offered(tool) for tool in tools]
+            request["tool_choice"] = "required" if must_call else "auto"
+        thoughts, fragments = Thoughts(), Fragments(tool.name for tool in tools)
         said = False
         async with self._server.post("/chat/completions", json=request) as answer:
             finish = ""
             async with aclosing(self._choices(answer)) as choices:
-                async for text, finish in choices:
+                async for text, calls, finish in choices:
+                    fragments.add(calls)
                     if spoken := thoughts.without(text):
                         said = True
                         yield Delta(spoken)
@@ -73,31 +80,37 @@ class OpenAIChat:
         rest = thoughts.rest()
         if finish == "content_filter":
             raise self._server.error("withheld the reply (content_filter)")
-        if not (said or rest) and thoughts.thinking:
+        if rest:
+            yield Delta(rest)
+        called = fragments.whole()
+        for call in called:
+            yield Delta(call=call)
+        if thoughts.thinking and not (said or called):
             raise self._server.error("spent max_tokens on thinking and said nothing")
-        yield Delta(rest, finish=_ended(finish))
+        yield Delta(finish="tool_calls" if called else _ended(finish))
 
-    async def _choices(self, answer: Answer) -> Stream[tuple[str, str]]:
-        """Each piece of text, with why the reply ended on the last."""
+    async def _choices(self, answer: Answer) -> Stream[tuple[str, list[Any], str]]:
+        """Each piece of text and of calls, with why the reply ended on the last."""
         if answer.kind == "application/json":  # it does not stream
-            choice = self._choice(await answer.document(), "message")
-            yield choice[0], choice[1] or "stop"
+            text, calls, finish = self._choice(await answer.document(), "message")
+            yield text, calls, finish or "stop"
             return
         async with aclosing(answer.events()) as events:
             async for event in events:
                 if event.get("choices") != []:  # only what it cost
                     yield self._choice(event, "delta")
 
-    def _choice(self, event: dict[str, Any], part: str) -> tuple[str, str]:
+    def _choice(self, event: dict[str, Any], part: str) -> tuple[str, list[Any], str]:
         try:
             choice = event["choices"][0]
-            text = (choice.get(part) or {}).get("content") or ""
+            said = choice.get(part) or {}
+            text, calls = said.get("content") or "", said.get("tool_calls") or []
             finish = choice.get("finish_reason") or ""
         except (LookupError, TypeError, AttributeError):
-            text = finish = None
-        if not (isinstance(text, str) and isinstance(finish, str)):
+            text = calls = finish = None
+        if not (isinstance(text, str) and isinstance(calls, list) and isinstance(finish, str)):
             raise self._server.error(f"sent no chat completion: {event}")
-        return text, finish
+        return text, calls, finish
 
 
 def _ended(finish: str) -> Literal["stop", "length"]:

@@ -28,11 +28,8 @@ class Thoughts:
                 break
             spoken += "" if self.thinking else before
             self._held, self.thinking = after, not self.thinking
-        begun = max(i for i in range(len(tag)) if self._held.endswith(tag[:i]))
-        certain, self._held = (
-            self._held[: len(self._held) - begun],
-            self._held[len(self._held) - begun :],
-        )
+        end = len(self._held) - begun(self._held, tag)
+        certain, self._held = self._held[:end], self._held[end:]
         return self._shown(spoken if self.thinking else spoken + certain)
 
     def rest(self) -> str:
@@ -45,3 +42,8 @@ class Thoughts:
             text = text.lstrip()
         self._silent = self._silent and not text
         return text
+
+
+def begun(text: str, *tags: str) -> int:
+    """How many characters at the end of `text` may become one of `tags`."""
+    return max(i for tag in tags for i in range(len(tag)) if text.endswith(tag[:i]))

@@ -1,0 +1,79 @@
+"""A grammar, in GBNF, of the calls that may be made: whatever the model, it writes one of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import Tool
+from .tool_calls import Layout
+
+logger = logging.getLogger(__name__)
+
+SIZES = ("minLength", "maxLength", "minItems", "maxItems")
+MOST = 128
+"""Repetitions that a schema may demand or limit. Each is spelled out: a million would hang us."""
+ANY = {"type": "object"}
+
+_QUOTED_OR_NAME = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[a-zA-Z][a-zA-Z0-9-]*')
+
+
+def gbnf(
+    tools: Sequence[Tool], layout: Layout, valid: Callable[[str], bool], opening: str = ""
+) -> str:
+    """The grammar of `opening` and one call to one of the tools, with a rule `root`.
+
+    The arguments follow the tool's schema where that can be put as a grammar `valid` accepts, and
+    are any object else. Patterns are not enforced.
+    """
+    calls, rules = [], []
+    for i, tool in enumerate(tools):
+        prefix = f"tool{i}-"
+        before, after = opening + layout.before + tool.name + layout.between, layout.after
+        calls.append(f"{_literal(before)} {prefix}root {_literal(after)}")
+        rules.append(_prefixed(_arguments(tool, valid), prefix))
+    return "\n".join([f"root ::= {' | '.join(calls)}", *rules])
+
+
+def _arguments(tool: Tool, valid: Callable[[str], bool]) -> str:
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    try:
+        schema = {"type": "object", "properties": {}, **_bounded(tool.parameters)}
+        rules: str = json_schema_to_gbnf(json.dumps(schema))
+        if valid(rules):
+            return rules
+    except Exception:  # anything may be wrong with a schema, or unknown to the library
+        logger.debug("the schema of %s makes no grammar", tool.name, exc_info=True)
+    return str(json_schema_to_gbnf(json.dumps(ANY)))
+
+
+def _bounded(schema: Any) -> Any:
+    """The schema less what would make its grammar huge, or wrong."""
+    if isinstance(schema, list):
+        return [_bounded(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _bounded(value) for key, value in schema.items() if not _left_out(key, value)}
+
+
+def _left_out(key: str, value: Any) -> bool:
+    if key in SIZES:
+        return isinstance(value, int) and value > MOST
+    if key in ("enum", "const"):  # the library does not escape what JSON has escaped
+        return "\\" in json.dumps(value, ensure_ascii=False)
+    return key == "pattern" and isinstance(value, str)  # and no property of that name
+
+
+def _prefixed(grammar: str, prefix: str) -> str:
+    return _QUOTED_OR_NAME.sub(
+        lambda found: prefix + found[0] if found[0][0].isalpha() else found[0], grammar
+    )
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'"{escaped}"'
