@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import websockets
 from calling import RATE, Parts, calling, connected, serving
-from room import ChatModel, Synthesizer
+from room import ChatModel, Synthesizer, Transcriber
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from voicebot.audio import Audio
-from voicebot.engines import Speech
+from voicebot.audio import Audio, silence
+from voicebot.engines import Segment, Speech
 from voicebot.server.house import House
 from voicebot.server.limits import Allowance, Limits
 
@@ -92,6 +92,95 @@ def test_muting_in_mid_sentence_ends_the_sentence():
             return await caller.until("heard")
 
     assert asyncio.run(script())["text"] == "hello there"
+
+
+class Choir(Synthesizer):
+    voices = ("anna", "bert")
+
+    async def synthesize(self, text, *, voice=None):
+        self.lines.append(voice)
+        yield Speech(silence(0.1, RATE))
+
+
+class Linguist(Transcriber):
+    languages = ("en", "de")
+
+    async def transcribe(self, audio, *, language=None):
+        self.given.append(audio.seconds)
+        yield Segment(language or "its own", 0.0, audio.seconds)
+
+
+def test_which_voices_and_languages_there_are_is_said_at_the_start():
+    async def script():
+        parts = Parts("Yes.", stt=Linguist(), tts=Choir())
+        async with serving(parts) as host, calling(host) as caller:
+            return caller.ready
+
+    ready = asyncio.run(script())
+    assert (ready["voices"], ready["languages"]) == (["anna", "bert"], ["en", "de"])
+    assert (ready["voice"], ready["language"]) == ("", "")
+
+
+def test_a_voice_and_a_language_chosen_at_the_start_hold_until_others_are_chosen():
+    async def script():
+        parts = Parts("Yes.", stt=Linguist(), tts=Choir())
+        async with serving(parts) as host, connected(host) as caller, calling(host) as other:
+            await caller.say(type="hello", rate=RATE, voice="bert", language="de")
+            ready = await caller.until("ready")
+            await caller.speak(1.0)
+            await caller.say(type="mute")
+            await caller.until("turn_ended")
+            await caller.say(type="choose", voice="anna")
+            chosen = await caller.until("chosen")
+            await caller.say(type="text", text="hello")
+            await caller.until("turn_ended")
+            await other.say(type="text", text="hello")
+            await other.until("turn_ended")
+        return parts, caller, ready, chosen
+
+    parts, caller, ready, chosen = asyncio.run(script())
+    assert (ready["voice"], ready["language"]) == ("bert", "de")
+    assert (chosen["voice"], chosen["language"]) == ("anna", "de")
+    assert caller.all("heard")[0]["text"] == "de"
+    assert parts.tts.lines == ["bert", "anna", None], "and nobody else's voice changes"
+
+
+def test_names_that_there_are_not_change_nothing_and_are_answered_with_those_there_are():
+    async def script():
+        parts = Parts("Yes.", stt=Linguist(), tts=Choir())
+        async with serving(parts) as host, connected(host) as caller:
+            await caller.say(type="hello", rate=RATE, voice="carl")
+            await caller.say(type="hello", rate=RATE, voice="bert")
+            await caller.until("ready")
+            await caller.say(type="choose", voice="anna", language="xx")
+            await caller.until("error")
+            await caller.say(type="text", text="hello")
+            await caller.until("turn_ended")
+        return parts, caller
+
+    parts, caller = asyncio.run(script())
+    assert [error["reason"] for error in caller.all("error")] == [
+        "there is no voice 'carl'; there is anna, bert",
+        "there is no language 'xx'; there is en, de",
+    ]
+    assert parts.tts.lines == ["bert"]
+    assert len(parts.begun) == 1
+
+
+def test_what_is_being_said_is_told_to_those_who_ask_for_it():
+    async def script(**asked):
+        async with serving(Parts("Yes.")) as host, connected(host) as caller:
+            await caller.say(type="hello", rate=RATE, **asked)
+            await caller.speak(1.5)
+            await caller.speak(1.0, level=0.0)
+            await caller.until("heard")
+        return caller
+
+    caller = asyncio.run(script(partial=True))
+    assert {e["text"] for e in caller.all("partial")} == {"hello there"}
+    kinds = [e["event"] for e in caller.events]
+    assert kinds.index("partial") < kinds.index("speech_ended")
+    assert not asyncio.run(script()).all("partial")
 
 
 # Coming back
