@@ -11,13 +11,15 @@ from typing import Any
 
 from ..assembly import Parts
 from ..audio import Audio
-from ..config import Config, EngineChoice
+from ..config import Config, DocumentSettings, EngineChoice
 from ..engines import ENGINES, ChatModel, Delta, Kind, Message, Segment, Transcriber
 from ..flow import Stream
 from .simulated import QUESTION, Costs
 
 SIZES = ("miniature", "random")
 """Weights without a mind: as small as they can be, or as large and slow as published ones."""
+INSTEAD = ("filler", "apology")
+"""Rungs of the ladder on which something else is said than the answer."""
 WEIGHTS: dict[Kind, tuple[str, str]] = {
     "stt": ("whisper", "whisper"),
     "llm": ("llama", "llama.gguf"),
@@ -29,6 +31,17 @@ WEIGHTS: dict[Kind, tuple[str, str]] = {
 def folder(models: Path, size: str) -> Path:
     """Where scripts/bench-weights puts weights of one of SIZES."""
     return models / f"bench-{size}"
+
+
+def answering(config: Config, *, documents: bool = False) -> Config:
+    """The settings without what is said in place of a late answer, with or without documents.
+
+    A filler comes in time whatever the engines do: with it, nothing would be measured.
+    """
+    kept = " ".join(rung for rung in config.budget.rungs if rung not in INSTEAD)
+    budget = dataclasses.replace(config.budget, ladder=kept)
+    kept_documents = config.documents if documents else DocumentSettings()
+    return dataclasses.replace(config, documents=kept_documents, budget=budget)
 
 
 def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Config, list[str]]:

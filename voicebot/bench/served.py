@@ -73,7 +73,7 @@ async def over_http(config: Config, costs: Costs) -> AsyncIterator[Served]:
 
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[Served]:
-    """Our server with the `listen` settings and the engines of `config`, ready to be called.
+    """Our server with the engines of `config`, and its [listen] and [budget], ready to be called.
 
     Raises:
         DidNotStart: it did not, or its engines do not answer.
@@ -112,7 +112,10 @@ def _answers(url: str) -> bool:
 
 def toml(config: Config) -> str:
     """The settings that a measured server needs, as its file holds them."""
-    sections = {"listen": dataclasses.asdict(config.listen)}
+    sections = {
+        "listen": dataclasses.asdict(config.listen),
+        "budget": dataclasses.asdict(config.budget),
+    }
     for kind in ("vad", "stt", "llm", "tts"):
         choice: EngineChoice = getattr(config, kind)
         sections[kind] = {"engine": choice.engine, **choice.options}

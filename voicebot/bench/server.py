@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..config import Config, DocumentSettings, EngineChoice
-from . import cycles, machine, processes, sockets
+from ..config import Config, EngineChoice
+from . import chosen, cycles, machine, processes, sockets
 from .figures import Usage, declared, summary
 from .questions import Question
 from .served import Served, over_http, serving
@@ -49,7 +49,7 @@ def measure(
         DidNotStart: a process to be measured is not there.
         HungUp: the server tells of an error.
     """
-    config = dataclasses.replace(config, documents=DocumentSettings())
+    config = chosen.answering(config)
     runs, rows = asyncio.run(_all(config, questions, costs, turns, sessions, parts, cycles, tell))
     settings = {"engines": "simulated", "costs": dataclasses.asdict(costs)}
     first = headline(runs[0]) if runs else {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..assembly import Parts, assemble
-from ..config import Config, DocumentSettings
+from ..config import Config
 from . import chosen, machine, processes
 from .figures import Floor, Usage, declared, measured, summary
 from .inside import talking
@@ -42,8 +42,7 @@ def measure(
     Raises:
         VoicebotError: an engine cannot be built.
     """
-    if engines != "configured":
-        config = dataclasses.replace(config, documents=DocumentSettings())
+    config = chosen.answering(config, documents=engines == "configured")
     picked, missing = chosen.choose(config, engines, costs, models)
     for line in missing:
         tell(line)

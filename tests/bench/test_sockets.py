@@ -1,0 +1,55 @@
+"""What is sent to measure a socket with, and that a cycle of a conversation holds together."""
+
+import asyncio
+import tomllib
+
+import numpy as np
+import pytest
+
+from voicebot.bench.simulated import FREE, Loudness
+from voicebot.config import Config, EngineChoice
+from voicebot.conversation import ListenSettings
+
+pytest.importorskip("websockets")
+pytest.importorskip("uvicorn")
+
+from server.calling import Parts, serving
+
+from voicebot.bench.cycles import cycle
+from voicebot.bench.served import toml
+from voicebot.bench.sockets import STARTED, STOPPED, Script
+
+FRAME = 0.02
+
+
+def test_it_is_known_which_frame_begins_and_which_ends_the_speech():
+    loud, quiet = np.full(9600, 0.5, np.float32), np.zeros(16000, np.float32)
+    script = Script(np.concatenate([quiet, loud, quiet]), Loudness(), ListenSettings())
+    (started, begins), (stopped, ends) = script.decides
+    assert (started, stopped) == (STARTED, STOPPED)
+    # Three windows after 1.0 s, and fifteen after 1.6 s; resampling holds some of it back.
+    assert begins * FRAME == pytest.approx(1.096, abs=0.05)
+    assert ends * FRAME == pytest.approx(2.08, abs=0.06)
+    assert len(script.messages) >= 2.5 / FRAME
+    assert all("input_audio_buffer.append" in message for message in script.messages)
+
+
+def test_a_conversation_that_is_cut_off_is_resumed():
+    async def life():
+        parts = Parts(*("word " * 40).split())
+        async with serving(parts) as host:
+            await asyncio.wait_for(cycle(f"ws://{host}/v1/talk"), 10)
+        return parts.begun
+
+    assert len(asyncio.run(life())) == 1
+
+
+def test_settings_go_into_a_file_as_they_are():
+    engines = FREE.engines()
+    config = Config(listen=ListenSettings(end_ms=400), vad=EngineChoice("a:B"), **engines)
+    read = tomllib.loads(toml(config))
+    assert read["listen"]["end_ms"] == 400
+    assert read["budget"]["first_audio_ms"] == config.budget.first_audio_ms
+    assert read["vad"] == {"engine": "a:B"}
+    assert read["llm"]["tokens_per_s"] == float("inf")
+    assert read["llm"]["reply"] == FREE.reply
