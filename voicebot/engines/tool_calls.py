@@ -135,6 +135,8 @@ class Calls:
             elif not body.startswith("{") and not last:
                 return
         try:
+            if body[at : at + 1] not in ("{", "["):  # the start of a number looks like a whole one
+                raise json.JSONDecodeError("Expecting an object", body, at)
             value, end = _JSON.raw_decode(body, at)
         except json.JSONDecodeError as error:
             self._broken(body, error, last)
@@ -154,8 +156,8 @@ class Calls:
         """Decide what becomes of a call that is no JSON, or not yet."""
         open_string = error.msg.startswith("Unterminated string")
         if self._marker == MARKERS[0] and not last:
-            _, closed, rest = body.partition(CLOSE)
-            if closed and not open_string:
+            before, closed, rest = body.partition(CLOSE)
+            if closed and error.pos <= len(before) and not open_string:
                 logger.warning("a call that is no JSON: %.200s", body)
                 self._after(rest)
         elif last or (error.pos < len(body) - _UNFINISHED and not open_string):
