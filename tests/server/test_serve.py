@@ -1,5 +1,7 @@
 """`voicebot serve` in a child process: what it prints, and how it ends."""
 
+import fcntl
+import os
 import re
 import shutil
 import signal
@@ -7,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import termios
 import threading
 from contextlib import contextmanager, suppress
 
@@ -38,11 +41,11 @@ def place(tmp_path):
     return tmp_path
 
 
-def start(place, *arguments):
+def start(place, *arguments, **variables):
     return subprocess.Popen(
         [sys.executable, "-m", "voicebot", "serve", *arguments],
         cwd=place,
-        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -50,9 +53,9 @@ def start(place, *arguments):
 
 
 @contextmanager
-def serving(place, *arguments):
+def serving(place, *arguments, **variables):
     """The process and the address it printed."""
-    process = start(place, "--port", "0", *arguments)
+    process = start(place, "--port", "0", *arguments, **variables)
     try:
         yield process, process.stdout.readline().strip()
     finally:
@@ -191,3 +194,130 @@ def test_with_a_certificate_it_speaks_tls(place):
         assert url.startswith("https://127.0.0.1:")
         trusted = ssl.create_default_context(cafile=place / "certificate.pem")
         assert httpx.get(f"{url}/health", verify=trusted).status_code == 200
+
+
+def test_a_hang_up_has_the_settings_followed_and_interrupts_nobody(place):
+    answers, settings = [], (place / "voicebot.toml").read_text()
+    with serving(place) as (process, url):
+        wait_until_ready(url)
+        asking = threading.Thread(target=lambda: answers.append(ask(url, "slowly")))
+        asking.start()
+        threading.Event().wait(0.5)
+        (place / "voicebot.toml").write_text(settings.replace('"slow:Slow"', '"extractive"'))
+        reloaded(process, url)
+        tree = "When was the old apple tree planted?"
+        other = ask(url, tree)
+        asking.join()
+    assert answers[0].json()["choices"][0]["message"]["content"] == "Well, yes."
+    assert answers[0].headers["x-voicebot-llm"] == "slow:Slow"
+    assert "1931" in other.json()["choices"][0]["message"]["content"]
+    assert other.headers["x-voicebot-llm"].startswith("extractive/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("[lm]\n", r"voicebot\.toml: \[lm\] is not a section"),
+        ("[llm]\nengine = 'slo:Slow'\n", r"'slo:Slow' cannot be imported"),
+        ("[tts]\nengine = 'espeak'\nvoice = 'klingon'\n", "klingon"),
+        ("[documents]\nfolder = 'none'\n", "no folder '.*none'"),
+        ("[server]\nkeys = 'none'\n", r"no file .*none; voicebot keys add NAME"),
+        ("[stt]\nengine = 'slow:Missing'\n", r"slow is asleep; wake it"),
+    ],
+)
+def test_settings_that_cannot_be_followed_are_one_line_and_change_nothing(place, settings, says):
+    (place / "slow.py").write_text(SLOW + NEEDY)
+    with serving(place) as (process, url):
+        wait_until_ready(url)
+        (place / "voicebot.toml").write_text(settings)
+        standing = reloaded(process, url)
+        answer = ask(url, "")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert re.search(says, standing["reload"].removeprefix("failed: "))
+    assert answer.json()["choices"][0]["message"]["content"] == "Well, yes."
+    (line,) = err.splitlines()[4:]
+    assert line.startswith("voicebot: not reloaded: ")
+    assert re.search(says, line)
+
+
+NEEDY = """
+from voicebot.errors import Missing as Absent
+
+class Missing:
+    def __init__(self):
+        raise Absent("slow is asleep; wake it")
+"""
+
+
+def test_what_needs_a_restart_is_said_in_one_line_and_the_rest_is_followed(place):
+    settings = (place / "voicebot.toml").read_text().replace('"slow:Slow"', '"extractive"')
+    with serving(place) as (process, url):
+        wait_until_ready(url)
+        server = '[server]\nhost = "0.0.0.0"\nport = 1\norigins = "https://a.example"\n'
+        (place / "voicebot.toml").write_text(settings + server + '[log]\nfile = "log"\n')
+        assert reloaded(process, url)["reload"] == "done"
+        friend = httpx.get(f"{url}/v1/models", headers={"origin": "https://a.example"})
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert friend.headers["access-control-allow-origin"] == "https://a.example"
+    assert "extractive" in [model["id"] for model in friend.json()["data"]]
+    assert err.splitlines()[4:] == [
+        "voicebot: [server] host, port and [log]: as before until a restart"
+    ]
+
+
+def test_documents_are_read_again(place):
+    (place / "notes").mkdir()
+    settings = re.sub(r'folder = ".*"', 'folder = "notes"', EMBEDDED)
+    (place / "voicebot.toml").write_text(settings)
+    note, said = place / "notes" / "kettle.md", []
+    note.write_text("# The kettle\n\nThe kettle was bought in 1931.\n")
+    with serving(place) as (process, url):
+        wait_until_ready(url)
+        said.append(ask(url, "When was the kettle bought?"))
+        note.write_text(note.read_text().replace("1931", "2026"))
+        reloaded(process, url)
+        said.append(ask(url, "When was the kettle bought?"))
+    assert [answer.json()["choices"][0]["message"]["content"] for answer in said] == [
+        "The kettle was bought in 1931.",
+        "The kettle was bought in 2026.",
+    ]
+
+
+def reloaded(process, url):
+    """What /ready says once the settings have been read again."""
+    process.send_signal(signal.SIGHUP)
+    threading.Event().wait(0.2)
+    for _ in range(300):
+        standing = httpx.get(f"{url}/ready").json()
+        if standing["reload"] not in ("none", "under way"):
+            return standing
+        threading.Event().wait(0.1)
+    raise AssertionError(standing)
+
+
+def test_it_ends_with_its_terminal(place):
+    ours, its = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voicebot", "serve", "--port", "0"],
+        cwd=place,
+        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin"},
+        stdin=its,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(its)
+    try:
+        assert process.stdout.readline().startswith("http://")
+        process.send_signal(signal.SIGHUP)  # the terminal is there: it is told to reload
+        threading.Event().wait(0.5)
+        assert process.poll() is None
+        os.close(ours)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
