@@ -43,7 +43,7 @@ def test_the_first_sound_comes_before_the_reply_is_complete():
 def test_every_boundary_is_timed_from_the_end_of_speech():
     (end,) = Room("Yes.").hear(ASK, ("wait", 3.0)).all(TurnEnded)
     assert list(end.marks) == [
-        "stt.first", "stt.last", "llm.first", "llm.last", "tts.first", "tts.last",
+        "stt.first", "stt.last", "llm.first", "llm.last", "clause", "tts.first", "tts.last",
         "gate", "speaker.first", "end",
     ]  # fmt: skip
     assert sorted(end.marks.values()) == list(end.marks.values())

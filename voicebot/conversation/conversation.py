@@ -35,12 +35,17 @@ from ..events import (
     SpeechStarted,
     TurnEnded,
 )
-from ..flow import Stream
+from ..flow import Stream, started
 from ..resample import Windows
 from .inputs import Hush, Typed
 from .listen import Listener, ListenSettings
 from .partial import Partials
+from .reserve import Reserve
 from .turn import Speaker, Turn
+
+LIKELY = 1.0
+"""Seconds of an utterance, silence included, that hardly are a cough: the user is told that the
+answer is late even before it is known what they said."""
 
 _Speech = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 _Input = _Speech | Typed | Hush
@@ -61,6 +66,7 @@ class Conversation:
 
     instructions: what the chat model is told before anything else.
     patience: seconds an engine may be silent before its turn is given up.
+    reserve: what helps where an answer would be late; nothing by default.
     """
 
     def __init__(
@@ -75,11 +81,12 @@ class Conversation:
         listen: ListenSettings | None = None,
         instructions: str = "",
         patience: float = 30.0,
+        reserve: Reserve | None = None,
     ) -> None:
         self.vad, self.stt, self.llm, self.tts = vad, stt, llm, tts
         self.speaker, self.emit = speaker, emit
         self.listen = listen or ListenSettings()
-        self.patience = patience
+        self.patience, self.reserve = patience, reserve or Reserve()
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
         self.partial = False
         """Tell what is being said as `Partial`s while it is being said."""
@@ -89,7 +96,11 @@ class Conversation:
     async def run(self, user: AsyncGenerator[Audio | Typed | Hush]) -> None:
         """Converse until `user`, a microphone or more, closes and the last answer was heard."""
         turn: Turn | None = None
-        async with asyncio.TaskGroup() as turns, aclosing(self._listen(user, turns)) as inputs:
+        async with (
+            started(self.reserve.canned.make(self.tts)),
+            asyncio.TaskGroup() as turns,
+            aclosing(self._listen(user, turns)) as inputs,
+        ):
             async for event, late in inputs:
                 if not isinstance(event, Typed | Hush):
                     self.emit(event)
@@ -125,7 +136,15 @@ class Conversation:
         await asyncio.sleep(0)
 
     def _turn(self, late: float, *, typed: bool = False) -> Turn:
-        turn = Turn(self.speaker, self.emit, late, self.patience, typed=typed)
+        turn = Turn(
+            self.speaker,
+            self.emit,
+            late,
+            self.patience,
+            deadline=self.reserve.ladder.budget.deadline(self.listen),
+            reserve=self.reserve,
+            typed=typed,
+        )
         if typed:  # there is no doubt that the user has finished
             turn.open()
         return turn
@@ -172,10 +191,13 @@ class Conversation:
         """Run one turn to its end, and remember only what the user heard of it."""
         request.begin_turn(self._turns + 1)
         try:
+            turn.begin()
             try:
-                await self._reply(turn, question)
+                async with started(turn.fill(self.tts)):
+                    await self._reply(turn, question)
             except EngineError as error:
                 turn.tell(Failed(error.stage, error.reason))
+                await turn.apologise(self.tts)
             await turn.gate.wait()
             await self.speaker.drain()
             turn.timeline.mark("end")
@@ -183,17 +205,18 @@ class Conversation:
             if turn.heard is None:  # stopped from outside, not by the user's voice
                 turn.heard = self.speaker.stop()
             if turn.gate.is_set():
-                self._cut(turn, question, turn.spoken.within(turn.heard))
+                self._cut(turn, question, turn.heard)
             raise
         self._remember(turn, question, turn.spoken.within(inf))
 
-    def _cut(self, turn: Turn, question: _Question, heard: str) -> None:
+    def _cut(self, turn: Turn, question: _Question, seconds: float) -> None:
         """The user spoke before the answer was over, or wants no more of it."""
-        if heard or turn.dismissed:
+        if turn.spoken.answers_within(seconds) or turn.dismissed:
+            heard = turn.spoken.within(seconds)
             turn.tell(Interrupted(heard))
             self._remember(turn, question, heard)
         else:
-            # Nothing had been heard, so it was no interruption: the question goes on.
+            # Nothing of it had been heard, so it was no interruption: the question goes on.
             self._unanswered = question
             self._end(turn)
 
@@ -201,19 +224,25 @@ class Conversation:
         self._unanswered = _Question()
         if question.text:
             self.history.append(Message("user", question.text))
-        if heard:
-            self.history.append(Message("assistant", heard))
+            if heard:
+                self.history.append(Message("assistant", heard))
         self._end(turn)
 
     def _end(self, turn: Turn) -> None:
         self._turns += 1
-        turn.tell(TurnEnded(turn.timeline.marks))
+        marks = turn.timeline.marks
+        if "speaker.first" in marks:
+            self.reserve.ladder.learn(turn.timeline.took(), marks["speaker.first"])
+        turn.tell(TurnEnded(marks))
 
     async def _reply(self, turn: Turn, question: _Question) -> None:
         if question.audio:
-            more = await turn.transcribe(self.stt, join(question.audio))
+            asked = join(question.audio)
+            turn.is_question = asked.seconds >= LIKELY
+            more = await turn.transcribe(self.stt, asked)
             question.text = f"{question.text} {more}".strip()
             question.audio = []
+        turn.is_question = bool(question.text)
         if not question.text:
             return
         if self.partial and not turn.gate.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..engines import Speech, Word
@@ -17,6 +18,7 @@ class _Clause:
     words: list[Word] = field(default_factory=list)
     complete: bool = False
     """All of its sound was made; otherwise `seconds` covers only a part of `text`."""
+    aside: bool = False
 
     def within(self, seconds: float, pace: float) -> list[str]:
         """The words whose sound had ended after `seconds` of this clause."""
@@ -36,9 +38,9 @@ class Spoken:
     def __init__(self) -> None:
         self._clauses: list[_Clause] = []
 
-    def begin(self, text: str) -> None:
-        """What is added from now on speaks `text`."""
-        self._clauses.append(_Clause(text))
+    def begin(self, text: str, *, aside: bool = False) -> None:
+        """What is added from now on speaks `text`. An aside is no part of the answer."""
+        self._clauses.append(_Clause(text, aside=aside))
 
     def end(self) -> None:
         """All the sound of what was begun last has been added; nothing if none was made."""
@@ -52,12 +54,17 @@ class Spoken:
 
     def within(self, seconds: float) -> str:
         """The words spoken in the first `seconds` of sound."""
+        return " ".join(word for _, words in self._heard(seconds) for word in words)
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether a word of them was the answer's."""
+        return any(words and not clause.aside for clause, words in self._heard(seconds))
+
+    def _heard(self, seconds: float) -> Iterator[tuple[_Clause, list[str]]]:
         complete = [clause for clause in self._clauses if clause.complete]
         letters = sum(len(clause.text) for clause in complete)
         pace = sum(clause.seconds for clause in complete) / letters if letters else PACE
-        heard: list[str] = []
         for clause in self._clauses:
-            heard += clause.within(seconds, pace)
+            yield clause, clause.within(seconds, pace)
             if (seconds := seconds - clause.seconds) < 0:
                 break
-        return " ".join(heard)

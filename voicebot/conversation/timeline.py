@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
+from math import inf
 from typing import Any
 
 from ..errors import EngineError
 from ..flow import Stream, T
+from .budget import Stage
 
 _DONE: Any = object()
+
+_ENDS: dict[Stage, str] = {
+    "recognition": "stt.last",
+    "retrieval": "passages",
+    "first_token": "llm.first",
+    "first_clause": "clause",
+    "synthesis": "tts.first",
+}
+"""The boundary that ends each stage, in their order."""
 
 
 class Timeline:
@@ -18,35 +30,73 @@ class Timeline:
     late: how long ago that was. The end of speech is only known after the silence
     that proves it, so a turn starts with that silence already on the clock.
     patience: seconds an engine may go without giving anything.
+    deadline: when the first sound of the answer is due.
     """
 
-    def __init__(self, late: float, patience: float) -> None:
+    def __init__(self, late: float, patience: float, deadline: float = inf) -> None:
         self._zero = asyncio.get_running_loop().time() - late
-        self._patience = patience
+        self._late, self._patience = late, patience
+        self.deadline = deadline
         self.marks: dict[str, float] = {}
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() - self._zero
+
+    @property
+    def left(self) -> float:
+        """Seconds to the deadline, below 0 once it is missed. It only shrinks."""
+        return self.deadline - self.now
+
+    def took(self) -> dict[Stage, float]:
+        """Seconds that each stage took up to the first sound, as far as the turn has got.
+
+        A stage counts from the end of the one before, for that is what it makes the user wait.
+        """
+        spent: dict[Stage, float] = {}
+        since = self._late
+        for stage, ends in _ENDS.items():
+            if ends in self.marks:
+                spent[stage] = max(0.0, self.marks[ends] - since)
+                since = max(since, self.marks[ends])
+        return spent
 
     def mark(self, name: str) -> None:
         """Record `name` the first time it happens."""
-        self.marks.setdefault(name, asyncio.get_running_loop().time() - self._zero)
+        self.marks.setdefault(name, self.now)
 
-    async def timed(self, stage: str, source: Stream[T]) -> Stream[T]:
-        """Pass `source` through, marking `stage.first` and `stage.last`."""
-        async with aclosing(self._patient(stage, source)) as items:
+    async def timed(
+        self,
+        stage: str,
+        source: Stream[T],
+        *,
+        begins: Callable[[T], bool] = lambda _: True,
+        patience: float = inf,
+    ) -> Stream[T]:
+        """Pass `source` through, marking `stage.first` and `stage.last`.
+
+        begins: whether an item counts as the first.
+        patience: seconds this engine may go without giving anything, if they are fewer.
+        """
+        patience = min(patience, self._patience)
+        async with aclosing(_patient(stage, source, patience)) as items:
             async for item in items:
-                self.mark(f"{stage}.first")
+                if begins(item):
+                    self.mark(f"{stage}.first")
                 yield item
         self.marks.pop(f"{stage}.last", None)  # the last of several clauses counts
         self.mark(f"{stage}.last")
 
-    async def _patient(self, stage: str, source: Stream[T]) -> Stream[T]:
-        async with aclosing(source):
-            while True:
-                try:
-                    async with asyncio.timeout(self._patience):
-                        item = await anext(source, _DONE)
-                except TimeoutError:
-                    reason = f"nothing came for {self._patience:g} s"
-                    raise EngineError(stage, reason) from None
-                if item is _DONE:
-                    return
-                yield item
+
+async def _patient(stage: str, source: Stream[T], patience: float) -> Stream[T]:
+    async with aclosing(source):
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    item = await anext(source, _DONE)
+            except TimeoutError:
+                reason = f"nothing came for {patience:g} s"
+                raise EngineError(stage, reason) from None
+            if item is _DONE:
+                return
+            yield item

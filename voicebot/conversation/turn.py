@@ -7,17 +7,29 @@ Which question it answers, and what is remembered of it, is not its business.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from math import inf
 from typing import Protocol
 
 from ..audio import Audio
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
-from ..events import Event, Passages, Said
+from ..engines.per_call import given_up
+from ..errors import EngineError
+from ..events import Event, Passages, RungTaken, Said
 from ..flow import Stream, ahead, stop
+from .budget import Rung, Stage
 from .clauses import Clause, clauses
+from .reserve import Reserve
 from .spoken import Spoken
 from .timeline import Timeline
+
+log = logging.getLogger(__name__)
+
+VOICE_S = 3.0
+"""Seconds a voice may keep silent where another could speak. Sooner would change voices in
+mid-answer for a passing delay."""
 
 AHEAD = 4
 """Chunks of audio made before they are needed. More hides slow synthesis; less wastes less."""
@@ -46,12 +58,17 @@ class Turn:
         late: float,
         patience: float,
         *,
+        deadline: float = inf,
+        reserve: Reserve | None = None,
         typed: bool = False,
     ) -> None:
+        """late, patience, deadline: as a `Timeline` takes them."""
         self.typed = typed
+        self.is_question = typed
+        """There is something to answer, or so it seems: it may be said that the answer is late."""
         self.dismissed = False
         """The user wants no answer any more, whether or not some of it was heard."""
-        self.timeline = Timeline(late, patience)
+        self.timeline = Timeline(late, patience, deadline)
         self.spoken = Spoken()
         self.gate = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -59,6 +76,10 @@ class Turn:
         self.heard: float | None = None
         """Seconds of the answer that reached the user, once it has been cut short."""
         self._speaker, self._emit = speaker, emit
+        self._reserve = reserve or Reserve()
+        self._voice: Synthesizer | None = None
+        """The one that took over, once the usual one has failed."""
+        self._mouth = asyncio.Lock()
         self._untold: list[Event] = []
 
     def tell(self, event: Event) -> None:
@@ -80,19 +101,39 @@ class Turn:
             self.heard = self._speaker.stop()
             await stop(self.task)
 
+    def begin(self) -> None:
+        """Call this first in the turn's task: what follows does what it can to be in time."""
+        ahead = frozenset(self._reserve.ladder.ahead)
+        given_up.set(ahead)
+        for rung in sorted(ahead):
+            self.tell(RungTaken(rung, ahead=True))
+
+    def _hurry(self, stage: Stage) -> None:
+        """A stage begins: give up what it takes to be in time again."""
+        for rung in self._reserve.ladder.short_of_time(stage, self.timeline.left):
+            if rung not in given_up.get():
+                given_up.set(given_up.get() | {rung})
+                self.tell(RungTaken(rung))
+
     async def transcribe(self, stt: Transcriber, audio: Audio) -> str:
         """What is said in `audio`; empty if nothing is."""
+        self._hurry("recognition")
         async with aclosing(self.timeline.timed("stt", stt.transcribe(audio))) as segments:
             texts = [segment.text.strip() async for segment in segments]
         return " ".join(text for text in texts if text)
 
     async def write(self, llm: ChatModel, messages: Sequence[Message]) -> Stream[str]:
         """Yield the reply a few characters at a time, and tell what it is drawn from."""
-        async with aclosing(self.timeline.timed("llm", llm.reply(messages))) as deltas:
+        self._hurry("retrieval")
+        reply = self.timeline.timed("llm", llm.reply(messages), begins=lambda d: bool(d.text))
+        async with aclosing(reply) as deltas:
             async for delta in deltas:
                 if delta.passages:
+                    self.timeline.mark("passages")
                     self.tell(Passages(delta.passages))
                 if delta.text:
+                    if "clause" not in self.timeline.marks:
+                        self._hurry("first_clause")
                     yield delta.text
 
     async def speak(self, tts: Synthesizer, text: Stream[str]) -> None:
@@ -103,15 +144,56 @@ class Turn:
         ):
             async for line, chunk in speech:
                 await self.gate.wait()
-                if chunk is None:
-                    self.spoken.end()
-                    continue
-                if line:
-                    self.spoken.begin(line)
-                    self.tell(Said(line))
-                self.spoken.add(chunk)
-                self.timeline.mark("speaker.first")
-                await self._speaker.play(chunk.audio)
+                async with self._mouth:
+                    if chunk is None:
+                        self.spoken.end()
+                        continue
+                    if line:
+                        self.spoken.begin(line)
+                        self.tell(Said(line))
+                    self.timeline.mark("speaker.first")
+                    await self._sound(chunk)
+
+    async def fill(self, tts: Synthesizer) -> None:
+        """Say in the voice of `tts` that the answer is being sought, should it be late."""
+        if not (speech := self._reserve.filler(tts)):
+            return
+        await self.gate.wait()
+        late = self._reserve.filler_at(self.timeline.deadline)
+        await asyncio.sleep(late - self.timeline.now)
+        if (
+            self.is_question
+            and not self._mouth.locked()
+            and "speaker.first" not in self.timeline.marks
+        ):
+            await self._aside("filler", self._reserve.ladder.budget.filler, speech)
+
+    async def apologise(self, tts: Synthesizer) -> None:
+        """Say that there is no answer, if there is a voice that can."""
+        if not (text := self._reserve.apology()):
+            return
+        await self.gate.wait()
+        speech = self._reserve.canned.speech(tts, text)
+        if not speech and (light := self._reserve.spare()):
+            with suppress(EngineError):
+                async with aclosing(self.timeline.timed("tts", light.synthesize(text))) as chunks:
+                    speech = tuple([chunk async for chunk in chunks])
+        if speech:
+            await self._aside("apology", text, speech)
+
+    async def _aside(self, rung: Rung, text: str, speech: Sequence[Speech]) -> None:
+        async with self._mouth:
+            self.timeline.mark(rung)
+            self.tell(RungTaken(rung))
+            self.spoken.begin(text, aside=True)
+            self.tell(Said(text))
+            for chunk in speech:
+                await self._sound(chunk)
+            self.spoken.end()
+
+    async def _sound(self, chunk: Speech) -> None:
+        self.spoken.add(chunk)
+        await self._speaker.play(chunk.audio)
 
     async def _synthesize(
         self, tts: Synthesizer, lines: Stream[Clause]
@@ -119,9 +201,32 @@ class Turn:
         """Yield each chunk of sound, the first of a line with the line it speaks; None ends it."""
         async with aclosing(lines):
             async for line in lines:
-                begins, voice = line.text, tts.synthesize(line.spoken)
-                async with aclosing(self.timeline.timed("tts", voice)) as chunks:
+                self.timeline.mark("clause")
+                begins = line.text
+                async with aclosing(self._voiced(tts, line.spoken)) as chunks:
                     async for chunk in chunks:
                         yield begins, chunk
                         begins = ""
                 yield "", None
+
+    async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:
+        """Yield `text` spoken by `tts`, or from where that fails on by the voice in reserve."""
+        light = self._reserve.spare()
+        patience = VOICE_S if light and not self._voice else inf
+        begun = False
+        try:
+            voice = (self._voice or tts).synthesize(text)
+            timed = self.timeline.timed("tts", voice, patience=patience)
+            async with aclosing(timed) as chunks:
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+        except EngineError as error:
+            if begun or self._voice or light is None:
+                raise
+            log.warning("the voice in reserve speaks: %s", error)
+            self._voice = light
+            self.tell(RungTaken("light_voice"))
+            async with aclosing(self._voiced(tts, text)) as chunks:
+                async for chunk in chunks:
+                    yield chunk

@@ -1,0 +1,234 @@
+"""An answer that is late or fails: the first sound comes all the same, and the talk goes on.
+
+The troubles are those of `voicebot.engines.chaos`, which users have for drills of their own.
+"""
+
+import numpy as np
+import pytest
+from room import ChatModel, Room, Synthesizer, Transcriber
+
+from voicebot.audio import Audio
+from voicebot.conversation import Hush
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.conversation.canned import Canned
+from voicebot.conversation.ladder import ENOUGH, Ladder
+from voicebot.conversation.reserve import WORTH, Reserve
+from voicebot.conversation.turn import VOICE_S
+from voicebot.engines.chaos import ChaosSettings
+from voicebot.errors import EngineError
+from voicebot.events import Failed, Interrupted, RungTaken, Said, SpeechEnded, TurnEnded
+
+ASK = ("speak", 1.0)
+BUDGET = BudgetSettings()
+LATE = BUDGET.first_audio_ms / 1000
+FILLER, SORRY = BUDGET.filler, BUDGET.apology
+
+
+def trouble(**chaos):
+    """A room in which an engine is in trouble, as in [chaos]."""
+    return room(ChaosSettings(**chaos))
+
+
+def room(chaos=None, budget=BUDGET, *, words=("Yes.",), stt=None, tts=None, light=None, **more):
+    chaos = chaos or ChaosSettings()
+    engines = {
+        "stt": chaos.around("stt", stt or Transcriber()),
+        "llm": chaos.around("llm", ChatModel(*words)),
+        # The canned sentences are made before the trouble begins, as at the start of a server.
+        "tts": chaos.around("tts", tts or Synthesizer()),
+    }
+    canned = Canned([budget.filler, budget.apology])
+    reserve = Reserve(Ladder(budget), canned, light)
+    return Room(**engines, reserve=reserve, **more)
+
+
+def rungs(room):
+    return [event.rung for event in room.all(RungTaken)]
+
+
+def said(room):
+    return [event.text for event in room.all(Said)]
+
+
+def first_sound(room):
+    """Seconds from the end of speech to the first sound of any kind."""
+    (at,) = [at for kind, at in room.speaker.log if kind == "sound"][:1]
+    return at - room.all(SpeechEnded)[0].utterance.end
+
+
+def test_an_answer_in_time_takes_no_rung():
+    quick = room(stt=Transcriber(takes=0.1)).hear(ASK, ("wait", 3.0))
+    assert rungs(quick) == []
+    assert said(quick) == ["Yes."]
+
+
+@pytest.mark.parametrize("stage", ["stt", "llm"])
+def test_two_seconds_of_delay_anywhere_and_the_first_sound_is_in_time(stage):
+    slow = trouble(**{stage: "delay 2"}).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert first_sound(slow) <= LATE + 0.03
+    assert said(slow) == [FILLER, "Yes."]
+    assert "filler" in rungs(slow)
+
+
+class LateVoice(Synthesizer):
+    """Quick at first, and then not."""
+
+    async def synthesize(self, text):
+        late = ChaosSettings(tts="delay 2").around("tts", Synthesizer())
+        voice = super() if text in (FILLER, SORRY) else late
+        async for chunk in voice.synthesize(text):
+            yield chunk
+
+
+def test_also_a_voice_that_is_late_has_said_something_in_time():
+    slow = room(tts=LateVoice()).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert first_sound(slow) <= LATE + 0.03
+    assert said(slow) == [FILLER, "Yes."]
+
+
+def test_what_was_heard_holds_the_filler_too():
+    slow = trouble(llm="delay 2").hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert slow.history == [("user", "hello there"), ("assistant", f"{FILLER} Yes.")]
+
+
+def test_who_speaks_over_a_filler_has_heard_nothing_of_the_answer():
+    slow = trouble(llm="delay 2").hear(("wait", 3.0), ASK, ("wait", 1.0), ASK, ("wait", 6.0))
+    assert slow.all(Interrupted) == []
+    assert slow.history[0] == ("user", "hello there hello there")
+
+
+def test_who_hushes_a_filler_wants_no_answer():
+    slow = trouble(llm="delay 2").hear(("wait", 3.0), ASK, ("wait", 1.2), Hush(), ("wait", 3.0))
+    assert len(slow.all(Interrupted)) == 1
+    assert said(slow) == [FILLER]
+
+
+def test_after_a_cough_that_takes_long_to_understand_nobody_says_that_they_are_thinking():
+    chaos = ChaosSettings(stt="delay 2")
+    cough = room(chaos, stt=Transcriber("")).hear(("wait", 3.0), ("speak", 0.2), ("wait", 5.0))
+    assert len(cough.all(TurnEnded)) == 1
+    assert said(cough) == []
+    assert cough.history == []
+
+
+def test_what_is_said_over_a_noise_is_not_remembered():
+    chaos = ChaosSettings(stt="delay 2")
+    noise = room(chaos, stt=Transcriber("")).hear(("wait", 3.0), ASK, ("wait", 5.0))
+    assert said(noise) == [FILLER]
+    assert noise.history == []
+
+
+def test_where_answers_are_usually_late_a_filler_is_for_those_that_are_later():
+    late = room(stt=Transcriber(takes=0.7))  # first sound about 1.0 s after the end
+    late.conversation.reserve.ladder.learn({}, 1.0)
+    late.hear(("wait", 3.0), ASK, ("wait", 4.0))
+    assert said(late) == ["Yes."]
+    later = trouble(stt="delay 2")
+    later.conversation.reserve.ladder.learn({}, 1.0)
+    later.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert first_sound(later) == pytest.approx(1.0 + WORTH, abs=0.03)
+
+
+def test_a_ladder_without_a_filler_lets_the_user_wait():
+    budget = BudgetSettings(ladder="apology")
+    slow = room(ChaosSettings(llm="delay 2"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert said(slow) == ["Yes."]
+
+
+@pytest.mark.parametrize("stage", ["stt", "llm"])
+@pytest.mark.parametrize("kind", ["raise", "hang"])
+def test_an_engine_that_fails_or_hangs_ends_in_an_apology_and_the_talk_goes_on(stage, kind):
+    broken = trouble(**{stage: kind})
+    broken.hear(("wait", 3.0), ASK, ("wait", 40.0), ASK, ("wait", 40.0))
+    assert [failed.stage for failed in broken.all(Failed)] == [stage, stage]
+    assert said(broken)[-1] == SORRY
+    assert len(broken.all(TurnEnded)) == 2
+
+
+def test_a_model_that_dies_in_mid_answer_is_excused():
+    dying = trouble(llm="die").hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert said(dying) == ["Yes.", SORRY]
+    assert rungs(dying) == ["apology"]
+
+
+def test_without_an_apology_a_failure_is_silent():
+    budget = BudgetSettings(ladder="filler")
+    broken = room(ChaosSettings(llm="raise"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert said(broken) == []
+    assert len(broken.all(Failed)) == 1
+
+
+def test_a_broken_voice_is_replaced_by_the_one_in_reserve():
+    light = Synthesizer()
+    words = "One two three. Four five six.".split()  # noqa: SIM905 - reads as it is spoken
+    hoarse = room(ChaosSettings(tts="raise"), words=words, light=light)
+    hoarse.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert light.lines == ["One two three.", "Four five six."]
+    assert rungs(hoarse) == ["light_voice"]
+    assert hoarse.all(Failed) == []
+    assert hoarse.history[-1] == ("assistant", "One two three. Four five six.")
+
+
+def test_a_voice_that_hangs_is_replaced_long_before_patience_ends():
+    light = Synthesizer()
+    hoarse = room(ChaosSettings(tts="hang"), light=light)
+    hoarse.hear(("wait", 3.0), ASK, ("wait", 10.0))
+    assert light.lines == ["Yes."]
+    assert first_sound(hoarse) < LATE + VOICE_S
+
+
+def test_where_all_voices_fail_the_turn_fails():
+    mute = room(ChaosSettings(tts="raise"), light=Synthesizer(fails=True))
+    mute.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert [failed.stage for failed in mute.all(Failed)] == ["tts"]
+    assert said(mute) == []
+
+
+class Breaking(Synthesizer):
+    """Well at the start, and then breaks off in the middle of every clause."""
+
+    async def synthesize(self, text):
+        if text in (FILLER, SORRY):
+            raise EngineError("tts", "no time to make it")
+        async for chunk in super().synthesize(text):
+            yield chunk
+            raise EngineError("tts", "hoarse")
+
+
+def test_a_voice_that_breaks_off_is_not_begun_anew_by_another():
+    light = Synthesizer()
+    hoarse = room(tts=Breaking(), light=light).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert [failed.stage for failed in hoarse.all(Failed)] == ["tts"]
+    assert light.lines == [SORRY]
+    assert said(hoarse) == ["Yes.", SORRY]
+
+
+def test_time_that_is_short_is_made_up_for_where_nobody_hears_it():
+    words = "it is a very long sentence that goes on and on, without an end.".split()  # noqa: SIM905 - reads as it is spoken
+    slow = room(words=words, stt=Transcriber(takes=0.4)).hear(("wait", 3.0), ASK, ("wait", 8.0))
+    assert "short_clause" in rungs(slow)
+    assert said(slow)[0] == "it is"
+
+
+def test_what_has_been_slow_is_hurried_in_advance():
+    hurried = room()
+    for _ in range(ENOUGH):
+        hurried.conversation.reserve.ladder.learn({"first_token": 9.0}, 1.0)
+    hurried.hear(("wait", 3.0), ASK, ("wait", 4.0))
+    assert hurried.all(RungTaken) == [RungTaken("fewer_passages", ahead=True)]
+
+
+def test_turns_teach_the_ladder_what_is_usual():
+    taught = room(stt=Transcriber(takes=0.1)).hear(("wait", 3.0), ASK, ("wait", 3.0))
+    (end,) = taught.all(TurnEnded)
+    assert taught.conversation.reserve.ladder.usual == pytest.approx(end.marks["speaker.first"])
+
+
+def test_a_voice_in_reserve_may_have_another_rate():
+    class Low(Synthesizer):
+        async def synthesize(self, text):
+            async for chunk in super().synthesize(text):
+                yield type(chunk)(Audio(np.zeros(1600, np.float32), 16000), chunk.words)
+
+    hoarse = room(ChaosSettings(tts="raise"), light=Low()).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert hoarse.history[-1] == ("assistant", "Yes.")
