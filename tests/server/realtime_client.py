@@ -72,7 +72,9 @@ class Client:
                     yield action
             else:
                 about = {"type": name, **value}
-                if "item_id" in value:
+                if value.get("item_id") == "the user's":
+                    about["item_id"] = self.all("input_audio_buffer.committed")[-1]["item_id"]
+                elif "item_id" in value:
                     about["item_id"] = self.answer["item"]["id"]
                 if action := self.protocol.receive(json.dumps(about)):
                     yield action

@@ -11,7 +11,7 @@ ITEM_EVENTS = {
 ANSWERS = {
     "error", "session.updated", "rate_limits.updated", "input_audio_buffer.cleared",
     "input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
+    "input_audio_buffer.committed", "input_audio_buffer.timeout_triggered",
 }  # fmt: skip
 DELTAS = {
     "response.output_text": "text",

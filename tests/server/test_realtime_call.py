@@ -10,6 +10,7 @@ from realtime_client import ASK, COMPLETED, Client, item
 from voicebot.audio import Audio, from_pcm16, to_pcm16
 from voicebot.engines import Delta
 from voicebot.errors import EngineError
+from voicebot.server import g711
 from voicebot.server.limits import Limits
 
 STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
@@ -340,3 +341,59 @@ def test_what_engines_take_they_are_given():
     asked.clear()
     Client("Yes.", tts=Voice(), audio={"output": {"voice": "nobody"}}).does(*ASK)
     assert asked == [(None, None)]
+
+
+def test_a_user_who_says_nothing_after_an_answer_is_spoken_to():
+    detection = {"idle_timeout_ms": 5000}
+    client = Client("Yes.", audio={"input": {"turn_detection": detection}})
+    client.does(("wait", 8.0), *ASK, ("wait", 7.0))
+    (triggered,) = client.all("input_audio_buffer.timeout_triggered")
+    second = client.all("response.done")[1]
+    # The answer, a word of 0.3 s, was sent at once and is heard to its end.
+    heard = client.when("response.output_audio.delta") + 0.3
+    at = client.when("input_audio_buffer.timeout_triggered")
+    assert at == pytest.approx(heard + 5.0, abs=0.15)
+    silent = triggered["audio_end_ms"] - triggered["audio_start_ms"]
+    assert silent == pytest.approx(5000, abs=50)
+    assert client.asked[-1] == ("user", "(The user has been silent for a while.)")
+    assert second["response"]["output"][0]["content"][0]["transcript"] == "Yes."
+    assert len(client.stt.given) == 1
+
+
+def test_the_silence_of_who_speaks_or_is_answered_is_not_counted():
+    detection = {"idle_timeout_ms": 5000}
+    long = Client(
+        llm=room.ChatModel(*STORY, takes=0), audio={"input": {"turn_detection": detection}}
+    )
+    long.does(*ASK, ("wait", 8.0))
+    assert long.all("input_audio_buffer.timeout_triggered") == []
+    often = Client("Yes.", audio={"input": {"turn_detection": detection}})
+    often.does(*ASK, ("wait", 3.0), ("speak", 6.0), ("wait", 4.0), *ASK)
+    assert often.all("input_audio_buffer.timeout_triggered") == []
+
+
+def test_who_is_left_to_themselves_is_not_spoken_to():
+    detection = {"idle_timeout_ms": 5000, "create_response": False}
+    client = Client("Yes.", audio={"input": {"turn_detection": detection}})
+    client.does(*ASK, ("response.create", {}), ("wait", 8.0))
+    assert client.all("input_audio_buffer.timeout_triggered") == []
+
+
+RETRIEVE = ("conversation.item.retrieve", {"item_id": "the user's"})
+
+
+@pytest.mark.parametrize("form", ["audio/pcm", "audio/pcmu"])
+def test_what_the_user_said_can_be_had_for_a_while(form):
+    sound = {"format": {"type": form}}
+    client = Client("Yes.", audio={"input": sound})
+    client.does(*ASK, ("wait", 1.0), RETRIEVE, ("wait", 10.0), RETRIEVE)
+    soon, late = [
+        event["item"]["content"][0] for event in client.all("conversation.item.retrieved")
+    ]
+    data = base64.b64decode(soon["audio"])
+    said = g711.decode(data, "ulaw") if form == "audio/pcmu" else from_pcm16(data, 24000)
+    # With the silence that proved its end.
+    assert said.seconds == pytest.approx(1.5, abs=0.02)
+    assert np.abs(said.samples).max() == pytest.approx(0.5, abs=0.1)
+    assert soon["transcript"] == late["transcript"] == "hello there"
+    assert "audio" not in late

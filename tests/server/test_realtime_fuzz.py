@@ -75,9 +75,9 @@ def test_no_message_breaks_a_session_or_its_order(seed):
         action = protocol.receive(text)
         match action:
             case Commit():
-                waiting.append(protocol.committed(Audio(np.zeros(160, np.float32), 16000)))
+                waiting.append(protocol.hearing.committed(Audio(np.zeros(160, np.float32), 16000)))
             case Clear():
-                protocol.cleared()
+                protocol.hearing.cleared()
             case Respond(wish):
                 protocol.begin(wish, [])
             case Cancel():
@@ -106,10 +106,10 @@ def engines(protocol, luck, waiting):
             protocol.end(luck.choice(["completed", "failed", "incomplete"]))
         case 3 if waiting:
             item = waiting.pop()
-            protocol.transcribed(item, item.content[0], luck.choice(["", "hello"]))
+            protocol.hearing.transcribed(item, item.content[0], luck.choice(["", "hello"]))
         case 4:
-            protocol.speech_started(1.0)
-            protocol.speech_stopped(2.0)
+            protocol.hearing.started(1.0)
+            protocol.hearing.stopped(2.0)
 
 
 FLAT = [

@@ -21,6 +21,7 @@ from voicebot.server.realtime_actions import (
     Commit,
     Configure,
     Respond,
+    Retrieve,
 )
 from voicebot.server.realtime_items import messages
 from voicebot.server.realtime_protocol import Protocol, as_text
@@ -195,6 +196,19 @@ def test_patience_with_slow_speakers_can_be_chosen():
         ),
         ({"tools": [{"type": "mcp"}]}, "session.tools[0].type"),
         ({"tool_choice": "perhaps"}, "session.tool_choice"),
+        (
+            {"tools": [{"type": "function", "name": "f", "description": 1}]},
+            "session.tools[0].description",
+        ),
+        (
+            {"tools": [{"type": "function", "name": "f", "parameters": []}]},
+            "session.tools[0].parameters",
+        ),
+        ({"parallel_tool_calls": "no"}, "session.parallel_tool_calls"),
+        (
+            {"audio": {"input": {"turn_detection": {"idle_timeout_ms": 4999}}}},
+            "session.audio.input.turn_detection.idle_timeout_ms",
+        ),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"instructions": None}, "session.instructions"),
         ({"audio": {"output": {"voice": 7}}}, "session.audio.output.voice"),
@@ -246,10 +260,10 @@ def test_speech_is_told_and_becomes_an_item():
     table = Table()
     table.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
     before = table.asks("First.")
-    table.protocol.speech_started(1.0)
-    table.protocol.speech_stopped(2.5)
-    item = table.protocol.committed(silence(1.5, 16000))
-    table.protocol.transcribed(item, item.content[0], "hello there")
+    table.protocol.hearing.started(1.0)
+    table.protocol.hearing.stopped(2.5)
+    item = table.protocol.hearing.committed(silence(1.5, 16000))
+    table.protocol.hearing.transcribed(item, item.content[0], "hello there")
     started, stopped, committed, added, done, delta, completed = table.news()
     assert (started["audio_start_ms"], stopped["audio_end_ms"]) == (1000, 2500)
     assert {started["item_id"], stopped["item_id"], committed["item_id"]} == {item.id}
@@ -263,18 +277,72 @@ def test_speech_is_told_and_becomes_an_item():
 
 def test_a_transcript_nobody_asked_for_is_not_sent_but_can_be_retrieved():
     table = Table()
-    item = table.protocol.committed(silence(1.5, 16000))
-    table.protocol.transcribed(item, item.content[0], "hello there")
+    item = table.protocol.hearing.committed(silence(1.5, 16000))
+    table.protocol.hearing.transcribed(item, item.content[0], "hello there")
     assert kinds(table.news())[-1] == "conversation.item.done"
+    assert table.says("conversation.item.retrieve", item_id=item.id) == []
+    assert table.action == Retrieve(item)
+    table.protocol.retrieved(item, {0: "AAAA"})
+    (retrieved,) = table.news()
+    heard = {"type": "input_audio", "transcript": "hello there"}
+    assert retrieved["item"]["content"] == [{**heard, "audio": "AAAA"}]
+    item.content[0].forget()
     (retrieved,) = table.says("conversation.item.retrieve", item_id=item.id)
-    assert retrieved["item"]["content"] == [{"type": "input_audio", "transcript": "hello there"}]
+    assert retrieved["item"]["content"] == [heard]
+
+
+def test_a_silence_that_lasts_becomes_an_item():
+    table = Table()
+    table.update(audio={"input": {"transcription": {}}})
+    table.protocol.hearing.timed_out(2.0, 7.0)
+    triggered, committed, added, _, completed = table.news()
+    assert triggered["type"] == "input_audio_buffer.timeout_triggered"
+    assert (triggered["audio_start_ms"], triggered["audio_end_ms"]) == (2000, 7000)
+    ids = {triggered["item_id"], committed["item_id"], added["item"]["id"], completed["item_id"]}
+    assert len(ids) == 1
+    assert table.told == []
+
+
+def test_only_server_vad_minds_silence():
+    table = Table()
+
+    def detection(**settings):
+        (updated,) = table.update(audio={"input": {"turn_detection": settings}})
+        return updated["session"]["audio"]["input"]["turn_detection"]
+
+    assert detection(idle_timeout_ms=6000)["idle_timeout_ms"] == 6000
+    assert detection(threshold=0.6)["idle_timeout_ms"] == 6000
+    assert detection(idle_timeout_ms=None)["idle_timeout_ms"] is None
+    detection(idle_timeout_ms=6000)
+    assert "idle_timeout_ms" not in detection(type="semantic_vad")
+    assert detection(type="server_vad")["idle_timeout_ms"] is None
+
+
+@pytest.mark.parametrize("schema", [Event, BetaEvent])
+def test_what_changes_nothing_here_is_told_back(schema):
+    table = Table(schema, speaks_beta=schema is BetaEvent)
+    common = {"tracing": "auto", "include": ["item.input_audio_transcription.logprobs"]}
+    near = {"type": "near_field"}
+    if schema is BetaEvent:
+        (updated,) = table.update(input_audio_noise_reduction=near, speed=1.2, **common)
+        session = updated["session"]
+        assert session["input_audio_noise_reduction"] == near
+        assert session["speed"] == 1.2
+    else:
+        more = {"truncation": "disabled", "prompt": {"id": "p"}, "reasoning": {"effort": "low"}}
+        noise = {"audio": {"input": {"noise_reduction": near}}}
+        (updated,) = table.update(**noise, **common, **more)
+        session = updated["session"]
+        assert session["audio"]["input"]["noise_reduction"] == near
+        assert more.items() <= session.items()
+    assert common.items() <= session.items()
 
 
 def test_what_cannot_be_recognised_is_told():
     table = Table()
     table.update(audio={"input": {"transcription": {}}})
-    item = table.protocol.committed(silence(1.5, 16000))
-    table.protocol.not_transcribed(item, item.content[0], "stt: deaf")
+    item = table.protocol.hearing.committed(silence(1.5, 16000))
+    table.protocol.hearing.not_transcribed(item, item.content[0], "stt: deaf")
     assert table.news()[-1]["error"]["message"] == "stt: deaf"
 
 
@@ -284,7 +352,7 @@ def test_committing_and_clearing_are_left_to_the_server():
     assert table.action == Commit("c1")
     table.says("input_audio_buffer.clear")
     assert table.action == Clear()
-    table.protocol.cleared()
+    table.protocol.hearing.cleared()
     assert kinds(table.news()) == ["input_audio_buffer.cleared"]
 
 

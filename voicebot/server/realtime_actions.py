@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..audio import Audio
+from .realtime_items import Item
 from .realtime_settings import Settings
 from .realtime_wish import Wish
 
@@ -32,6 +33,13 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieve:
+    """Tell of an item with the user's sound in it. `retrieved` is to be called then."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
 class Configure:
     """The settings have changed."""
 
@@ -50,4 +58,4 @@ class Cancel:
     """Stop the response; there is one."""
 
 
-Action = Append | Commit | Clear | Configure | Respond | Cancel
+Action = Append | Commit | Clear | Retrieve | Configure | Respond | Cancel

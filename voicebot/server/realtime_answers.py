@@ -26,6 +26,9 @@ from .realtime_wish import Wish
 
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
+SILENT = "(The user has been silent for a while.)"
+"""What the model is told of a user whose silence has timed out."""
+
 
 @dataclass(slots=True, eq=False)
 class _Answer:
@@ -37,6 +40,8 @@ class _Answer:
     """The user's words, where they are still to be recognised."""
     item: Item | None = None
     """The item those words have become."""
+    instead: str = ""
+    """What the model is told where there is no question."""
 
 
 class Answers:
@@ -67,6 +72,11 @@ class Answers:
         return self._answer is None and self._protocol.response is None
 
     @property
+    def is_over(self) -> bool:
+        """Whether the last thing that happened is that an answer was heard to its end."""
+        return self.is_free and self._sounding is not None and self._speaker.is_silent
+
+    @property
     def is_unheard(self) -> bool:
         """Whether an answer is being made of which the client does not know."""
         return self._answer is not None and not self._answer.turn.gate.is_set()
@@ -85,6 +95,13 @@ class Answers:
         self._sounding = None
         self._speaker.begin(wish.output_format)
         answer.turn.task = self._start(self._carry_out(answer))
+
+    async def prompt(self) -> None:
+        """Say something to a user who says nothing."""
+        self.begin(self._protocol.wish())
+        assert self._answer
+        self._answer.instead = SILENT
+        await self.open()
 
     async def open(self, item: Item | None = None) -> None:
         """The answer that was begun is wanted for sure. item: what its question has become.
@@ -161,8 +178,8 @@ class Answers:
             self.transcribe()
         except EngineError as error:
             await turn.gate.wait()
-            if answer.item and (part := answer.item.content[0]).audio:
-                self._protocol.not_transcribed(answer.item, part, str(error))
+            if answer.item and (part := answer.item.content[0]).is_unknown:
+                self._recognition.failed(answer.item, part, error)
             self._end("failed", error=str(error))
         else:
             if model.finish == "length":
@@ -187,7 +204,7 @@ class Answers:
             told.append(Message("user", text))
         if not told or told[-1].role not in ("user", "tool"):
             # A client that asks for an answer to nothing wants its instructions carried out.
-            told.append(Message("user", wish.instructions))
+            told.append(Message("user", answer.instead or wish.instructions))
         return [Message("system", wish.instructions), *told] if wish.instructions else told
 
     async def _reply(self, answer: _Answer, model: Writes, asked: list[Message]) -> None:
@@ -214,7 +231,7 @@ class Answers:
         match event:
             case Heard(text) if self._answer.item:
                 part = self._answer.item.content[0]
-                self._protocol.transcribed(self._answer.item, part, text)
+                self._recognition.done(self._answer.item, part, text)
             case Said(text):
                 self._response.say(text, self._answer.turn.spoken)
 

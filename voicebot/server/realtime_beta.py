@@ -17,6 +17,7 @@ _FLAT = {
     # in beta: where it is now
     "modalities": ("output_modalities",),
     "voice": ("audio", "output", "voice"),
+    "speed": ("audio", "output", "speed"),
     "input_audio_format": ("audio", "input", "format"),
     "output_audio_format": ("audio", "output", "format"),
     "input_audio_transcription": ("audio", "input", "transcription"),

@@ -23,10 +23,21 @@ from ..events import (
 )
 from ..flow import Stream
 from .limits import Allowance
-from .realtime_actions import Action, Append, Cancel, Clear, Commit, Configure, Respond
+from .realtime_actions import (
+    Action,
+    Append,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Respond,
+    Retrieve,
+)
 from .realtime_answers import Answers
 from .realtime_ears import Ears
 from .realtime_fields import Refused
+from .realtime_items import Item
+from .realtime_kept import as_text
 from .realtime_protocol import Protocol
 from .realtime_settings import Settings
 
@@ -41,6 +52,7 @@ class Call:
         self._protocol, self._allowance = protocol, allowance
         self._ears = Ears(parts.vad(), _listening(protocol.settings))
         self._answers = Answers(parts, protocol, allowance, self._start)
+        self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -75,7 +87,9 @@ class Call:
             case Clear():
                 self._ears.clear()
                 await self._answers.forget()
-                self._protocol.cleared()
+                self._protocol.hearing.cleared()
+            case Retrieve(item):
+                await self._retrieve(item)
             case Configure(before):
                 now = _listening(self._protocol.settings)
                 if now != _listening(before):
@@ -98,6 +112,7 @@ class Call:
                 for event in self._ears.hear(audio):
                     if event:
                         await self._heard(event)
+                    await self._mind_silence()
                     await asyncio.sleep(0)  # a minute in one message must not keep others waiting
         except Refused as refused:
             self._protocol.refuse(refused, event_id)
@@ -108,7 +123,7 @@ class Call:
         detection = self._protocol.settings.turn_detection
         match event:
             case SpeechStarted(at):
-                self._protocol.speech_started(at)
+                self._protocol.hearing.started(at)
                 if detection and detection.interrupt_response:
                     await self._answers.interrupt("turn_detected")
             case SpeechResumed():
@@ -116,25 +131,49 @@ class Call:
             case SpeechPaused(said) if self._is_wanted():
                 self._answers.begin(self._protocol.wish(), said.audio, self._ears.now - said.end)
             case SpeechEnded(said):
-                self._protocol.speech_stopped(said.end)
+                self._protocol.hearing.stopped(said.end)
                 await self._said(said.audio, self._ears.now - said.end)
+
+    async def _mind_silence(self) -> None:
+        """Go on of ourselves where the user has been silent since our answer for too long.
+
+        As all that is timed here, it is measured in sound: a muted microphone has to send silence.
+        """
+        detection = self._protocol.settings.turn_detection
+        limit = detection.idle_timeout_ms if detection and self._is_wanted() else None
+        if limit is None or self._protocol.hearing.is_speech or not self._answers.is_over:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = self._ears.now
+        elif self._ears.now - self._silent_since >= limit / 1000:
+            self._protocol.hearing.timed_out(self._silent_since, self._ears.now)
+            await self._answers.prompt()
 
     async def _said(self, audio: Audio, late: float) -> None:
         """The user has finished."""
         if self._is_wanted():
             self._answers.begin(self._protocol.wish(), audio, late)
-        item = self._protocol.committed(audio)
+        item = self._protocol.hearing.committed(audio)
         if self._answers.is_unheard:
             await self._answers.open(item)
         else:
             self._answers.transcribe()
+
+    async def _retrieve(self, item: Item) -> None:
+        form = self._protocol.settings.input_format
+        sounds = {
+            index: await as_text(part.audio, form)
+            for index, part in enumerate(item.content)
+            if part.audio
+        }
+        self._protocol.retrieved(item, sounds)
 
     async def _commit(self) -> None:
         committed = self._ears.commit()
         if isinstance(committed, SpeechEnded):
             await self._heard(committed)
         else:
-            self._protocol.committed(committed)
+            self._protocol.hearing.committed(committed)
             self._answers.transcribe()
 
     def _is_wanted(self) -> bool:

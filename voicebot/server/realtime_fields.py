@@ -14,6 +14,10 @@ from . import g711
 LONGEST = 21_000_000
 """Characters of a message: the protocol's 15 MiB of sound in base64, and what is around it."""
 
+VALUES = 300_000
+"""Commas in a message: more than the longest text has. Each may stand between two things that take
+20 times the memory that they took to send."""
+
 T = TypeVar("T")
 
 PIECE = 1 << 16
@@ -42,6 +46,8 @@ def message(text: str) -> Table:
     """
     if len(text) > LONGEST:
         raise Refused("message_too_long", f"a message has at most {LONGEST} characters")
+    if text.count(",") > VALUES:
+        raise Refused("message_too_long", f"there is too much in it: over {VALUES} commas")
     try:
         read = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

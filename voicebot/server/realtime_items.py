@@ -33,7 +33,7 @@ class Part:
     text: str | None = ""
     """What is written or said; None where it has not been recognised yet."""
     audio: Audio | None = None
-    """A user's sound, until it has been recognised."""
+    """A user's sound, until it has been recognised and a little longer."""
     spoken: Spoken | None = None
     """Which words of an answer sound when."""
     heard: float = inf
@@ -48,11 +48,19 @@ class Part:
         """The text that counts: of an answer, the words that were heard."""
         return self.spoken.within(self.heard) if self.spoken else self.text or ""
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether this is a user's sound that has not been recognised."""
+        return self.text is None and not self.spoken
+
+    def forget(self) -> None:
+        """Nobody needs the sound any more."""
+        self.audio = None
+
     def as_json(self) -> Table:
         if self.type in ("input_text", "output_text"):
             return {"type": self.type, "text": self.said}
-        unknown = self.text is None and not self.spoken
-        return {"type": self.type, "transcript": None if unknown else self.said}
+        return {"type": self.type, "transcript": None if self.is_unknown else self.said}
 
 
 @dataclass(slots=True)

@@ -13,13 +13,22 @@ from collections.abc import Callable
 from itertools import chain, islice
 from typing import Any
 
-from ..audio import Audio
 from . import realtime_beta as beta
 from . import realtime_fields as fields
 from . import realtime_items as items
-from .realtime_actions import Action, Append, Cancel, Clear, Commit, Configure, Respond
+from .realtime_actions import (
+    Action,
+    Append,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Respond,
+    Retrieve,
+)
 from .realtime_fields import Refused, Table
-from .realtime_items import Item, Items, Part
+from .realtime_hearing import Hearing
+from .realtime_items import Item, Items
 from .realtime_response import Response, Status
 from .realtime_settings import Settings
 from .realtime_wish import Known, Wish
@@ -54,8 +63,14 @@ class Protocol:
         self._beta = speaks_beta
         self._new_id, self._news = new_id, news
         self._conversation_id = new_id("conv")
-        self._user_item: str | None = None  # of the speech that is being heard
         self._waiting: list[Table] = []
+        self.hearing = Hearing(
+            self.items,
+            self._add,
+            lambda: self.settings.transcription is not None,
+            new_id,
+            self._send,
+        )
         self._does: dict[str, Callable[[Table], Action | None]] = {
             "session.update": self._update,
             "input_audio_buffer.append": self._append,
@@ -109,56 +124,12 @@ class Protocol:
 
     # What the engines do
 
-    def speech_started(self, at: float) -> None:
-        """The user speaks since `at` seconds of their sound."""
-        self._user_item = self._new_id("item")
-        self._send(
-            "input_audio_buffer.speech_started",
-            audio_start_ms=round(at * 1000), item_id=self._user_item,
-        )  # fmt: skip
-
-    def speech_stopped(self, at: float) -> None:
-        self._send(
-            "input_audio_buffer.speech_stopped",
-            audio_end_ms=round(at * 1000), item_id=self._user_item,
-        )  # fmt: skip
-
-    def committed(self, audio: Audio) -> Item:
-        """The user has said something. It becomes an item, to be told in `transcribed`."""
-        part = Part("input_audio", None, audio)
-        item = Item(self._user_item or self._new_id("item"), role="user", content=[part])
-        self._user_item = None
-        before = self.items.last
-        self._send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
-        self._add(item)
-        return item
-
-    def cleared(self) -> None:
-        self._user_item = None
-        self._send("input_audio_buffer.cleared")
-
-    def transcribed(self, item: Item, part: Part, text: str) -> None:
-        """What was said in a user's sound."""
-        seconds = part.audio.seconds if part.audio else 0.0
-        part.text, part.audio = text, None
-        if self.settings.transcription is not None:
-            about = {"item_id": item.id, "content_index": item.content.index(part)}
-            event = "conversation.item.input_audio_transcription"
-            usage = {"type": "duration", "seconds": round(seconds, 3)}
-            if text:
-                self._send(f"{event}.delta", **about, delta=text)
-            self._send(f"{event}.completed", **about, transcript=text, usage=usage)
-
-    def not_transcribed(self, item: Item, part: Part, reason: str) -> None:
-        """A user's sound could not be recognised, and will not be tried again."""
-        part.text, part.audio = "", None
-        if self.settings.transcription is not None:
-            self._send(
-                "conversation.item.input_audio_transcription.failed",
-                item_id=item.id,
-                content_index=item.content.index(part),
-                error={"type": "server_error", "code": "transcription_failed", "message": reason},
-            )
+    def retrieved(self, item: Item, sounds: dict[int, str]) -> None:
+        """What the client asked for. sounds: base64 text, by the index of the content it is of."""
+        told = item.as_json()
+        for index, sound in sounds.items():
+            told["content"][index]["audio"] = sound
+        self._send("conversation.item.retrieved", item=told)
 
     def wish(self) -> Wish:
         """A response as the session has it."""
@@ -212,9 +183,12 @@ class Protocol:
             fields.text(message, "previous_item_id")
         self._add(item, after)
 
-    def _retrieve(self, message: Table) -> None:
+    def _retrieve(self, message: Table) -> Retrieve | None:
         item = self.items.find(fields.text(message, "item_id"))
+        if any(part.audio for part in item.content):
+            return Retrieve(item)
         self._send("conversation.item.retrieved", item=item.as_json())
+        return None
 
     def _delete(self, message: Table) -> None:
         id = fields.text(message, "item_id")

@@ -10,6 +10,7 @@ from ..conversation import Turn
 from ..errors import EngineError
 from .realtime_engines import Engines
 from .realtime_items import Item, Part
+from .realtime_kept import forget_later
 from .realtime_protocol import Protocol
 
 
@@ -34,20 +35,31 @@ class Recognition:
         async with self._turns:
             for item in list(self._protocol.items):
                 for part in item.content:
-                    if part.audio and item is not but():
+                    if part.audio and part.is_unknown and item is not but():
                         await self._understand(turn, item, part, part.audio)
 
     async def read(self, turn: Turn, items: list[Item]) -> None:
         """Give their text to items that the client will not be told of. Raises: as `text`."""
         for item in items:
             for part in item.content:
-                if part.audio:
-                    part.text, part.audio = await self.text(turn, part.audio), None
+                if part.audio and part.is_unknown:
+                    part.text = await self.text(turn, part.audio)
+                    forget_later(part)
 
     async def _understand(self, turn: Turn, item: Item, part: Part, audio: Audio) -> None:
         try:
             text = await self.text(turn, audio)
         except EngineError as error:
-            self._protocol.not_transcribed(item, part, str(error))
+            self.failed(item, part, error)
         else:
-            self._protocol.transcribed(item, part, text)
+            self.done(item, part, text)
+
+    def done(self, item: Item, part: Part, text: str) -> None:
+        """Tell what a user's sound says. The sound itself can be asked for a little longer."""
+        self._protocol.hearing.transcribed(item, part, text)
+        forget_later(part)
+
+    def failed(self, item: Item, part: Part, error: EngineError) -> None:
+        """Tell that it could not be recognised. It will not be tried again."""
+        self._protocol.hearing.not_transcribed(item, part, str(error))
+        forget_later(part)

@@ -13,8 +13,11 @@ from . import realtime_fields as fields
 from .realtime_fields import RATES, Refused, Table
 
 EAGERNESS = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.7}
-"""How the silence that ends an utterance is stretched. Longer interrupts fewer slow speakers."""
+"""How the silence that ends an utterance is stretched under semantic_vad, which here hears no
+meaning. Longer interrupts fewer slow speakers."""
 
+IDLE = (5_000, 30_000)
+"""Milliseconds that a user may be silent before they are spoken to; the protocol's bounds."""
 LONGEST_SILENCE = 10_000
 """Milliseconds: a client that asks for more wants manual commits."""
 
@@ -36,11 +39,17 @@ class TurnDetection:
     prefix_padding_ms: int
     silence_duration_ms: int
     eagerness: str = "auto"
+    idle_timeout_ms: int | None = None
+    """Silence after an answer that brings another one; None waits for the user."""
     create_response: bool = True
     interrupt_response: bool = True
 
     def listen(self, default: ListenSettings) -> ListenSettings:
-        """The same, as the listener takes it; a model of meaning would go in here."""
+        """The same, as the listener takes it.
+
+        An eager semantic_vad takes a shorter silence for the end, one that is not a longer one:
+        the server's own end_ms times EAGERNESS.
+        """
         end = round(self.silence_duration_ms)
         if self.type == "semantic_vad":
             end = round(default.end_ms * EAGERNESS[self.eagerness])
@@ -65,7 +74,7 @@ class TurnDetection:
             "threshold": self.threshold,
             "prefix_padding_ms": self.prefix_padding_ms,
             "silence_duration_ms": self.silence_duration_ms,
-            "idle_timeout_ms": None,
+            "idle_timeout_ms": self.idle_timeout_ms,
             **acts,
         }
 
@@ -163,6 +172,13 @@ class Settings:
             changes["eagerness"] = fields.choice(
                 patch["eagerness"], tuple(EAGERNESS), where + "eagerness"
             )
+        if "idle_timeout_ms" in patch:
+            idle = patch["idle_timeout_ms"] is not None
+            changes["idle_timeout_ms"] = (
+                fields.whole(patch, "idle_timeout_ms", *IDLE, where) if idle else None
+            )
+        if kind == "semantic_vad":
+            changes["idle_timeout_ms"] = None
         for key in ("create_response", "interrupt_response"):
             changes[key] = fields.flag(patch, key, getattr(before, key), where)
         return replace(before, **changes)

@@ -20,6 +20,7 @@ from . import realtime_fields as fields
 from .client_secrets import LONGEST, SHORTEST, USUAL, ClientSecrets
 from .doorkeeper import allowance
 from .house import SESSIONS, House
+from .intake import limited
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
@@ -198,11 +199,7 @@ async def _body(request: Request) -> Table:
     Raises:
         Refusal: it holds something else, or too much.
     """
-    data = b""
-    async for piece in request.stream():
-        data += piece
-        if len(data) > BODY:
-            raise Refusal(413, f"a session's settings have at most {BODY} bytes")
+    data = await limited(request, BODY).body()
     with _refusing():
         return fields.message(data.decode(errors="replace")) if data.strip() else {}
 

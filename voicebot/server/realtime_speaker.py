@@ -49,6 +49,11 @@ class RealtimeSpeaker:
         if self._sent:
             self._give(Audio(self._resampler.finish(), self._resampler.rate))
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether all that was sent can have been heard by now."""
+        return not self._unheard()
+
     def stop(self) -> float:
         """Send no more. Returns seconds of this turn that may have been heard."""
         return max(0.0, self._sent - self._unheard())
@@ -61,10 +66,11 @@ class RealtimeSpeaker:
             now = asyncio.get_running_loop().time()
             self._ends = max(self._ends, now) + audio.seconds
             self._sent += audio.seconds
-            self._send(_encoded(audio, self._form))
+            self._send(encoded(audio, self._form))
 
 
-def _encoded(audio: Audio, form: str) -> bytes:
+def encoded(audio: Audio, form: str) -> bytes:
+    """The sound, at the rate of its format, as the wire has it."""
     if form == "audio/pcm":
         return to_pcm16(audio)
     return g711.encode(audio, "ulaw" if form == "audio/pcmu" else "alaw")
