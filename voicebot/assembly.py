@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from . import engines, weights
 from .config import AssistantSettings, Config, EngineChoice
 from .conversation import Conversation, ListenSettings, Speaker
 from .engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, VoiceDetector
+from .engines.chaos import ChaosSettings
 from .errors import Missing
 from .events import Event
 from .knowledge import Informed, Library
@@ -31,6 +32,8 @@ class Chosen:
     options: dict[str, Any]
     better: str = field(default="", compare=False)
     """The command that gets a better one, where "auto" had to settle for less."""
+    chaos: ChaosSettings = field(default_factory=ChaosSettings)
+    """What trouble it is in on purpose."""
 
     def __str__(self) -> str:
         model = f" ({Path(self.options['model']).name})" if "model" in self.options else ""
@@ -45,7 +48,13 @@ def choose(config: Config, models: Path) -> list[Chosen]:
         Missing: no engine of a kind has all it needs, or the one named lacks its weights.
         ConfigError: an engine named does not exist.
     """
-    return [_choose(kind, config.choice(kind), models) for kind in ENGINES]
+    return [_chosen(kind, config, models) for kind in ENGINES]
+
+
+def _chosen(kind: Kind, config: Config, models: Path) -> Chosen:
+    chosen = _choose(kind, config.choice(kind), models)
+    # Only to those in trouble, lest a drill on one engine build the others anew.
+    return replace(chosen, chaos=config.chaos) if config.chaos.fault(kind) else chosen
 
 
 def _choose(kind: Kind, choice: EngineChoice, models: Path) -> Chosen:
@@ -163,7 +172,7 @@ class Parts(Ears):
 @contextmanager
 def ears(config: Config, models: Path) -> Iterator[Ears]:
     """Load only what understands speech, and close it in the end. Raises as `assemble`."""
-    chosen = [_choose(kind, config.choice(kind), models) for kind in EARS]
+    chosen = [_chosen(kind, config, models) for kind in EARS]
     with ExitStack() as closing:
         loaded = Ears(_load(chosen[1], closing), config.listen, chosen)
         loaded.vad()  # fails here rather than in the first conversation
@@ -215,4 +224,4 @@ def _load(chosen: Chosen, undoing: ExitStack) -> Any:
     engine = engines.load(chosen.kind, chosen.name, **chosen.options)
     if close := getattr(engine, "close", None):
         undoing.callback(close)
-    return engine
+    return chosen.chaos.around(chosen.kind, engine)
