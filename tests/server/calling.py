@@ -12,6 +12,7 @@ from room import ChatModel, LoudnessVad, Synthesizer, Transcriber
 from starlette.applications import Starlette
 
 from voicebot.conversation import Conversation
+from voicebot.observe.identity import Identity
 from voicebot.server import connections, talk_socket
 from voicebot.server.house import House
 
@@ -26,6 +27,8 @@ class Parts:
         self.llm = llm or ChatModel(*words, takes=0.0)
         self.tts = tts or Synthesizer()
         self.begun = []
+
+    identity = Identity([])
 
     def conversation(self, speaker, emit):
         self.begun.append(Conversation(LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit))

@@ -141,7 +141,8 @@ def test_a_frame_holds_a_second():
     ],
 )
 def test_what_happens_is_told_with_its_number_and_turn(event, words):
-    assert telling(Told(7, 3, 1.23456, event)) == {**words, "turn": 3, "number": 7}
+    told = Told(7, 3, 1.23456, event, "abc.3")
+    assert telling(told) == {**words, "turn": 3, "number": 7, "request": "abc.3"}
 
 
 def test_sound_is_announced_with_its_place():

@@ -71,7 +71,7 @@ class Json(logging.Formatter):
             "at": at.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": record.getMessage().rstrip(),
         }
         if request := getattr(record, "request", ""):
             line["request"] = request

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from .. import request
 from ..audio import Audio, silence
 from ..conversation import Conversation, Hush, Speaker, Typed
 from ..conversation.choices import Choices
@@ -98,6 +99,8 @@ class Told:
     at: float
     """Seconds of the turn's sound made before."""
     event: Event | SoundEnded | Flushed
+    request: str = ""
+    """The turn's id in the log."""
 
 
 @dataclass(slots=True)
@@ -125,6 +128,8 @@ class Session:
         *,
         burst: float = BURST,
     ) -> None:
+        self.request = request.current()
+        """The id of the request that began it, which it keeps over all its connections."""
         self.microphone = RemoteMicrophone(burst)
         self.speaker = RemoteSpeaker(rate, self._tell)
         self.conversation = converse(self.speaker, self._tell)
@@ -203,7 +208,9 @@ class Session:
                 unheard = replace(event.utterance, audio=silence(0, event.utterance.audio.rate))
                 event = replace(event, utterance=unheard)
             self._told += 1
-            self._log.append(Told(self._told, self.speaker.turn, self.speaker.made, event))
+            turn, made = self.speaker.turn, self.speaker.made
+            id = request.of_turn(self.request, turn)
+            self._log.append(Told(self._told, turn, made, event, id))
         self._replying = isinstance(event, Heard) or self._replying
         if isinstance(event, TurnEnded):
             self.speaker.turn += 1

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from .. import request
 from ..audio import Audio
 from ..flow import T, stop
 from . import talk_frames
@@ -83,6 +84,8 @@ class Call:
         if self._connected:
             self._connected.set()
         mine = self._connected = asyncio.Event()
+        request.begin(self._session.request)
+        greeting = {**greeting, "request": self._session.request}
         frames = talk_frames.frames(self._codec, self._session.speaker.rate)
         try:
             over = await _first(

@@ -145,7 +145,7 @@ def telling(told: Told) -> dict[str, Any]:
             words = {**as_json(said), "at": round(told.at, 3)}
         case event:
             words = as_json(event)
-    return {**words, "turn": told.turn, "number": told.number}
+    return {**words, "turn": told.turn, "number": told.number, "request": told.request}
 
 
 def announcing(sound: Sound) -> dict[str, Any]:

@@ -156,6 +156,7 @@ class TalkSocket:
             "languages": session.choices.languages,
             **words.chosen(session.choices),
             "engines": self._parts.describe(),
+            "spoke": self._parts.identity.as_json(),
         }
         conversing = asyncio.create_task(session.run())
         try:

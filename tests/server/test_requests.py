@@ -1,0 +1,105 @@
+"""One id from the socket to the speaker: in headers, in events and on every line of the log."""
+
+import asyncio
+import json
+import logging
+
+import httpx
+import serving
+from calling import Parts, calling, connected
+from calling import serving as served
+from room import ChatModel, Synthesizer
+
+from voicebot.server.request_id import RequestId
+
+
+def talk(conversation, parts):
+    async def main():
+        async with served(parts, around=RequestId) as host:
+            return await conversation(host)
+
+    return asyncio.run(main())
+
+
+async def asks(caller, text="what time is it"):
+    """Ask, and wait for the end of the answer; gives every event of the turn."""
+    before = len(caller.events)
+    await caller.say(type="text", text=text)
+    await caller.until("turn_ended")
+    return caller.events[before:]
+
+
+def test_a_conversations_turns_are_numbered_after_the_request_that_began_it():
+    async def conversation(host):
+        headers = {"x-request-id": "mine"}
+        async with connected(host, additional_headers=headers) as caller:
+            assert caller.socket.response.headers["x-request-id"] == "mine"
+            await caller.say(type="hello", rate=24000)
+            assert (await caller.until("ready"))["request"] == "mine"
+            turns = [await asks(caller), await asks(caller)]
+        return [{e["request"] for e in events if "number" in e} for events in turns]
+
+    assert talk(conversation, Parts("Noon.")) == [{"mine.1"}, {"mine.2"}]
+
+
+def test_a_conversation_keeps_its_id_over_another_connection():
+    async def conversation(host):
+        async with calling(host) as caller:
+            began = caller.ready["request"]
+            token = caller.ready["token"]
+            await caller.socket.close(3000)
+        async with connected(host) as caller:
+            await caller.say(type="resume", token=token, number=0, turn=1, received=0)
+            resumed = await caller.until("resumed")
+            (ended,) = [e for e in await asks(caller) if e["event"] == "turn_ended"]
+        return began, resumed["request"], ended["request"]
+
+    began, resumed, turn = talk(conversation, Parts("Noon."))
+    assert len(began) == 32
+    assert (resumed, turn) == (began, f"{began}.1")
+
+
+def test_a_turn_ends_with_what_spoke_it():
+    ready, ended = [], []
+
+    async def conversation(host):
+        async with calling(host) as caller:
+            ready.append(caller.ready["spoke"])
+            ended.extend(e for e in await asks(caller) if e["event"] == "turn_ended")
+
+    async def main():
+        app = serving.app(llm=ChatModel("Noon.", takes=0))
+        async with served(None, app=app) as host:
+            await conversation(host)
+
+    asyncio.run(main())
+    assert ended[0]["spoke"] == ready[0]
+    assert ended[0]["spoke"]["engines"]["tts"] == {"engine": "room:Synthesizer"}
+    assert len(ended[0]["spoke"]["settings"]) == 16
+
+
+class Broken(Synthesizer):
+    async def synthesize(self, text, *, voice=None):
+        logging.getLogger("voicebot.engines.mine").warning("a wire is loose")
+        raise ZeroDivisionError
+        yield
+
+
+def test_what_an_engine_logs_and_what_breaks_name_the_request(tmp_path):
+    from voicebot.config import LogSettings
+    from voicebot.observe.log import Log
+
+    path = tmp_path / "voicebot.log"
+    with Log() as log, serving.served(serving.app(tts=Broken()), once_ready=False) as url:
+        log.keep(LogSettings(str(path)))
+        body = {"model": "tts-1", "input": "Hello."}
+        headers = {"x-request-id": "mine"}
+        answer = httpx.post(f"{url}/v1/audio/speech", json=body, headers=headers)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    mine = [line for line in lines if line.get("request") == "mine"]
+    assert [line["message"] for line in mine] == [
+        "a wire is loose",
+        "Exception in ASGI application",
+    ]
+    assert "ZeroDivisionError" in mine[1]["error"]
