@@ -21,6 +21,8 @@ LONGEST = 1.0
 """Seconds in a binary frame: longer ones come late, and are held in memory several times."""
 LINE = 4000
 """Characters of a typed question: a page of text, more than is read aloud in an answer."""
+MESSAGE = 50_000
+"""Characters of a text frame: such a question with each of its characters escaped."""
 
 
 class BadMessage(VoicebotError):
@@ -89,7 +91,10 @@ def parse(text: str) -> Message:
 
     Raises:
         BadMessage: it is not JSON, not one of our messages, or a field is missing or wrong.
+        TooLong: it is longer than any of them.
     """
+    if len(text) > MESSAGE:
+        raise TooLong("too_long", f"a text frame has at most {MESSAGE} characters")
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -171,7 +176,9 @@ def chosen(choices: Choices) -> dict[str, str]:
 
 
 def complaint(error: BadMessage) -> dict[str, Any]:
-    return {"event": "error", "code": error.code, "reason": str(error)}
+    # What was sent may be quoted, and need not be text that can be sent.
+    reason = str(error).encode(errors="replace").decode()
+    return {"event": "error", "code": error.code, "reason": reason}
 
 
 def _hello(given: dict[str, Any]) -> Hello:
@@ -209,4 +216,6 @@ def _text(given: dict[str, Any], key: str) -> str:
         raise BadMessage("bad_field", f"{key} should be some text, not {str(value)[:40]}")
     if len(value) > LINE:
         raise BadMessage("bad_field", f"{key} has {len(value)} characters; {LINE} are enough")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadMessage("bad_field", f"{key} holds half a character (a lone surrogate)")
     return value.strip()
