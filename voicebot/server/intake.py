@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Message, Receive
+from starlette.types import Message
 
 from .refusals import Refusal
 from .schema import Schema, problem
@@ -24,6 +24,9 @@ DOCUMENT = 2**20
 """Bytes of a JSON body: a very long conversation."""
 QUIET_S = 30.0
 """Seconds without a byte after which a client that was sending is given up."""
+PACE = 32 * 2**10
+"""Bytes a second that a body comes at, those seconds aside: a poor telephone's. Who sends slower
+holds a place that others want."""
 
 
 async def document(request: Request, schema: Schema) -> dict[str, Any]:
@@ -33,7 +36,7 @@ async def document(request: Request, schema: Schema) -> dict[str, Any]:
         Refusal: it is too large, no JSON, or not as the schema says.
     """
     _expect(request, "application/json")
-    body = await Request(request.scope, _limited(request, DOCUMENT)).body()
+    body = await limited(request, DOCUMENT).body()
     try:
         # NaN and the infinities are Python's idea of JSON only.
         value = json.loads(body, parse_constant=_no_constant)
@@ -54,9 +57,8 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
         Refusal: it is too large, no form, or not as the schema says.
     """
     _expect(request, "multipart/form-data")
-    limited = Request(request.scope, _limited(request, UPLOAD + FORM))
     try:
-        sent = limited.form(max_files=1, max_fields=40, max_part_size=FORM)
+        sent = limited(request, UPLOAD + FORM).form(max_files=1, max_fields=40, max_part_size=FORM)
         async with sent as received:
             fields: dict[str, Any] = {}
             for name in received:
@@ -85,12 +87,16 @@ def _expect(request: Request, kind: str) -> None:
         )
 
 
-def _limited(request: Request, most: int) -> Receive:
-    """The request's body as long as it is no larger than that and keeps coming."""
+def limited(request: Request, most: int) -> Request:
+    """The same request, whose body is read as long as it is no larger than that and keeps coming.
+
+    Raises:
+        Refusal: it says itself that it is larger. Whoever reads it may be told so, too.
+    """
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told) > most:
         _too_large(most)
-    received = 0
+    received, begun = 0, asyncio.get_running_loop().time()
 
     async def receive() -> Message:
         nonlocal received
@@ -102,9 +108,12 @@ def _limited(request: Request, most: int) -> Receive:
         received += len(message.get("body", b""))
         if received > most:
             _too_large(most)
+        late = asyncio.get_running_loop().time() - begun - QUIET_S - received / PACE
+        if late > 0 and message.get("more_body"):
+            raise Refusal(408, f"the body comes slower than {PACE} bytes a second")
         return message
 
-    return receive
+    return Request(request.scope, receive)
 
 
 def _too_large(most: int) -> NoReturn:

@@ -25,6 +25,7 @@ from .limits import Allowance
 from .refusals import HANDLERS
 from .request_id import RequestId
 from .talk_call import Call
+from .unread import Unread
 
 SOON_S = 1
 """Seconds after which it is worth asking again whether we are ready."""
@@ -94,7 +95,7 @@ def site(
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
         ],
-        middleware=[Middleware(RequestId), *_doors(settings, lasting)],
+        middleware=[Middleware(RequestId), Middleware(Unread), *_doors(settings, lasting)],
         exception_handlers=HANDLERS,
     )
 
