@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 from miniatures import gguf, kokoro, whisper
 
 from voicebot import weights
-from voicebot.assembly import assemble, choose
+from voicebot.assembly import assemble, build, choose
 from voicebot.audio import Audio
 from voicebot.config import Config, DocumentSettings, EngineChoice
+from voicebot.conversation.budget import BudgetSettings
 from voicebot.engines.chaos import ChaosSettings
+from voicebot.engines.espeak import Espeak
 from voicebot.errors import ConfigError, EngineError, Missing
 from voicebot.recordings import decode
 
@@ -172,3 +175,32 @@ def test_chaos_comes_between_the_engine_and_its_users(tmp_path):
     config = Config(chaos=ChaosSettings(tts="raise"))
     with assemble(config, tmp_path) as parts, pytest.raises(EngineError, match="tts: chaos"):
         asyncio.run(anext(parts.tts.synthesize("Hello.")))
+
+
+def test_a_voice_in_reserve_stands_behind_one_that_may_be_slow(models):
+    with assemble(Config(), models) as parts:
+        assert isinstance(parts.reserve.light, Espeak)
+        assert parts.conversation(None, print).reserve is parts.reserve
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(tts=EngineChoice("espeak")),
+        Config(budget=BudgetSettings(ladder="filler apology")),
+    ],
+    ids=["it is the usual one", "nobody wants it"],
+)
+def test_no_voice_is_in_reserve_where_it_is_of_no_use(config, models):
+    with assemble(config, models) as parts:
+        assert parts.reserve.light is None
+
+
+def test_the_voice_in_reserve_stays_when_other_engines_are_exchanged(models):
+    with ExitStack() as closing:
+        before = build(Config(), models)
+        after = build(replace(Config(), stt=EngineChoice("pocketsphinx")), models, before)
+        closing.callback(after.close)
+        before.close(but=[after])
+        assert after.reserve.light is before.reserve.light
+        assert asyncio.run(anext(after.reserve.light.synthesize("Hello."))).audio.seconds > 0

@@ -11,6 +11,10 @@ from typing import Any
 from . import engines, weights
 from .config import AssistantSettings, Config, EngineChoice
 from .conversation import Conversation, ListenSettings, Speaker
+from .conversation.budget import BudgetSettings
+from .conversation.canned import Canned
+from .conversation.ladder import Ladder
+from .conversation.reserve import Reserve
 from .engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, VoiceDetector
 from .engines.chaos import ChaosSettings
 from .errors import Missing
@@ -18,6 +22,9 @@ from .events import Event
 from .knowledge import Informed, Library
 from .observe.account import Account
 from .observe.identity import Identity
+
+LIGHT = "espeak"
+"""The voice in reserve: a few milliseconds a clause, in a process that is begun anew if it dies."""
 
 EARS: tuple[Kind, ...] = ("vad", "stt")
 DOES = {"vad": "detects speech", "stt": "listens", "llm": "answers", "tts": "speaks"}
@@ -120,6 +127,7 @@ class Parts(Ears):
     llm: ChatModel
     tts: Synthesizer
     assistant: AssistantSettings
+    reserve: Reserve = field(default_factory=Reserve, compare=False)
     identity: Identity = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -139,6 +147,7 @@ class Parts(Ears):
             listen=self.settings,
             instructions=self.assistant.instructions,
             patience=self.assistant.patience_s,
+            reserve=self.reserve,
         )
         return conversation
 
@@ -166,7 +175,8 @@ class Parts(Ears):
 
     def _all(self) -> list[Any]:
         wrapper = [] if self.llm is self.plain else [self.llm]
-        return [self.stt, self.plain, *wrapper, self.tts]
+        light = [self.reserve.light] if self.reserve.light else []
+        return [self.stt, self.plain, *wrapper, self.tts, *light]
 
 
 @contextmanager
@@ -214,10 +224,27 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
             library = Library(Path(config.documents.folder))
             llm = Informed(llm, library, passages=config.documents.passages)
             undoing.callback(llm.close)
-        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant)
+        reserve = _reserve(config.budget, chosen, now.reserve.light if now else None, undoing)
+        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant, reserve)
         parts.vad()
         undoing.pop_all()
     return parts
+
+
+def _reserve(
+    budget: BudgetSettings, chosen: list[Chosen], light: Synthesizer | None, undoing: ExitStack
+) -> Reserve:
+    """light: the voice in reserve that is there already."""
+    usual = next(c.name for c in chosen if c.kind == "tts")
+    if (
+        "light_voice" not in budget.rungs
+        or usual == LIGHT
+        or engines.lacking(ENGINES["tts"][LIGHT])
+    ):
+        light = None
+    elif light is None:
+        light = _load(Chosen("tts", LIGHT, {}), undoing)
+    return Reserve(Ladder(budget), Canned([budget.filler, budget.apology]), light)
 
 
 def _load(chosen: Chosen, undoing: ExitStack) -> Any:

@@ -35,7 +35,7 @@ from ..events import (
     SpeechStarted,
     TurnEnded,
 )
-from ..flow import Stream, started
+from ..flow import Stream, due, started
 from ..resample import Windows
 from .inputs import Hush, Typed
 from .listen import Listener, ListenSettings
@@ -92,12 +92,13 @@ class Conversation:
         """Tell what is being said as `Partial`s while it is being said."""
         self._turns = 0
         self._unanswered = _Question()
+        self._chosen = asyncio.Event()
 
     async def run(self, user: AsyncGenerator[Audio | Typed | Hush]) -> None:
         """Converse until `user`, a microphone or more, closes and the last answer was heard."""
         turn: Turn | None = None
         async with (
-            started(self.reserve.canned.make(self.tts)),
+            started(self._keep_ready()),
             asyncio.TaskGroup() as turns,
             aclosing(self._listen(user, turns)) as inputs,
         ):
@@ -125,6 +126,19 @@ class Conversation:
                         await turn.hush()
                 if turn and isinstance(event, SpeechEnded):
                     turn.open()
+
+    def choose(self, stt: Transcriber, tts: Synthesizer) -> None:
+        """Hear and speak with these from the next turn on."""
+        self.stt, self.tts = stt, tts
+        self._chosen.set()
+
+    async def _keep_ready(self) -> None:
+        """Let the voice that is chosen speak what helps when it is late, before that is needed."""
+        due.set(lambda: inf)
+        while True:
+            self._chosen.clear()
+            await self.reserve.canned.make(self.tts)
+            await self._chosen.wait()
 
     async def ask(self, text: str) -> None:
         """Answer a typed question, from the moment it is asked to the last sound heard."""

@@ -174,7 +174,7 @@ class Session:
     def choose(self, choices: Choices) -> None:
         """Have another voice, or expect another language, as soon as one is next needed."""
         self.choices = choices
-        self.conversation.stt, self.conversation.tts = choices.ears, choices.mouth
+        self.conversation.choose(choices.ears, choices.mouth)
 
     async def out(self, place: Place) -> Stream[Told | Sound]:
         """Yield all that follows `place`, moving it, until closed.

@@ -1,0 +1,44 @@
+"""What helps a turn where the usual is late or broken, and is heard: the last of the ladder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..engines import Speech, Synthesizer
+from .budget import BudgetSettings
+from .canned import Canned
+from .ladder import Ladder
+
+WORTH = 0.35
+"""Seconds later than usual an answer must be where answers are usually late. A filler before each
+of them would only make them later still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Shared by the conversations on the same engines."""
+
+    ladder: Ladder = field(default_factory=lambda: Ladder(BudgetSettings(ladder="")))
+    canned: Canned = field(default_factory=lambda: Canned([]))
+    light: Synthesizer | None = None
+    """A voice that is quick and does not fail; worse, or it would be the usual one."""
+
+    def filler(self, tts: Synthesizer) -> tuple[Speech, ...]:
+        """What to say in the voice of `tts` while an answer is late; nothing where that is."""
+        if "filler" not in self.ladder.budget.rungs:
+            return ()
+        return self.canned.speech(tts, self.ladder.budget.filler)
+
+    def filler_at(self, deadline: float) -> float:
+        """Seconds after the end of speech at which an answer that is due at `deadline` is late."""
+        usual = self.ladder.usual
+        return usual + WORTH if usual > deadline else deadline
+
+    def spare(self) -> Synthesizer | None:
+        """The voice that goes on where the usual one fails."""
+        return self.light if "light_voice" in self.ladder.budget.rungs else None
+
+    def apology(self) -> str:
+        """What to say where there is no answer."""
+        budget = self.ladder.budget
+        return budget.apology if "apology" in budget.rungs else ""
