@@ -145,6 +145,24 @@ def test_a_voice_and_a_language_chosen_at_the_start_hold_until_others_are_chosen
     assert parts.tts.lines == ["bert", "anna", None], "and nobody else's voice changes"
 
 
+def test_what_was_chosen_still_holds_for_who_comes_back_and_is_told_again():
+    async def script():
+        parts = Parts("Yes.", stt=Linguist(), tts=Choir())
+        async with serving(parts) as host, calling(host) as caller, connected(host) as again:
+            await caller.say(type="choose", voice="anna")
+            await caller.until("chosen")
+            token = caller.ready["token"]
+            await again.say(type="resume", token=token, number=0, turn=0, received=0)
+            resumed = await again.until("resumed")
+            await again.say(type="text", text="hello")
+            await again.until("turn_ended")
+        return parts, resumed
+
+    parts, resumed = asyncio.run(script())
+    assert (resumed["voice"], resumed["voices"]) == ("anna", ["anna", "bert"])
+    assert parts.tts.lines == ["anna"]
+
+
 def test_names_that_there_are_not_change_nothing_and_are_answered_with_those_there_are():
     async def script():
         parts = Parts("Yes.", stt=Linguist(), tts=Choir())

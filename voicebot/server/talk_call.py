@@ -43,6 +43,7 @@ class Over:
 class Call:
     """A conversation, and the connection that carries it now, if any.
 
+    about: what every connection is greeted with, besides what is chosen.
     key: the name of the key it was begun with, which is the one it is resumed with.
     allowance: what that key may use.
     """
@@ -53,12 +54,13 @@ class Call:
         conversing: asyncio.Task[None],
         closing: asyncio.Event,
         codec: words.Codec,
+        about: dict[str, Any],
         key: str | None,
         allowance: Allowance,
     ) -> None:
         self.key = key
         self._session, self._conversing, self._closing = session, conversing, closing
-        self._codec = codec
+        self._codec, self._about = codec, about
         self._connected: asyncio.Event | None = None
         """Set to end the present connection."""
         self._over = False
@@ -85,7 +87,8 @@ class Call:
             self._connected.set()
         mine = self._connected = asyncio.Event()
         request.begin(self._session.request)
-        greeting = {**greeting, "request": self._session.request}
+        chosen = words.chosen(self._session.choices)
+        greeting = {**greeting, **self._about, **chosen, "request": self._session.request}
         frames = talk_frames.frames(self._codec, self._session.speaker.rate)
         try:
             over = await _first(

@@ -18,7 +18,7 @@
     remembered as heard. A client that never does is thought to play what it gets at once.
  7. If the connection breaks, within `window` seconds open another and begin with {"type":
     "resume", "token": ..., "number": last told, "turn": 1, "received": its samples you have}.
- 8. {"event": "resumed"}, and what you have missed follows, as if nothing had been.
+ 8. {"event": "resumed", ...}, and what you have missed follows, as if nothing had been.
  9. {"event": "error", "code": ..., "reason": ...} is a message of yours that changed nothing.
 10. Close with 1000 to end. We close with 1008 (too much, or a key used up), 1009 (a frame too
     long), 1011 (our mistake), 1012 (shutting down), 1013 (come later), 4001 (resumed elsewhere).
@@ -146,15 +146,12 @@ class TalkSocket:
         session = Session(self._parts.conversation, hello.rate)
         session.choose(words.choosing(session.choices, hello.choose))
         session.conversation.partial = hello.partial
-        ready = {
-            "event": "ready",
-            "token": token,
-            "window": self._window,
+        ready = {"event": "ready", "token": token, "window": self._window}
+        about = {
             "rate": hello.rate,
             "codec": hello.codec,
             "voices": session.choices.voices,
             "languages": session.choices.languages,
-            **words.chosen(session.choices),
             "engines": self._parts.describe(),
             "spoke": self._parts.identity.as_json(),
         }
@@ -165,6 +162,7 @@ class TalkSocket:
                 conversing,
                 self._house.closing,
                 hello.codec,
+                about,
                 websocket.scope.get("key"),
                 allowance(websocket.scope),
             )
