@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 import room
+from scripted import Scripted
 from serving import EXAMPLES, app, embedded, served
 
 from voicebot.audio import Audio, from_pcm16, to_pcm16
@@ -210,6 +211,49 @@ def test_a_typed_question_is_answered_and_the_answer_can_be_cancelled(dialect):
     assert (response.status, response.status_details.reason) == ("cancelled", "client_cancelled")
     assert error.error.code == "response_cancel_not_active"
     assert [(m.role, m.text) for m in given[-1]][-1] == ("user", "Tell me a story.")
+
+
+WEATHER = {
+    "type": "function",
+    "name": "weather",
+    "description": "The weather of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_spoken_question_is_answered_with_what_the_clients_function_returns(dialect):
+    forecast = " ".join(STORY)
+    llm = Scripted("Let me look.", {"city": "Rome"}, takes=0)
+
+    async def life():
+        async with serving(llm=llm) as client, connected(client, dialect) as connection:
+            kind = {} if dialect == "beta" else {"type": "realtime"}
+            await connection.session.update(session={**kind, "tools": [WEATHER]})
+            await until(connection, "session.updated")
+            await say(connection, ("speak", 0.6), ("wait", 0.8))
+            heard, answered = [], []
+            call = await until(connection, "response.function_call_arguments.done", heard)
+            asking = await until(connection, "response.done")
+            output = {"type": "function_call_output", "call_id": call.call_id}
+            await connection.conversation.item.create(item={**output, "output": forecast})
+            await connection.response.create()
+            await until(connection, SOUND[dialect])
+            await asyncio.sleep(1.0)
+            await say(connection, ("speak", 0.4))  # over the answer
+            cut = await until(connection, "response.done", answered)
+            return [event.type for event in heard], call, asking.response, answered, cut.response
+
+    heard, call, asking, answered, cut = asyncio.run(life())
+    assert call.arguments == '{"city": "Rome"}'
+    assert heard.index(SOUND[dialect]) < heard.index("response.function_call_arguments.done")
+    assert [item.type for item in asking.output] == ["message", "function_call"]
+    assert asking.output[1].call_id == call.call_id
+    assert "input_audio_buffer.speech_started" in [event.type for event in answered]
+    assert (cut.status, cut.status_details.reason) == ("cancelled", "turn_detected")
+    said = cut.output[0].content[0].transcript
+    assert said.startswith("One two three.")
+    assert len(said) < len(forecast)
 
 
 def test_a_secret_lets_a_browser_in_with_the_session_it_was_made_for():
