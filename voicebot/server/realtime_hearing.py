@@ -48,10 +48,15 @@ class Hearing:
         )  # fmt: skip
 
     def committed(self, audio: Audio) -> Item:
-        """The user has said something. It becomes an item, to be told in `transcribed`."""
+        """The user has said something. It becomes an item, to be told in `transcribed`.
+
+        Raises:
+            Refused: too much of what was said before waits for that already.
+        """
         part = Part("input_audio", None, audio)
         item = Item(self._item or self._new_id("item"), role="user", content=[part])
         self._item = None
+        self._items.expect(item)
         self._commit(item)
         return item
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import inf
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from .realtime_fields import RATES, Refused, Table
 
 MOST = 2000
 """Items of a conversation; a client that wants more should delete some. Bounds memory."""
+UNHEARD = 300.0
+"""Seconds of sound that wait to be recognised, 100 kB each. What is answered waits for no more."""
 LONGEST = 200_000
 """Characters of one item's text: more than any of our models can read."""
 
@@ -123,6 +126,18 @@ class Items:
             at = self._items.index(self.find(after)) + 1
         self._items.insert(at, item)
         return self._items[at - 1].id if at else None
+
+    def expect(self, item: Item) -> None:
+        """
+        Raises:
+            Refused: with `item`, more sound would wait to be recognised than is kept.
+        """
+        items = [*self._items, item] if any(part.audio for part in item.content) else []
+        parts = chain.from_iterable(item.content for item in items)
+        waiting = (part.audio.seconds for part in parts if part.audio and part.is_unknown)
+        if sum(waiting) > UNHEARD:
+            reason = f"at most {UNHEARD:g} s of sound wait to be recognised; have them answered"
+            raise Refused("too_much_sound", reason)
 
     def delete(self, id: str) -> None:
         """Raises: Refused, as `find`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import Any
 
 from . import realtime_beta as beta
@@ -34,9 +34,19 @@ from .realtime_settings import Settings
 from .realtime_wish import Known, Wish
 from .realtime_wish import read as read_wish
 
+ID = 32
+"""Characters of a request's id that are in ours: all of one that we made. Clients store 64."""
+
 
 def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(10)}"
+
+
+def ids(request: str) -> Callable[[str], str]:
+    """Makes ids that tell what request they belong to: unique, and at most 64 characters long."""
+    root = "_".join(filter(None, (request[:ID], secrets.token_hex(4))))
+    counted = count(1)
+    return lambda kind: f"{kind}_{root}{next(counted):x}"
 
 
 class Protocol:
@@ -181,6 +191,7 @@ class Protocol:
         after = message.get("previous_item_id")
         if after is not None:
             fields.text(message, "previous_item_id")
+        self.items.expect(item)
         self._add(item, after)
 
     def _retrieve(self, message: Table) -> Retrieve | None:
