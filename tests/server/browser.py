@@ -9,8 +9,9 @@ import pytest
 try:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.support.ui import Select
 except ImportError:
-    webdriver = None
+    webdriver = Select = None
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 

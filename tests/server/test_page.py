@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import browser, needed
+from browser import Select, browser, needed
 from calling import Parts, serving_browsers
-from room import ChatModel, Transcriber
+from room import ChatModel, Synthesizer, Transcriber
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from voicebot import config
 from voicebot.assembly import assemble
+from voicebot.audio import silence
+from voicebot.engines import Segment, Speech
 from voicebot.events import Passage
 from voicebot.server import page
 from voicebot.server.app import create
@@ -38,6 +40,9 @@ class Person:
 
     def type(self, text):
         self.driver.find_element("id", "line").send_keys(text + "\n")
+
+    def chooses(self, name, value):
+        Select(self.driver.find_element("id", name)).select_by_value(value)
 
     def sees(self, selector):
         # In one step, because the page goes on changing while it is looked at.
@@ -110,6 +115,76 @@ def test_a_spoken_question_is_understood_and_its_answer_appears_as_it_is_spoken(
         )
         assert set(asked) == {person.cable.host}
     assert (tmp_path / "page.png").stat().st_size > 5000
+
+
+class Choir(Synthesizer):
+    voices = ("anna", "bert", "en-gb")
+
+    async def synthesize(self, text, *, voice=None):
+        self.chunks += 1
+        self.lines.append(voice)
+        yield Speech(silence(0.3, 24000))
+
+
+class Growing(Transcriber):
+    """Understands a word more with each half second; its languages make no difference."""
+
+    languages = ("en", "de")
+
+    async def transcribe(self, audio, *, language=None):
+        self.given.append(language)
+        words = "when was the old apple tree planted in the garden".split()  # noqa: SIM905 - reads as the sentence it is
+        yield Segment(" ".join(words[: int(audio.seconds / 0.5)]), 0.0, audio.seconds)
+
+
+def test_what_is_being_said_appears_while_it_is_being_said(tmp_path):
+    parts = Parts("Fine.", stt=Growing())
+    with visiting(parts, tmp_path, microphone=recording(tmp_path, "ask", 60)) as person:
+        person.press("talk")
+        person.waits_for(lambda: any(person.sees(".partial > span")))
+        assert person.state == "Hearing you"
+        early = person.sees(".partial > span")[0]
+        person.waits_for(lambda: person.sees(".you p:not(.partial)"))
+        (final,) = person.sees(".you p")
+        assert final.startswith(early)
+        assert len(final.split()) > len(early.split())
+
+
+def test_a_voice_and_a_language_chosen_hold_from_the_next_answer_on_and_for_good(tmp_path):
+    parts = Parts("Fine.", stt=Growing(), tts=Choir())
+    with visiting(parts, tmp_path) as person:
+        person.type("one")
+        person.waits_for(lambda: len(person.sees(".times")) == 1)
+        person.press("settings-open")
+        for name in ("voice", "language"):
+            select = person.driver.find_element("id", name)
+            assert "server's choice" in select.text
+            assert select.accessible_name
+        assert "British English (en-gb)" in person.sees("#voice")[0]
+        person.chooses("voice", "bert")
+        person.chooses("language", "de")
+        person.driver.find_element("css selector", "#settings .primary").click()
+        person.type("two")
+        person.waits_for(lambda: len(person.sees(".times")) == 2)
+        person.driver.refresh()  # which goes on with the conversation
+        person.waits_for_state("Type a question")
+        person.type("three")
+        person.waits_for(lambda: len(parts.tts.lines) == 3)
+        person.driver.execute_script("sessionStorage.clear()")
+        person.driver.refresh()  # which begins another
+        person.type("four")
+        person.waits_for(lambda: len(parts.tts.lines) == 4)
+    assert parts.tts.lines == [None, "bert", "bert", "bert"]
+    assert len(parts.begun) == 2
+
+
+def test_where_there_is_nothing_to_choose_nothing_is_offered(tmp_path):
+    with visiting(Parts("Fine."), tmp_path) as person:
+        person.type("one")
+        person.waits_for(lambda: person.sees(".times"))
+        person.press("settings-open")
+        assert person.sees("#voice-label, #language-label") == ["", ""]
+        assert person.sees("#engines li") == ["a parrot speaks"]
 
 
 def test_speaking_over_the_answer_cuts_it(tmp_path):

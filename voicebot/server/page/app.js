@@ -1,7 +1,8 @@
 // The page: one button, and what follows from it.
 
 import { Call } from "./call.js";
-import { Sound, canChooseSpeaker, why } from "./sound.js";
+import { Settings } from "./settings.js";
+import { Sound, why } from "./sound.js";
 import { Transcript } from "./transcript.js";
 
 const RATE = 24000; // what the voices speak at: nothing is resampled twice
@@ -26,6 +27,7 @@ let interrupted; // the state in which the connection broke
 const transcript = new Transcript($("transcript"));
 const sound = new Sound({ frame, played, lost });
 const call = new Call({ event, sound: hearReply, connected, broken, over, locked });
+const settings = new Settings({ microphone: hearThrough, speaker: speakThrough, choose }, sound);
 
 function show(next) {
   state = next;
@@ -95,14 +97,8 @@ $("lock").onclose = () => {
 function event(told) {
   switch (told.event) {
     case "ready":
-      $("engines").hidden = !told.engines?.length;
-      $("engines").querySelector("ul").replaceChildren(
-        ...(told.engines ?? []).map((line) => {
-          const item = document.createElement("li");
-          item.textContent = line;
-          return item;
-        }),
-      );
+    case "resumed":
+      choose(settings.offer(told));
       break;
     case "forgotten":
       notice("The connection was lost for too long, so a new conversation has begun.");
@@ -117,8 +113,11 @@ function event(told) {
       gate = performance.now();
       show("thinking");
       break;
+    case "partial":
+      transcript.partial(told.text);
+      break;
     case "heard":
-      transcript.heard(told.turn, told.text);
+      transcript.heard(told.text);
       if (state !== "hearing") show("thinking");
       break;
     case "passages":
@@ -181,6 +180,24 @@ function lost() {
   notice("The microphone is gone. Plug it in and press the button again; meanwhile you can type.");
 }
 
+async function hearThrough(device) {
+  if (!sound.hears) return;
+  try {
+    await sound.listen(device);
+  } catch (error) {
+    notice(why(error));
+  }
+}
+
+function speakThrough(device) {
+  sound.speakThrough(device);
+}
+
+// Another voice or language, from the next turn on.
+function choose(choices) {
+  if (Object.keys(choices).length) call.say({ type: "choose", ...choices });
+}
+
 // What people press
 
 $("talk").onclick = async () => {
@@ -195,14 +212,14 @@ $("talk").onclick = async () => {
   notice("");
   try {
     await sound.open(call.rate ?? RATE);
-    await sound.listen($("microphone").value);
+    await sound.listen(settings.microphone);
   } catch (error) {
     return notice(why(error));
   }
   setMuted(false);
   if (call.socket) rest();
   await join();
-  listDevices();
+  settings.listDevices();
 };
 
 $("mute").onclick = () => setMuted(!sound.muted);
@@ -236,38 +253,8 @@ $("typing").onsubmit = async (submit) => {
 };
 
 addEventListener("keydown", (key) => {
-  if (key.key === "Escape" && !$("settings").open && !$("stop").disabled) $("stop").click();
+  if (key.key === "Escape" && !settings.open && !$("stop").disabled) $("stop").click();
 });
-
-// Devices
-
-$("settings-open").onclick = () => {
-  listDevices();
-  $("settings").showModal();
-};
-$("microphone").onchange = async () => {
-  if (!sound.hears) return;
-  try {
-    await sound.listen($("microphone").value);
-  } catch (error) {
-    notice(why(error));
-  }
-};
-$("speaker").onchange = () => sound.speakThrough($("speaker").value);
-$("speaker-label").hidden = !canChooseSpeaker;
-if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = listDevices;
-
-async function listDevices() {
-  const devices = await sound.devices();
-  for (const [id, kind] of [["microphone", "audioinput"], ["speaker", "audiooutput"]]) {
-    const select = $(id);
-    const chosen = select.value;
-    const found = devices.filter((device) => device.kind === kind);
-    select.replaceChildren(select.options[0], ...found.map((d) => new Option(d.label, d.deviceId)));
-    select.value = found.some((device) => device.deviceId === chosen) ? chosen : "";
-  }
-  $("devices-hint").hidden = devices.length > 0;
-}
 
 // A reload within the server's patience goes on where it was, though deaf until the button.
 const before = call.remembered();

@@ -71,7 +71,8 @@ export class Call {
 
   greet() {
     const { token, number, turn, received, rate } = this;
-    this.say(token ? { type: "resume", token, number, turn, received } : { type: "hello", rate });
+    if (token) this.say({ type: "resume", token, number, turn, received });
+    else this.say({ type: "hello", rate, partial: true });
   }
 
   take(data) {

@@ -32,14 +32,22 @@ export class Transcript {
     this.waiting = null;
   }
 
-  // Somebody is speaking: three dots until it is understood.
+  // Somebody is speaking: three dots, behind what was understood so far.
   hearing() {
     if (this.waiting) return;
     this.waiting = make("li", "you");
-    const dots = make("p", "dots");
+    const dots = make("span", "dots");
     dots.append(make("i"), make("i"), make("i"));
-    this.waiting.append(make("span", "unseen", "You, speaking"), dots);
+    const words = make("p", "partial");
+    words.append(make("span"), dots);
+    this.waiting.append(make("span", "unseen", "You, speaking: "), words);
     this.add(this.waiting);
+  }
+
+  partial(text) {
+    this.hearing();
+    this.waiting.querySelector(".partial > span").textContent = `${text} `;
+    this.follow();
   }
 
   nothing() {
@@ -47,12 +55,11 @@ export class Transcript {
     this.waiting = null;
   }
 
-  heard(turn, text) {
-    this.nothing();
-    const item = make("li", "you");
-    item.append(make("span", "unseen", "You: "), make("p", "", text));
+  heard(text) {
+    const item = this.waiting ?? make("li", "you");
+    this.waiting = null;
+    item.replaceChildren(make("span", "unseen", "You: "), make("p", "", text));
     this.add(item);
-    this.of(turn).asked = performance.now();
   }
 
   passages(turn, passages) {
