@@ -1,6 +1,6 @@
 """OpenAI's JavaScript client holds a conversation with us, if it is installed.
 
-cd tests/server/javascript && npm ci
+(cd tests/server/javascript && npm ci && cd beta && npm ci)
 """
 
 import json
@@ -10,30 +10,39 @@ from pathlib import Path
 
 import pytest
 import room
+from scripted import Scripted
 from serving import app, served
 
 HERE = Path(__file__).parent / "javascript"
-STORY = ("One two three. Four five six. Seven eight nine. " * 3).split()
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and (HERE / "node_modules").is_dir()),
-    reason="needs node, and npm install in tests/server/javascript",
-)
+FORECAST = ("One two three. Four five six. Seven eight nine. " * 3).strip()
 
 
-def test_agents_ask_hear_and_interrupt():
-    llm, tts = room.ChatModel(*STORY, takes=0), room.Synthesizer(times=True)
-    with served(app(llm=llm, tts=tts)) as url:
+def installed(folder):
+    there = shutil.which("node") and (HERE / folder / "node_modules").is_dir()
+    needs = pytest.mark.skipif(not there, reason=f"needs node, and npm ci in {HERE.name}/{folder}")
+    return pytest.param(folder, marks=needs)
+
+
+@pytest.mark.parametrize("folder", [installed("."), installed("beta")])
+def test_agents_ask_carry_out_a_function_hear_and_interrupt(folder):
+    llm = Scripted("Let me look.", {"city": "Rome"}, takes=0)
+    with served(app(llm=llm, tts=room.Synthesizer(times=True))) as url:
         node = subprocess.run(
-            ["node", "agents.mjs", f"ws{url[4:]}/v1/realtime"],
-            cwd=HERE, capture_output=True, text=True, timeout=50, check=True,
+            ["node", "agents.mjs", f"ws{url[4:]}/v1/realtime", FORECAST],
+            cwd=HERE / folder, capture_output=True, text=True, timeout=50, check=False,
         )  # fmt: skip
+    assert node.returncode == 0, node.stderr
     told = json.loads(node.stdout)
     assert told["errors"] == []
     assert told["interrupted"] == 1
-    asked, cut, again, whole = told["history"]
+    assert told["calls"] == ["Rome", "Rome"]
+    messages = [item for item in told["history"] if item["type"] == "message"]
+    asked, announced, cut, again, announced_again, whole = messages
     assert asked["said"] == again["said"] == "hello there"
+    assert announced["said"] == announced_again["said"] == "Let me look."
     assert cut["status"] == "incomplete"
-    assert " ".join(STORY).startswith(cut["said"])
-    assert 1 <= len(cut["said"].split()) <= 8
-    assert whole["said"] == " ".join(STORY)
+    assert FORECAST.startswith(cut["said"])
+    assert 1 <= len(cut["said"].split()) <= 9
+    assert whole["said"] == FORECAST
+    calls = [item for item in told["history"] if item["type"] == "function_call"]
+    assert [(call["name"], call["output"]) for call in calls] == [("weather", FORECAST)] * 2

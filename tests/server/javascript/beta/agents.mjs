@@ -1,0 +1,5 @@
+// node agents.mjs ws://127.0.0.1:8124/v1/realtime "It rains."
+import * as client from '@openai/agents/realtime';
+import { talk } from '../talk.mjs';
+
+await talk(client);
