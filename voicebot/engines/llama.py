@@ -1,7 +1,7 @@
 """Replies from a GGUF chat model on llama.cpp, in this process.
 
-What was computed for the last prompt is kept, and only what differs from it is computed for the
-next: a turn costs its own words, not the conversation's.
+What was computed for a conversation is kept, and only what differs from it is computed for its
+next prompt: a turn costs its own words, not the conversation's. Replies take turns token by token.
 """
 
 from __future__ import annotations
@@ -12,33 +12,29 @@ import logging
 from bisect import bisect_left
 from collections.abc import Generator, Sequence
 from contextlib import aclosing, closing
-from functools import cache
-from itertools import islice
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Delta, Message, Tool
 from .cores import usable_cores
 from .llama_prompt import ChatTemplate
+from .llama_sampling import Sampler, Sampling, is_grammar
+from .llama_states import States
 from .prompt import exchanges, without_oldest, without_weakest
 from .thoughts import CLOSE, Thoughts
 from .tool_calls import Calls
 from .tool_grammar import gbnf
 
-if TYPE_CHECKING:
-    from llama_cpp.llama_grammar import LlamaGrammar
-
 logger = logging.getLogger(__name__)
 
 SLICE = 256
-"""Prompt tokens computed between two looks at whether anybody still waits. A CPU stops within
-one, a GPU after one; and what whole slices gave is kept. More would only help a GPU."""
-TOP_K = 40
-"""Candidates that top_p chooses among: sorting a whole vocabulary would cost more than it gives."""
+"""Prompt tokens computed between two looks at whether anybody still waits, or another reply is due
+sooner. A CPU stops within one, a GPU after one; and what whole slices gave is kept. More would
+only help a GPU."""
 FORGET = 4
 """Exchanges forgotten at once when the context is full. The prompt then begins with the same
 bytes for four turns, and only every fourth computes the whole conversation anew."""
@@ -73,7 +69,6 @@ class Llama:
             raise ConfigError(f"[llm] context is {context}; 4096 tokens hold a long conversation")
         import llama_cpp
         from jinja2 import TemplateError
-        from llama_cpp.llama_grammar import LlamaGrammar
 
         _redirect_log()
         cores = usable_cores()
@@ -104,20 +99,19 @@ class Llama:
                 f"[llm] max_tokens is {max_tokens}; it must be above 0 and leave room for a "
                 f"question in the context of {self._context}"
             )
-        if grammar and not self._valid(grammar):  # llama.cpp has said on stderr where it goes wrong
+        if grammar and not is_grammar(self._vocab, grammar):
             raise ConfigError("[llm] grammar is no valid GBNF with a rule named root")
         self._max_tokens = max_tokens
-        self._sampling: dict[str, Any] = {
-            "temp": temperature,
-            "top_p": top_p,
-            "top_k": TOP_K,
-            "min_p": 0.0,
-            "grammar": LlamaGrammar.from_string(grammar, verbose=False) if grammar else None,
-        }
+        self._sampling = Sampling(temperature, top_p, grammar)
         self._template = ChatTemplate(self._llm)
         if not self._template.has_template:
             logger.warning("%s has no chat template: it continues texts, it does not answer", model)
-        self._worker = Worker("llama")
+        self._states = States(self._llm)
+        self._holder: object = None
+        """The reply that the context was last computed for."""
+        self._said: list[str] = []
+        """What that replies to."""
+        self._worker = Worker("llama", parks=True)
         # llama.cpp keeps only the pointer.
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._worker.abandoned)
         llama_cpp.llama_set_abort_callback(self._llm.ctx, self._abort, ctypes.c_void_p(None))
@@ -132,8 +126,12 @@ class Llama:
         tools: Sequence[Tool] = (),
         must_call: bool = False,
     ) -> Stream[Delta]:
-        asked = {"temp": temperature, "top_p": top_p}
-        sampling = self._sampling | {k: v for k, v in asked.items() if v is not None}
+        usual = self._sampling
+        sampling = Sampling(
+            usual.temperature if temperature is None else temperature,
+            usual.top_p if top_p is None else top_p,
+            usual.grammar,
+        )
         # No more than the settings allow: that much room is kept free for a reply.
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
         work = self._worker.stream(self._reply, list(messages), tools, must_call, limit, sampling)
@@ -150,49 +148,46 @@ class Llama:
         tools: Sequence[Tool],
         must_call: bool,
         limit: int,
-        sampling: dict[str, Any],
-    ) -> Generator[Delta]:
+        sampling: Sampling,
+    ) -> Generator[Delta | None]:
         if tools and must_call:
-            sampling["grammar"] = self._calling(tools)
+            sampling = replace(sampling, grammar=self._calling(tools))
         try:
             yield from self._deltas(messages, tools, limit, sampling)
         except (RuntimeError, ValueError) as error:
             if not self._worker.abandoned:  # else it is only our own abort
                 raise EngineError("llm", f"llama.cpp failed: {error}") from error
-        if self._worker.abandoned:
             logger.debug("stopped early, with %d tokens computed", self._llm.n_tokens)
 
     def _deltas(
-        self, messages: list[Message], tools: Sequence[Tool], limit: int, sampling: dict[str, Any]
-    ) -> Generator[Delta]:
+        self, messages: list[Message], tools: Sequence[Tool], limit: int, sampling: Sampling
+    ) -> Generator[Delta | None]:
         import llama_cpp
 
-        ids = self._fitting(messages, tools)
-        kept = self._rewound(ids)
-        logger.debug("prompt of %d tokens, %d of them kept from before", len(ids), kept)
-        for start in range(kept, len(ids), SLICE):
-            if self._worker.abandoned:
-                return
-            self._llm.eval(ids[start : start + SLICE])
+        ids = list(self._fitting(messages, tools))
+        read, written = len(ids), 0
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         thoughts = Thoughts(self._template.thinking)
         calls = Calls(tool.name for tool in tools)
-        said, written = False, 0
+        said = False
         finish: Literal["stop", "length", "tool_calls"] = "length"
-        with closing(self._llm.generate(ids, **sampling)) as tokens:
-            for token in islice(tokens, limit):
-                if self._worker.abandoned:  # it may be thinking, and then nothing is yielded
-                    return
+        compute = partial(self._compute, object(), [message.text for message in messages])
+        with closing(Sampler(self._vocab, sampling)) as sampler:
+            while written < limit:
+                yield from compute(ids)
+                token = sampler.choose(self._llm.ctx)
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     finish = "stop"
                     break
                 written += 1
+                ids.append(token)
                 if text := thoughts.without(decoder.decode(self._bytes(token))):
                     said = True
                     yield from calls.deltas(text)
                 if calls.over:
                     finish = "stop"
                     break
+                yield None  # it may be thinking, and then nothing else is yielded
         rest = thoughts.without(decoder.decode(b"", final=True)) + thoughts.rest()
         if thoughts.thinking and not said:
             raise EngineError("llm", f"thought for max_tokens = {limit} and said nothing; raise it")
@@ -200,7 +195,7 @@ class Llama:
         yield from calls.rest()
         if calls.called:
             finish = "tool_calls"
-        yield Delta(finish=finish, tokens=(len(ids), written))
+        yield Delta(finish=finish, tokens=(read, written))
 
     def _fitting(self, messages: list[Message], tools: Sequence[Tool]) -> list[int]:
         """The prompt, less the oldest exchanges, then the weakest passages, if it is too long."""
@@ -229,20 +224,20 @@ class Llama:
             )
         return prompt
 
-    def _rewound(self, ids: list[int]) -> int:
-        """Forget what was computed from where `ids` differ; how many of them are still known."""
-        import llama_cpp
-
-        # The last one is computed again in any case: the reply begins with what follows from it.
-        same = min(self._llm.n_tokens, len(ids) - 1)
-        differ = np.flatnonzero(self._llm.input_ids[:same] != ids[:same])
-        kept = int(differ[0]) if len(differ) else same
-        memory = llama_cpp.llama_get_memory(self._llm.ctx)
-        if not llama_cpp.llama_memory_seq_rm(memory, -1, kept, -1):
-            kept = 0  # recurrent models cannot go back
-            llama_cpp.llama_memory_clear(memory, True)
-        self._llm.n_tokens = kept
-        return kept
+    def _compute(self, reply: object, said: list[str], ids: list[int]) -> Generator[None]:
+        """Let the model read `ids`, a slice at a time. Other replies may be made in between."""
+        while self._holder is not reply or self._llm.n_tokens < len(ids):
+            if self._holder is not reply:
+                # A conversation that goes on leaves behind what it will never ask for again.
+                goes_on = said[: len(self._said)] == self._said
+                # The last token is computed in any case: the next follows from it.
+                known = self._states.recall(ids[:-1], keep=not goes_on)
+                self._holder, self._said = reply, said
+                logger.debug("prompt of %d tokens, %d of them kept from before", len(ids), known)
+            start = self._llm.n_tokens
+            self._llm.eval(ids[start : start + SLICE])
+            if self._llm.n_tokens < len(ids):
+                yield None
 
     def _bytes(self, token: int) -> bytes:
         """A token's text, often part of a character only; control tokens have none."""
@@ -256,21 +251,10 @@ class Llama:
                 break
         return buffer.raw[: max(0, length)]
 
-    def _calling(self, tools: Sequence[Tool]) -> LlamaGrammar:
+    def _calling(self, tools: Sequence[Tool]) -> str:
         """A grammar of nothing but one call to one of the tools."""
-        from llama_cpp.llama_grammar import LlamaGrammar
-
         opening = f"{CLOSE}\n\n" if self._template.thinking else ""
-        text = gbnf(tools, self._template.layout, self._valid, opening)
-        return LlamaGrammar.from_string(text, verbose=False)
-
-    def _valid(self, grammar: str) -> bool:
-        import llama_cpp
-
-        sampler = llama_cpp.llama_sampler_init_grammar(self._vocab, grammar.encode(), b"root")
-        if sampler:
-            llama_cpp.llama_sampler_free(sampler)
-        return bool(sampler)
+        return gbnf(tools, self._template.layout, partial(is_grammar, self._vocab), opening)
 
 
 def _check(file: Path) -> None:
