@@ -72,6 +72,20 @@ def write(path, audio):
 SPOKEN = sound(("wait", 0.5), ("speak", 1.0), ("wait", 0.5))
 
 
+def test_a_breath_before_the_words_is_no_onset(tmp_path):
+    breath = ("speak", 0.15, 0.1), ("wait", 0.3)
+    write(tmp_path / "a.wav", sound(("wait", 0.2), *breath, ("speak", 1.0), ("wait", 0.4)))
+    (question,) = read([str(tmp_path)])
+    assert question.start == pytest.approx(0.2)
+    assert question.onset == pytest.approx(0.65)
+
+
+def test_a_short_word_begins_where_it_does(tmp_path):
+    write(tmp_path / "a.wav", sound(("wait", 0.2), ("speak", 0.15), ("wait", 0.4)))
+    (question,) = read([str(tmp_path)])
+    assert question.onset == question.start == pytest.approx(0.2)
+
+
 def test_a_folder_of_recordings_is_enough(tmp_path):
     write(tmp_path / "a.wav", SPOKEN)
     (tmp_path / "notes.txt").write_text("none")

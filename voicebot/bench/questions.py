@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..audio import Audio, join
 from ..errors import ConfigError
@@ -25,6 +26,8 @@ SILENT_DB = -60.0
 """A recording that is nowhere louder, of full scale, holds nothing that could be heard."""
 SHORTEST_FRAMES = 3
 """Loud frames in a row that are speech: fewer are a click."""
+FIRM_DB, FIRM_S, MOST = 20.0, 0.2, 0.8
+"""What nobody takes for a breath or a chair: louder, for longer, and most of that time."""
 PAUSE_S = 1.5
 """Seconds of silence after which another question begins: nobody waits so long in one."""
 LONGEST_S = 15.0
@@ -42,6 +45,17 @@ class Question:
     """Seconds into `audio` at which the speech begins."""
     end: float
     """Seconds into `audio` at which it has ended."""
+
+    @property
+    def onset(self) -> float:
+        """Seconds into `audio` at which somebody unmistakably speaks: from there on it is at most
+        FIRM_DB below the loudest for most of FIRM_S. A breath before it interrupts nobody."""
+        level = _levels(self.audio)
+        loud = level > np.percentile(level, 95) - FIRM_DB
+        frames = round(FIRM_S / FRAME_S)
+        share = np.convolve(loud, np.ones(frames) / frames)[frames - 1 :]
+        firm = np.flatnonzero(loud[: len(share)] & (share >= MOST))
+        return float(firm[0]) * FRAME_S if len(firm) else self.start
 
 
 def own() -> list[str]:
@@ -112,6 +126,17 @@ def _questions(path: Path, entry: dict[str, Any]) -> Iterator[Question]:
         yield Question(name, Audio(samples, RATE), start - begin, end - begin)
 
 
+def _levels(audio: Audio) -> NDArray[np.float64]:
+    """Decibels of full scale, a number for each FRAME_S."""
+    size = round(FRAME_S * audio.rate)
+    count = len(audio.samples) // size
+    frames = audio.samples[: count * size].reshape(count, size)
+    level: NDArray[np.float64] = 20 * np.log10(
+        np.sqrt((frames.astype(np.float64) ** 2).mean(1)) + 1e-6
+    )
+    return level
+
+
 def speech(audio: Audio) -> list[tuple[float, float]]:
     """Where each stretch of speech begins and ends, in seconds, by loudness alone.
 
@@ -119,12 +144,9 @@ def speech(audio: Audio) -> list[tuple[float, float]]:
     least ABOVE_DB louder than its quietest tenth, and longer than a click. Pauses of less than
     PAUSE_S are within a stretch. No voice detector is asked: it is among what is measured.
     """
-    size = round(FRAME_S * audio.rate)
-    count = len(audio.samples) // size
-    if not count:
+    level = _levels(audio)
+    if not len(level):
         return []
-    frames = audio.samples[: count * size].reshape(count, size)
-    level = 20 * np.log10(np.sqrt((frames.astype(np.float64) ** 2).mean(1)) + 1e-6)
     quiet, loud = np.percentile(level, [10, 95])
     if loud < SILENT_DB:
         return []

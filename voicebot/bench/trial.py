@@ -150,13 +150,10 @@ def _way(marks: list[Mark], before: float) -> list[Mark]:
 
 
 async def _interrupted(user: _User, question: Question) -> float | None:
-    """Say the question's beginning again; seconds from its first sound to silence, if it came."""
-    ears, rate = user.line.ears, question.audio.rate
-    begin = max(0.0, question.start - 0.2)
-    spoken = user.now + question.start - begin
-    samples = question.audio.samples[
-        round(begin * rate) : round((question.start + CUT_IN_S) * rate)
-    ]
+    """Say the question again from its onset; seconds from there to silence, if it came."""
+    ears, rate, onset = user.line.ears, question.audio.rate, question.onset
+    spoken = user.now
+    samples = question.audio.samples[round(onset * rate) : round((onset + CUT_IN_S) * rate)]
     await user.say(samples)
     while not _after(ears.silenced, spoken) and user.now < spoken + GIVE_UP_S:
         await user.wait(FRAME_S)
