@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from contextlib import ExitStack, aclosing
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,7 @@ from .events import (
     Failed,
     Heard,
     Passages,
+    RungTaken,
     Said,
     SpeechEnded,
     SpeechPaused,
@@ -61,6 +63,9 @@ def run(
     # What is for people must not end up in the sound.
     out = sys.stderr if output == "-" else sys.stdout
     report = _Lines(out) if as_lines else _Report(out)
+    # Nobody waits in silence for a recording to be answered: a filler would only stand in it.
+    rungs = " ".join(rung for rung in config.budget.rungs if rung != "filler")
+    config = replace(config, budget=replace(config.budget, ladder=rungs))
     with ExitStack() as closing:
         parts = closing.enter_context(assemble(config, models))
         for line in parts.describe():
@@ -194,6 +199,8 @@ class _Report:
                 )
                 self._out.flush()
                 self._answering = True
+            case RungTaken(rung):
+                self._line(f"hurried:  {rung.replace('_', ' ')}")
             case Failed(stage, reason):
                 self._line(f"failed:   {stage}: {reason}")
             case TurnEnded(marks):

@@ -25,6 +25,7 @@ from .events import (
     Heard,
     Interrupted,
     Passages,
+    RungTaken,
     Said,
     SpeechEnded,
     SpeechResumed,
@@ -165,6 +166,8 @@ class View:
             case Said(text):
                 self._state = "speaking"
                 self._line(f"bot: {text}")
+            case RungTaken(rung):
+                self._line(f"     (short of time: {rung.replace('_', ' ')})", _DIM)
             case Interrupted(heard):
                 self._line(f"     (you spoke after: {heard})", _DIM)
             case Failed(stage, reason):
