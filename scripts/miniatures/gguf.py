@@ -20,8 +20,8 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-MARKUP = ("<think>", "</think>")
+CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "[TOOL_CALLS]", "[ARGS]")
+MARKUP = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 """Tokens with a meaning, but part of the text: what GGUF calls user-defined."""
 MERGES = ("t h", "th e", "i n", "Ġ the", "a n", "e r")
 

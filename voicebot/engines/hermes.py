@@ -38,7 +38,7 @@ def _as_text(turn: Message) -> Message:
     if turn.role == "tool":
         return Message("user", f"<tool_response>\n{defused(turn.text)}\n</tool_response>")
     written = [
-        HERMES.before + call.name + HERMES.between + call.arguments + HERMES.after
+        HERMES.before + call.name + HERMES.between + defused(call.arguments) + HERMES.after
         for call in turn.calls
     ]
     return Message(turn.role, "\n".join(filter(None, [turn.text, *written])))
