@@ -9,7 +9,11 @@ import serving
 from calling import Parts, calling, connected
 from calling import serving as served
 from room import ChatModel, Synthesizer
+from websockets.asyncio.client import connect
 
+from voicebot.config import LogSettings
+from voicebot.observe.log import Log
+from voicebot.server.realtime_protocol import ids
 from voicebot.server.request_id import RequestId
 
 
@@ -86,9 +90,6 @@ class Broken(Synthesizer):
 
 
 def test_what_an_engine_logs_and_what_breaks_name_the_request(tmp_path):
-    from voicebot.config import LogSettings
-    from voicebot.observe.log import Log
-
     path = tmp_path / "voicebot.log"
     with Log() as log, serving.served(serving.app(tts=Broken()), once_ready=False) as url:
         log.keep(LogSettings(str(path)))
@@ -103,3 +104,89 @@ def test_what_an_engine_logs_and_what_breaks_name_the_request(tmp_path):
         "Exception in ASGI application",
     ]
     assert "ZeroDivisionError" in mine[1]["error"]
+
+
+def realtime(*messages, then=None, **engines):
+    """What a Realtime client is told until its response is over.
+
+    then: a message to be sent once it sounds.
+    """
+
+    async def main():
+        told = []
+        async with served(None, app=serving.app(**engines)) as host:
+            url, headers = f"ws://{host}/v1/realtime", {"x-request-id": "mine"}
+            async with connect(url, additional_headers=headers, proxy=None) as socket:
+                for message in messages:
+                    await socket.send(json.dumps(message))
+                async with asyncio.timeout(10):
+                    async for text in socket:
+                        told.append(json.loads(text))
+                        if told[-1]["type"] == "response.done":
+                            break
+                        if then and told[-1]["type"] == "response.output_audio.delta":
+                            await socket.send(json.dumps(then))
+        return told
+
+    return asyncio.run(main())
+
+
+TYPED = {
+    "type": "conversation.item.create",
+    "item": {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "what time is it"}],
+    },
+}
+ANSWER = {"type": "response.create"}
+
+
+def ids_in(value):
+    """Every id in an event, however deep."""
+    if isinstance(value, dict):
+        own = [v for k, v in value.items() if k in ("id", "event_id")]
+        return own + [id for v in value.values() for id in ids_in(v)]
+    return [id for v in value for id in ids_in(v)] if isinstance(value, list) else []
+
+
+def test_realtime_ids_tell_the_request_and_are_short_and_unique():
+    told = realtime(TYPED, ANSWER)
+    assert told[0]["session"]["id"].startswith("sess_mine_")
+    events = [event["event_id"] for event in told]
+    assert len(set(events)) == len(events)
+    long = ids("x" * 128)
+    assert all(len(id) <= 64 for id in [*ids_in(told), *(long("event") for _ in range(9999))])
+    assert ids("same")("sess") != ids("same")("sess")
+
+
+def test_a_realtime_response_ends_with_its_id_and_what_spoke_it(caplog):
+    caplog.set_level(logging.INFO, "voicebot")
+    *_, done = realtime(TYPED, ANSWER)
+    told = done["response"]["voicebot"]
+    (line,) = [record for record in caplog.records if hasattr(record, "turn")]
+    assert told["request"] == line.request == "mine.1"
+    assert told["spoke"] == line.turn["spoke"]
+    assert told["spoke"]["engines"]["stt"] == {"engine": "room:Transcriber"}
+    assert (line.turn["outcome"], line.turn["said"]) == ("answered", "It is noon.")
+
+
+def test_a_written_realtime_response_is_accounted_for_too(caplog):
+    caplog.set_level(logging.INFO, "voicebot")
+    realtime(TYPED, ANSWER | {"response": {"output_modalities": ["text"]}})
+    (turn,) = [record.turn for record in caplog.records if hasattr(record, "turn")]
+    assert (turn["outcome"], turn["said"].strip()) == ("answered", "It is noon.")
+
+
+def test_a_failed_realtime_response_tells_the_log_where_and_why(caplog):
+    caplog.set_level(logging.INFO, "voicebot")
+    realtime(TYPED, ANSWER, tts=Synthesizer(fails=True))
+    (turn,) = [record.turn for record in caplog.records if hasattr(record, "turn")]
+    assert (turn["outcome"], turn["stage"], turn["reason"]) == ("failed", "tts", "no voice")
+
+
+def test_a_cancelled_realtime_response_is_interrupted(caplog):
+    caplog.set_level(logging.INFO, "voicebot")
+    realtime(TYPED, ANSWER, then={"type": "response.cancel"}, llm=ChatModel(*["Well."] * 99))
+    (turn,) = [record.turn for record in caplog.records if hasattr(record, "turn")]
+    assert turn["outcome"] == "interrupted"

@@ -54,8 +54,14 @@ class Account:
     ) -> None:
         self._identity, self._emit, self._mouth = identity, emit, mouth
         self._session = request.current()
-        self._number = 1
+        self.number = 1
+        """Of the turn that is being made, or comes next."""
         self._turn = _Turn()
+
+    @property
+    def request(self) -> str:
+        """The id of that turn."""
+        return request.of_turn(self._session, self.number)
 
     def note(self, event: Event) -> None:
         turn = self._turn
@@ -82,7 +88,8 @@ class Account:
         return self._identity.as_json(**(mouth.options if isinstance(mouth, Speaks) else {}))
 
     def _end(self, turn: _Turn, end: TurnEnded) -> None:
-        number, self._number, self._turn = self._number, self._number + 1, _Turn()
+        number, id = self.number, self.request
+        self.number, self._turn = number + 1, _Turn()
         if not log.isEnabledFor(logging.INFO):
             return
         marks = end.marks
@@ -103,7 +110,6 @@ class Account:
         record["spoke"] = end.spoke
         first = marks.get("speaker.first")
         sound = "" if first is None else f", first sound after {first:.2f} s"
-        id = request.of_turn(self._session, number)
         log.info("turn %s%s", outcome, sound, extra={"turn": record, "request": id})
 
 
@@ -114,6 +120,6 @@ def _outcome(turn: _Turn, marks: dict[str, float]) -> str:
         return "interrupted"
     if "end" not in marks:
         return "overtaken"  # the user went on before any of the reply was heard
-    if turn.said:
+    if any(turn.said):
         return "answered"
     return "unanswered" if turn.heard else "nothing heard"

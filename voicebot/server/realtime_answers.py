@@ -7,13 +7,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from .. import request
 from ..assembly import Parts
 from ..audio import Audio
 from ..conversation import Turn
-from ..engines import Message
+from ..conversation.timeline import Timeline
+from ..engines import Message, Synthesizer
 from ..errors import EngineError
-from ..events import Event, Heard, Said
+from ..events import Event, Failed, Heard, Interrupted, Said, TurnEnded
 from ..flow import ahead
+from ..observe.account import Account
 from .functions import Unsuitable
 from .limits import Allowance, Exceeded
 from .realtime_engines import Engines, Writes
@@ -59,6 +62,11 @@ class Answers:
         self._engines = Engines(parts)
         self._recognition = Recognition(protocol, self._engines)
         self._speaker = RealtimeSpeaker(self._sound)
+        self._account = Account(parts.identity, self._accounted, lambda: self._mouth)
+        self._timeline: Timeline | None = None
+        """Of the response that is being made."""
+        self._mouth: Synthesizer = parts.tts
+        """What the last response was spoken with."""
         self._answer: _Answer | None = None
         self._sounding: Response | None = None
         """What the speaker was given last; it may be over and still be heard."""
@@ -110,12 +118,14 @@ class Answers:
         """
         assert self._answer
         answer, self._answer.item = self._answer, item
+        self._timeline = answer.turn.timeline
         exceeded = self._exceeded()
         if exceeded:
             await self.forget()
         self.idle.clear()
         self._sounding = self._protocol.begin(answer.wish, self._allowance.told(_now()))
         if exceeded:
+            self._account.note(Failed("limits", str(exceeded)))
             self._end("failed", error=str(exceeded), code="rate_limit_exceeded")
             self.transcribe()
         else:
@@ -139,6 +149,11 @@ class Answers:
     ) -> None:
         """The response is over, if there is one."""
         if response := self._protocol.response:
+            if status == "cancelled":
+                self._account.note(Interrupted(response.text))
+            response.about = {"request": self._account.request}
+            assert self._timeline
+            self._account.note(TurnEnded(self._timeline.marks))
             self._protocol.end(status, reason, error=error, code=code, read=read)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
             self.idle.set()
@@ -164,22 +179,26 @@ class Answers:
 
     async def _carry_out(self, answer: _Answer) -> None:
         turn = answer.turn
+        request.begin_turn(self._account.number)
         try:
             model = self._engines.writes(answer.wish)
             if asked := await self._question(answer):
                 await self._reply(answer, model, asked)
             await turn.gate.wait()
             await self._speaker.drain()
+            turn.timeline.mark("end")
             for call in model.calls:
                 self._response.call(call)
         except Unsuitable as error:
             await turn.gate.wait()
+            self._account.note(Failed("llm", str(error)))
             self._end("failed", error=str(error), code="invalid_value")
             self.transcribe()
         except EngineError as error:
             await turn.gate.wait()
             if answer.item and (part := answer.item.content[0]).is_unknown:
                 self._recognition.failed(answer.item, part, error)
+            self._account.note(Failed(error.stage, error.reason))
             self._end("failed", error=str(error))
         else:
             if model.finish == "length":
@@ -211,13 +230,16 @@ class Answers:
         turn, wish = answer.turn, answer.wish
         written = turn.write(model, asked)
         if wish.modality == "audio":
-            voice = self._engines.speaks(wish, self._protocol.settings.speed)
-            await turn.speak(voice, written)
+            self._mouth = self._engines.speaks(wish, self._protocol.settings.speed)
+            await turn.speak(self._mouth, written)
             return
+        text = ""
         async with ahead(written, items=0) as pieces:
             async for piece in pieces:
                 await turn.gate.wait()
                 self._response.write(piece)
+                text += piece
+        self._account.note(Said(text))
 
     @property
     def _response(self) -> Response:
@@ -228,12 +250,17 @@ class Answers:
     def _tell(self, event: Event) -> None:
         """What the turn that is being answered tells, once it may."""
         assert self._answer
+        self._account.note(event)
         match event:
             case Heard(text) if self._answer.item:
                 part = self._answer.item.content[0]
                 self._recognition.done(self._answer.item, part, text)
             case Said(text):
                 self._response.say(text, self._answer.turn.spoken)
+
+    def _accounted(self, event: Event) -> None:
+        if isinstance(event, TurnEnded):
+            self._response.about["spoke"] = event.spoke
 
     def _sound(self, data: bytes) -> None:
         self._response.sound(data)

@@ -46,6 +46,8 @@ class Response:
     ) -> None:
         self.id = new_id("resp")
         self.wish = wish
+        self.about: Table = {}
+        """What only we tell of a response that is over: its id in the log, and what spoke it."""
         self.status: Status | Literal["in_progress"] = "in_progress"
         self._conversation_id = conversation_id if wish.in_conversation else None
         self._new_id, self._send, self._add = new_id, send, add
@@ -141,7 +143,13 @@ class Response:
             "max_output_tokens": wish.max_output_tokens,
             "metadata": wish.metadata,
             "usage": self._usage,
+            **({"voicebot": self.about} if self.about else {}),
         }
+
+    @property
+    def text(self) -> str:
+        """What it says, as far as it was heard or written."""
+        return " ".join(part.said for item in self._output for part in item.content)
 
     def _begin(self, kind: str) -> Part:
         """The part that is being written; begun, with its item, if there is none."""

@@ -24,7 +24,7 @@ from .intake import limited
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
-from .realtime_protocol import Protocol, as_text, new_id
+from .realtime_protocol import Protocol, as_text, ids, new_id
 from .realtime_settings import Settings, initial
 from .refusals import Refusal, response
 from .tokens import token
@@ -133,7 +133,8 @@ class _Connection:
     def __init__(self, websocket: WebSocket, settings: Settings, is_beta: bool) -> None:
         self._websocket = websocket
         self._news, self._caught_up = asyncio.Event(), asyncio.Event()
-        self._protocol = Protocol(settings, speaks_beta=is_beta, news=self._news.set)
+        new_id = ids(websocket.scope.get("request_id", ""))
+        self._protocol = Protocol(settings, speaks_beta=is_beta, new_id=new_id, news=self._news.set)
 
     async def carry(self, parts: Parts, house: House) -> None:
         """Serve the client until it leaves, reads nothing, or the house closes."""
