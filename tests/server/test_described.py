@@ -5,6 +5,7 @@ import room
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode, checks
+from scripted import Scripted
 from serving import app, served, wav
 
 OPERATIONS = [
@@ -12,6 +13,9 @@ OPERATIONS = [
     ("post", "/v1/audio/translations"),
     ("post", "/v1/audio/speech"),
     ("post", "/v1/chat/completions"),
+    ("post", "/v1/realtime/client_secrets"),
+    ("post", "/v1/realtime/sessions"),
+    ("post", "/v1/realtime/transcription_sessions"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model}"),
     ("get", "/health"),
@@ -51,7 +55,7 @@ class Actor(room.Synthesizer):
 
 @pytest.fixture(scope="module")
 def api():
-    llm = room.ChatModel("Yes.", takes=0)
+    llm = Scripted("Yes.", {"city": "Rome"}, takes=0)
     with served(app(llm=llm, stt=Polyglot(takes=0), tts=Actor())) as url:
         yield schemathesis.openapi.from_url(f"{url}/openapi.json")
 
@@ -87,6 +91,8 @@ def test_whatever_is_sent_the_answer_is_as_described(api, method, path, mode):
     def try_it(case):
         if mode is GenerationMode.POSITIVE and operation.path in SENSIBLE:
             case.body |= SENSIBLE[operation.path]
+            # Whatever was said before, somebody has to ask something.
+            case.body.get("messages", []).append({"role": "user", "content": "Hello."})
         statuses.append(case.call_and_validate(checks=[*CHECKS, *more]).status_code)
 
     statuses = []

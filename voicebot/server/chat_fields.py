@@ -7,7 +7,7 @@ from typing import Any
 from ..engines import Message, Tool, ToolCall
 from .catalogue import PLAIN
 from .refusals import Refusal
-from .schema import Schema
+from .schema import Schema, listed, one_of, or_null, record
 
 _TEXT: Schema = {"type": "string"}
 _NAME: Schema = {"type": "string", "minLength": 1}
@@ -16,35 +16,17 @@ _IGNORED = "Accepted, and without effect."
 _HINT = "Followed by engines that choose at random; others have nothing to apply it to."
 
 
-def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    return {
-        "type": "object",
-        "required": [*required],
-        "additionalProperties": False,
-        "properties": required | (optional or {}),
-    }
+def _closed(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    return record(required, optional, closed=True)
 
 
-def _or_null(schema: Schema, **about: Any) -> Schema:
-    return {"anyOf": [schema, _NULL], **about}
-
-
-def _one_of(*words: str) -> Schema:
-    return {"type": "string", "enum": [*words]}
-
-
-def _list(items: Schema, least: int = 0, most: int | None = None) -> Schema:
-    bound = {} if most is None else {"maxItems": most}
-    return {"type": "array", "items": items, "minItems": least, **bound}
-
-
-_PARTS = _list(_object({"type": _one_of("text"), "text": _TEXT}), 1)
+_PARTS = listed(_closed({"type": one_of("text"), "text": _TEXT}), 1)
 _SAID: Schema = {"anyOf": [_TEXT, _PARTS]}
-_CALL = _object(
+_CALL = _closed(
     {
         "id": _NAME,
-        "type": _one_of("function"),
-        "function": _object({"name": _NAME, "arguments": _TEXT}),
+        "type": one_of("function"),
+        "function": _closed({"name": _NAME, "arguments": _TEXT}),
     }
 )
 _AUTHOR: Schema = _TEXT | {"description": _IGNORED}
@@ -52,46 +34,46 @@ _AUTHOR: Schema = _TEXT | {"description": _IGNORED}
 _EMPTY: dict[str, Schema] = {
     "name": _AUTHOR,
     "refusal": _NULL,
-    "annotations": _or_null(_list({"type": "object"})),
+    "annotations": or_null(listed({"type": "object"})),
     "audio": _NULL,
     "function_call": _NULL,
 }
 _MESSAGE: Schema = {
     "anyOf": [
-        _object({"role": _one_of("tool"), "tool_call_id": _NAME, "content": _SAID}),
-        _object({"role": _one_of("system", "developer", "user"), "content": _SAID},
+        _closed({"role": one_of("tool"), "tool_call_id": _NAME, "content": _SAID}),
+        _closed({"role": one_of("system", "developer", "user"), "content": _SAID},
                 {"name": _AUTHOR}),
-        _object({"role": _one_of("assistant"), "content": _SAID},
+        _closed({"role": one_of("assistant"), "content": _SAID},
                 {"tool_calls": _NULL, **_EMPTY}),
-        _object({"role": _one_of("assistant"), "tool_calls": _list(_CALL, 1)},
+        _closed({"role": one_of("assistant"), "tool_calls": listed(_CALL, 1)},
                 {"content": {"anyOf": [_TEXT, _PARTS, _NULL]}, **_EMPTY}),
     ]
 }  # fmt: skip
-_TOOL = _object(
+_TOOL = _closed(
     {
-        "type": _one_of("function"),
-        "function": _object(
+        "type": one_of("function"),
+        "function": _closed(
             {"name": _NAME},
             {
-                "description": _or_null(_TEXT),
-                "parameters": _or_null({"type": "object"}, description="JSON Schema."),
-                "strict": _or_null({"type": "boolean"}, description=_IGNORED),
+                "description": or_null(_TEXT),
+                "parameters": or_null({"type": "object"}, description="JSON Schema."),
+                "strict": or_null({"type": "boolean"}, description=_IGNORED),
             },
         ),
     }
 )
 _CHOICE: Schema = {
     "anyOf": [
-        _one_of("none", "auto", "required"),
-        _object({"type": _one_of("function"), "function": _object({"name": _NAME})}),
+        one_of("none", "auto", "required"),
+        _closed({"type": one_of("function"), "function": _closed({"name": _NAME})}),
         _NULL,
     ]
 }
 _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_PENALTY = _or_null({"type": "number", "minimum": -2, "maximum": 2}, description=_IGNORED)
-CHAT: Schema = _object(
+_PENALTY = or_null({"type": "number", "minimum": -2, "maximum": 2}, description=_IGNORED)
+CHAT: Schema = _closed(
     {
-        "messages": _list(_MESSAGE, 1, 1000)
+        "messages": listed(_MESSAGE, 1, 1000)
         | {"description": "The last one is the user's, or what a function returned."},
         "model": _TEXT
         | {
@@ -100,9 +82,9 @@ CHAT: Schema = _object(
         },
     },
     {
-        "stream": _or_null({"type": "boolean"}, default=False),
-        "stream_options": _or_null(
-            _object(
+        "stream": or_null({"type": "boolean"}, default=False),
+        "stream_options": or_null(
+            _closed(
                 {},
                 {
                     "include_usage": {"type": "boolean", "default": False},
@@ -110,20 +92,20 @@ CHAT: Schema = _object(
                 },
             )
         ),
-        "tools": _or_null(_list(_TOOL, most=128)),
+        "tools": or_null(listed(_TOOL, most=128)),
         "tool_choice": _CHOICE | {"default": "auto"},
-        "parallel_tool_calls": _or_null({"type": "boolean"}, default=True),
-        "max_tokens": _or_null(_COUNT),
-        "max_completion_tokens": _or_null(_COUNT),
-        "temperature": _or_null({"type": "number", "minimum": 0, "maximum": 2}, description=_HINT),
-        "top_p": _or_null({"type": "number", "minimum": 0, "maximum": 1}, description=_HINT),
-        "stop": {"anyOf": [_NAME, _list(_NAME, 1, 4), _NULL]},
-        "n": _or_null({"type": "integer", "minimum": 1, "maximum": 1}),
-        "response_format": _object({"type": _one_of("text")}),
+        "parallel_tool_calls": or_null({"type": "boolean"}, default=True),
+        "max_tokens": or_null(_COUNT),
+        "max_completion_tokens": or_null(_COUNT),
+        "temperature": or_null({"type": "number", "minimum": 0, "maximum": 2}, description=_HINT),
+        "top_p": or_null({"type": "number", "minimum": 0, "maximum": 1}, description=_HINT),
+        "stop": {"anyOf": [_NAME, listed(_NAME, 1, 4), _NULL]},
+        "n": or_null({"type": "integer", "minimum": 1, "maximum": 1}),
+        "response_format": _closed({"type": one_of("text")}),
         "user": _TEXT | {"description": _IGNORED},
-        "seed": _or_null({"type": "integer"}, description=_IGNORED),
-        "metadata": _or_null({"type": "object"}, description=_IGNORED),
-        "store": _or_null({"type": "boolean"}, description=_IGNORED),
+        "seed": or_null({"type": "integer"}, description=_IGNORED),
+        "metadata": or_null({"type": "object"}, description=_IGNORED),
+        "store": or_null({"type": "boolean"}, description=_IGNORED),
         "presence_penalty": _PENALTY,
         "frequency_penalty": _PENALTY,
     },

@@ -12,6 +12,8 @@ PREFIX = "ek_"
 """What clients expect such a key to begin with."""
 SHORTEST, USUAL, LONGEST = 10, 600, 7200
 """Seconds a secret is good for: the bounds and the default of OpenAI's."""
+ANCHOR = "created_at"
+"""When those seconds begin; there is nothing else they could begin at."""
 MOST = 1000
 """Secrets kept; the oldest go first, so that asking for many costs no memory."""
 

@@ -5,47 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
+from . import realtime_schema as realtime
 from .chat_fields import CHAT
 from .encode import FORMS
 from .openai_audio import SPEECH, TRANSCRIPTION, TRANSLATION
-from .schema import Schema
+from .schema import Schema, listed, or_null, record
 
 _TEXT: Schema = {"type": "string"}
-_BOTH: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}]}
-
-
-def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    properties = required | (optional or {})
-    return {"type": "object", "required": [*required], "properties": properties}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
+_BOTH = or_null(_TEXT)
 
 
 _NUMBER: Schema = {"type": "number"}
 _WHOLE: Schema = {"type": "integer"}
-_ERROR = _object(
-    {"error": _object({"message": _TEXT, "type": _TEXT, "param": _BOTH, "code": _BOTH})}
-)
-_MODEL = _object({"id": _TEXT, "object": _TEXT, "created": _WHOLE, "owned_by": _TEXT})
-_USAGE = _object({"prompt_tokens": _WHOLE, "completion_tokens": _WHOLE, "total_tokens": _WHOLE})
+_ERROR = record({"error": record({"message": _TEXT, "type": _TEXT, "param": _BOTH, "code": _BOTH})})
+_MODEL = record({"id": _TEXT, "object": _TEXT, "created": _WHOLE, "owned_by": _TEXT})
+_USAGE = record({"prompt_tokens": _WHOLE, "completion_tokens": _WHOLE, "total_tokens": _WHOLE})
 _FINISH: Schema = {"type": "string", "enum": ["stop", "length", "tool_calls"]}
-_CALL = _object(
-    {"id": _TEXT, "type": _TEXT, "function": _object({"name": _TEXT, "arguments": _TEXT})}
+_CALL = record(
+    {"id": _TEXT, "type": _TEXT, "function": record({"name": _TEXT, "arguments": _TEXT})}
 )
-_COMPLETION = _object(
+_COMPLETION = record(
     {
         "id": _TEXT,
         "object": _TEXT,
         "created": _WHOLE,
         "model": _TEXT,
-        "choices": _list(
-            _object(
+        "choices": listed(
+            record(
                 {
                     "index": _WHOLE,
-                    "message": _object(
-                        {"role": _TEXT, "content": _BOTH}, {"tool_calls": _list(_CALL)}
+                    "message": record(
+                        {"role": _TEXT, "content": _BOTH}, {"tool_calls": listed(_CALL)}
                     ),
                     "finish_reason": _FINISH,
                 }
@@ -54,8 +44,8 @@ _COMPLETION = _object(
         "usage": _USAGE,
     }
 )
-_SHORT = {"text": _TEXT, "usage": _object({"type": _TEXT, "seconds": _WHOLE})}
-_SEGMENT = _object(
+_SHORT = {"text": _TEXT, "usage": record({"type": _TEXT, "seconds": _WHOLE})}
+_SEGMENT = record(
     {
         "id": _WHOLE,
         "start": _NUMBER,
@@ -65,18 +55,18 @@ _SEGMENT = _object(
         "compression_ratio": _NUMBER,
     }
 )
-_WORD = _object({"word": _TEXT, "start": _NUMBER, "end": _NUMBER})
-_TRANSCRIPT = _object(
+_WORD = record({"word": _TEXT, "start": _NUMBER, "end": _NUMBER})
+_TRANSCRIPT = record(
     _SHORT,
     {
         "task": {"type": "string", "enum": ["transcribe", "translate"]},
         "language": _TEXT,
         "duration": _NUMBER,
-        "segments": _list(_SEGMENT),
-        "words": _list(_WORD),
+        "segments": listed(_SEGMENT),
+        "words": listed(_WORD),
     },
 )
-_STATES = _object(
+_STATES = record(
     {
         "ready": {"type": "boolean"},
         "engines": {"type": "object", "additionalProperties": _TEXT},
@@ -137,6 +127,19 @@ def _post(
     }
 
 
+def _secret(says: str, body: Schema, answer: Schema) -> Any:
+    return {
+        "post": {
+            "summary": says,
+            "requestBody": {"content": {"application/json": {"schema": body}}},
+            "responses": {
+                "200": _answer("A key for a browser, and the session it opens.", _json(answer)),
+                **_errors(400, 401, 403, 408, 413, 429),
+            },
+        }
+    }
+
+
 def _get(says: str, schema: Schema, more: dict[str, Any] | None = None) -> Any:
     responses = {"200": _answer("What was asked for.", _json(schema)), **_errors(403)}
     responses |= more or {}
@@ -147,7 +150,7 @@ def description() -> dict[str, Any]:
     """The whole of it, as OpenAPI 3.1."""
     form, json = "multipart/form-data", "application/json"
     plain = {"text/plain": {"schema": _TEXT}}
-    stream = {"text/event-stream": {"schema": _object({"data": _TEXT})}}
+    stream = {"text/event-stream": {"schema": record({"data": _TEXT})}}
     written = _json(_TRANSCRIPT) | plain | {"text/vtt": {"schema": _TEXT}}
     sound: dict[str, Any] = {kind: {"schema": {}} for kind, _ in FORMS.values()}
     guarded = _errors(401, 429)
@@ -173,9 +176,22 @@ def description() -> dict[str, Any]:
             "/v1/chat/completions": _post(
                 "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm",)
             ),
-            "/v1/models": _get("The models there are.", _object({"data": _list(_MODEL)}), guarded),
+            "/v1/realtime/client_secrets": _secret(
+                "Let a browser open a Realtime session.", realtime.ASKED, realtime.ANSWER
+            ),
+            "/v1/realtime/sessions": _secret(
+                "The same, in the protocol's first dialect.",
+                realtime.FLAT_SESSION,
+                realtime.FLAT_ANSWER,
+            ),
+            "/v1/realtime/transcription_sessions": _secret(
+                "The same, for a session that only transcribes.",
+                realtime.FLAT_SESSION,
+                realtime.FLAT_ANSWER,
+            ),
+            "/v1/models": _get("The models there are.", record({"data": listed(_MODEL)}), guarded),
             "/v1/models/{model}": by_name,
-            "/health": _get("Whether the server is alive.", _object({"status": _TEXT})),
+            "/health": _get("Whether the server is alive.", record({"status": _TEXT})),
             "/ready": _get(
                 "Whether every engine has answered, and which has not.",
                 _STATES,

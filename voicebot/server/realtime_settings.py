@@ -21,6 +21,12 @@ IDLE = (5_000, 30_000)
 LONGEST_SILENCE = 10_000
 """Milliseconds: a client that asks for more wants manual commits."""
 
+SPEEDS = (0.25, 1.5)
+"""Of a voice, beside its normal one; the protocol's bounds."""
+
+MOST_TOKENS = 4096
+"""A reply may be limited to so many, or not at all: "inf"."""
+
 TOOLS = 128
 """At most this many tools: each is read by the model before every reply."""
 
@@ -134,7 +140,7 @@ class Settings:
         sounds = fields.table(audio.get("output", {}), "session.audio.output")
         changes |= output(sounds, "session.")
         if sounds.get("speed") is not None:
-            changes["speed"] = fields.number(sounds, "speed", 0.25, 1.5, "session.audio.output.")
+            changes["speed"] = fields.number(sounds, "speed", *SPEEDS, "session.audio.output.")
         return replace(self, **changes)
 
     def _input(self, patch: Table) -> dict[str, Any]:
@@ -260,7 +266,7 @@ def tool_choice(value: Any, where: str) -> Any:
 def most_tokens(patch: Table, where: str) -> Any:
     if patch["max_output_tokens"] in ("inf", None):
         return "inf"
-    return fields.whole(patch, "max_output_tokens", 1, 4096, where)
+    return fields.whole(patch, "max_output_tokens", 1, MOST_TOKENS, where)
 
 
 def output(patch: Table, where: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..assembly import Parts
 from ..flow import Stream, stop
 from . import realtime_beta as beta
 from . import realtime_fields as fields
-from .client_secrets import LONGEST, SHORTEST, USUAL, ClientSecrets
+from .client_secrets import ANCHOR, LONGEST, SHORTEST, USUAL, ClientSecrets
 from .doorkeeper import allowance
 from .house import SESSIONS, House
 from .intake import limited
@@ -99,13 +99,16 @@ class Realtime:
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
         body = await _body(request)
-        patch = body.get("session") or {}
-        after = body.get("expires_after") or {}
         with _refusing():
+            patch, after = [
+                {} if body.get(key) is None else fields.table(body[key], key)
+                for key in ("session", "expires_after")
+            ]
+            fields.choice(after.get("anchor", ANCHOR), (ANCHOR,), "expires_after.anchor")
             seconds = USUAL
-            if "seconds" in fields.table(after, "expires_after"):
+            if "seconds" in after:
                 seconds = fields.whole(after, "seconds", SHORTEST, LONGEST, "expires_after.")
-            settings = self._settings.merge(fields.table(patch, "session"))
+            settings = self._settings.merge(patch)
         value, expires_at = self._secrets.issue(request.scope.get("key"), patch, seconds)
         session = {"id": new_id("sess"), "object": "realtime.session", **settings.as_json()}
         return JSONResponse({"value": value, "expires_at": expires_at, "session": session})

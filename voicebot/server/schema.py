@@ -11,6 +11,29 @@ from typing import Any, TypeAlias
 
 Schema: TypeAlias = dict[str, Any]
 
+
+def record(
+    required: dict[str, Schema], optional: dict[str, Schema] | None = None, *, closed: bool = False
+) -> Schema:
+    """An object with these properties, and with others unless it is `closed`."""
+    properties = required | (optional or {})
+    schema: Schema = {"type": "object", "required": [*required], "properties": properties}
+    return schema | {"additionalProperties": False} if closed else schema
+
+
+def listed(items: Schema, least: int = 0, most: int | None = None) -> Schema:
+    bound = {} if most is None else {"maxItems": most}
+    return {"type": "array", "items": items, "minItems": least, **bound}
+
+
+def one_of(*words: str) -> Schema:
+    return {"type": "string", "enum": [*words]}
+
+
+def or_null(schema: Schema, **about: Any) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}], **about}
+
+
 Problem: TypeAlias = tuple[str, str]
 """The path of the wrong value, as "messages[0].role", and what is wrong with it."""
 
