@@ -44,7 +44,10 @@ def answer():
 def deltas(model, *said, passages=()):
     messages = [Message("user", text) for text in said]
     messages[-1] = Message("user", said[-1], passages)
+    return replied(model, messages)
 
+
+def replied(model, messages):
     async def collect():
         async with aclosing(model.reply(messages)) as stream:
             return [delta async for delta in stream]
@@ -214,3 +217,25 @@ def over(folder):
 
 def lines(name, kind):
     return [json.loads(one) for one in (RAG / name / f"{kind}.jsonl").read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("returned", "spoken"),
+    [
+        (["It is 21 degrees in Paris."], "It is 21 degrees in Paris."),
+        (["It is *21* degrees"], "It is 21 degrees."),
+        (['{"temp_c": 21, "sky": ["blue", "clear"]}'], "temp c: 21, sky: blue, clear."),
+        (['{"open": true, "locked": false}'], "open: yes, locked: no."),
+        (["21", '"mild"'], "21. mild."),
+        (["One. Two. Three. Four."], "One. Two. Three."),
+        ([""], "That is done."),
+        (["null"], "That is done."),
+    ],
+)
+def test_what_functions_returned_is_read_out(returned, spoken):
+    messages = [Message("user", "How warm is it?"), Message("tool", "Of before.", call_id="x")]
+    messages += [Message("assistant", "")]
+    messages += [Message("tool", text, call_id=str(i)) for i, text in enumerate(returned)]
+
+    with closing(Extractive()) as model:
+        assert "".join(delta.text for delta in replied(model, messages)) == spoken

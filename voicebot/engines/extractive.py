@@ -9,12 +9,15 @@ out, each worth less than one answer in a hundred: looking for a year after "whe
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 from .. import prose
 from ..events import Passage
@@ -23,6 +26,7 @@ from . import Delta, Message
 
 NO_PASSAGES = "I can only answer from your documents, and I have none about that."
 NO_ANSWER = "Your documents say nothing about that."
+DONE = "That is done."
 
 MOST = 3
 """Sentences in an answer. More hold the answer oftener; fewer are listened to."""
@@ -74,14 +78,16 @@ class Extractive:
     ) -> Stream[Delta]:
         """Yield the answer word by word, as it stands in the passages of the last message.
 
-        Its tokens are words.
+        If functions have just returned, the answer is what they returned. Its tokens are words.
         """
         question = prose.asked([m.text for m in messages if m.role == "user"])
         passages = messages[-1].passages
+        latest = takewhile(lambda message: message.role == "tool", reversed(messages))
+        results = [message.text for message in latest][::-1]
         written = 0
         read = sum(len(m.text.split()) for m in messages)
         read += sum(len(passage.text.split()) for passage in passages)
-        async with aclosing(self._worker.stream(_words, question, passages)) as words:
+        async with aclosing(self._worker.stream(_words, question, passages, results)) as words:
             async for word in words:
                 if written == max_tokens:
                     yield Delta(finish="length", tokens=(read, written))
@@ -134,8 +140,37 @@ def _whole(text: str) -> list[str]:
     return [sentence for sentence in prose.sentences(text) if prose.words(sentence)]
 
 
-def _words(question: str, passages: Sequence[Passage]) -> Generator[str]:
-    yield from re.findall(r"\S+\s*", _answer(question, passages) if passages else NO_PASSAGES)
+def _words(question: str, passages: Sequence[Passage], results: Sequence[str]) -> Generator[str]:
+    if results:
+        answer = _reported(results)
+    else:
+        answer = _answer(question, passages) if passages else NO_PASSAGES
+    yield from re.findall(r"\S+\s*", answer)
+
+
+def _reported(results: Sequence[str]) -> str:
+    """What functions returned, as one would read it aloud, no more of each than of a passage."""
+    said = [sentence for result in results for sentence in speakable(_plain(result))[:MOST]]
+    return " ".join(said) or DONE
+
+
+def _plain(result: str) -> str:
+    try:
+        return _listed(json.loads(result))
+    except ValueError:
+        return result
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')}: {_listed(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_listed, value))
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _answer(question: str, passages: Sequence[Passage]) -> str:
