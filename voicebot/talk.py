@@ -13,6 +13,7 @@ from typing import TextIO
 
 import numpy as np
 
+from . import request
 from .assembly import Parts, assemble
 from .audio import Audio, silence
 from .config import Config
@@ -80,6 +81,7 @@ def run(
         view.say(f"{ear.name} hears, {mouth.name} sounds", "Speak when you like; Ctrl-C ends.")
         heard = _hear(speaker, str(ear.index), mute, view)
         wish = {"voice": voice, "language": language}
+        request.begin(request.new_id())
         asyncio.run(_converse(parts or str(url), speaker, heard, view, wish))
     return 0
 
@@ -119,7 +121,7 @@ async def _converse(
         return
     conversation = where.conversation(speaker, view.note)
     choices = Choices(conversation.stt, conversation.tts).choosing(**wish)
-    conversation.stt, conversation.tts = choices.ears, choices.mouth
+    conversation.choose(choices.ears, choices.mouth)
     await conversation.run(heard)
 
 

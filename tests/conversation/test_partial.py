@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 import random
+import threading
+from math import inf
 
 import pytest
-from room import ChatModel, Room, Transcriber, now
+from room import ChatModel, Room, Transcriber, now, user
 
 from voicebot.conversation import Hush, Typed
 from voicebot.engines import Segment
@@ -19,6 +21,7 @@ from voicebot.events import (
     SpeechStarted,
     as_json,
 )
+from voicebot.flow import Worker, due
 
 LONG = ("speak", 4.0)
 
@@ -150,6 +153,51 @@ def test_a_bug_is_as_loud_as_anywhere():
     with pytest.raises(ExceptionGroup) as caught:
         reading_along(LONG, ("wait", 1.0), stt=Broken())
     assert caught.group_contains(ZeroDivisionError)
+
+
+def test_whoever_answers_has_the_engine_first():
+    class Shared(Writer):
+        def __init__(self):
+            super().__init__(takes=0.0)
+            self.due = []
+
+        async def transcribe(self, audio):
+            self.due.append(due.get()())
+            async for segment in super().transcribe(audio):
+                yield segment
+
+    stt = Shared()
+    reading_along(("speak", 1.5), ("wait", 3.0), stt=stt)
+    early, final = stt.due
+    assert early == inf
+    assert final < inf
+
+
+def test_a_turn_does_not_wait_for_what_its_engine_is_still_at():
+    class Threaded:
+        """Takes ten seconds for what is not complete, unless nobody waits for it."""
+
+        def __init__(self):
+            self.worker, self.left = Worker("stt"), 0
+
+        def transcribe(self, audio):
+            return self.worker.stream(self._hear, audio)
+
+        def _hear(self, audio):
+            for _ in range(1000 if audio.seconds < 1.3 else 0):
+                if self.worker.abandoned:
+                    self.left += 1
+                    return
+                threading.Event().wait(0.01)
+            yield Segment("all of it", 0.0, audio.seconds)
+
+    stt = Threaded()
+    room = Room("Fine.", stt=stt)
+    room.conversation.partial = True
+    asyncio.run(asyncio.wait_for(room.conversation.run(user(("speak", 1.4), ("wait", 0.6))), 9))
+    stt.worker.close()
+    assert stt.left == 1
+    assert [e.text for e in room.all(Heard)] == ["all of it"]
 
 
 def script(chance):

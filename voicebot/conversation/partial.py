@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from ..audio import Audio
 from ..errors import EngineError
-from ..flow import stop
+from ..flow import due, stop
 from .listen import Listener
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Partials:
         self._task = None
 
     async def _once(self, audio: Audio, now: float) -> None:
+        due.set(lambda: inf)
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
