@@ -12,6 +12,7 @@ from scripted import Scripted
 from serving import EXAMPLES, app, embedded, served
 
 from voicebot.audio import Audio, from_pcm16, to_pcm16
+from voicebot.engines.openai_chat import OpenAIChat
 from voicebot.resample import Resampler
 
 openai = pytest.importorskip("openai")
@@ -254,6 +255,34 @@ def test_a_spoken_question_is_answered_with_what_the_clients_function_returns(di
     said = cut.output[0].content[0].transcript
     assert said.startswith("One two three.")
     assert len(said) < len(forecast)
+
+
+def test_functions_are_called_through_a_server_behind_us():
+    far = Scripted("Let me look.", {"city": "Rome"}, {"city": "Paris"}, takes=0)
+
+    async def life(near):
+        async with serving(llm=near) as client, connected(client, "now") as connection:
+            await connection.session.update(session={"type": "realtime", "tools": [WEATHER]})
+            await say(connection, ("speak", 0.6), ("wait", 0.8))
+            asking = (await until(connection, "response.done")).response
+            message, *calls = asking.output
+            for call, weather in zip(calls, ["Rain.", "Sun."], strict=True):
+                item = {"type": "function_call_output", "call_id": call.call_id}
+                await connection.conversation.item.create(item={**item, "output": weather})
+            await connection.response.create()
+            answer = (await until(connection, "response.done")).response
+            return message, calls, answer.output[0]
+
+    with served(app(llm=far)) as url:
+        message, calls, answer = asyncio.run(life(OpenAIChat(f"{url}/v1", "gpt-4o")))
+    assert message.content[0].transcript == "Let me look."
+    assert [call.arguments for call in calls] == ['{"city": "Rome"}', '{"city": "Paris"}']
+    # The model says again what the last one returned.
+    assert answer.content[0].transcript == "Sun."
+    *_, called, first, second = far.given[-1]
+    assert [call.name for call in called.calls] == ["weather", "weather"]
+    assert [(m.role, m.text) for m in (first, second)] == [("tool", "Rain."), ("tool", "Sun.")]
+    assert [m.call_id for m in (first, second)] == [call.id for call in called.calls]
 
 
 def test_a_secret_lets_a_browser_in_with_the_session_it_was_made_for():
