@@ -8,6 +8,7 @@ import pytest
 from voicebot.engines import Delta, Message
 from voicebot.engines.per_call import given_up
 from voicebot.errors import EngineError
+from voicebot.events import Passage
 from voicebot.knowledge import Informed, Library
 from voicebot.knowledge.informed import FEW
 
@@ -56,6 +57,13 @@ def reply(model, *messages):
 
 def user(text):
     return Message("user", text)
+
+
+def test_what_is_there_already_stays(informed):
+    returned = Passage("clock", "It is noon.")
+    parrot = Parrot()
+    reply(informed(parrot), Message("user", "Where is the tea?", (returned,)))
+    assert [passage.id for passage in parrot.messages[-1].passages] == ["clock", "tea.md#1"]
 
 
 def text_of(deltas):

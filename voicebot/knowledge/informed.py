@@ -48,7 +48,10 @@ class Informed:
             yield Delta(passages=found)
             # They travel on the last message: what comes before stays the same from turn to
             # turn, and a model that remembers it need not read it again.
-            messages = [*messages[:-1], dataclasses.replace(messages[-1], passages=found)]
+            # What a function returned may be there already.
+            *before, last = messages
+            together = (*last.passages, *found)
+            messages = [*before, dataclasses.replace(last, passages=together)]
         async with aclosing(self.llm.reply(messages, **options)) as deltas:
             async for delta in deltas:
                 yield delta
