@@ -110,3 +110,20 @@ def test_an_engine_that_lists_no_voices_judges_for_itself():
     choices = Choices(Linguist(), Server()).choosing(voice="nova")
     assert choices.voices == []
     assert spoken(choices) == ("nova", "Hello.")
+
+
+def test_what_is_chosen_in_mid_conversation_holds_from_the_next_turn_on():
+    other = room.Synthesizer()
+    place = room.Room("Fine.")
+
+    async def choosing():
+        async for given in room.user(("speak", 1.0), ("wait", 3.0)):
+            yield given
+        place.conversation.choose(room.Transcriber("guten Tag"), other)
+        async for given in room.user(("speak", 1.0), ("wait", 3.0)):
+            yield given
+
+    place.live(place.conversation.run(choosing()))
+    assert [text for role, text in place.history if role == "user"] == ["hello there", "guten Tag"]
+    assert "Fine." in place.tts.lines
+    assert "Fine." in other.lines
