@@ -95,6 +95,10 @@ def test_the_events_come_in_the_order_things_happen(place):
     assert [kind for kind in kinds(done) if kind in order][: len(order)] == order
     last = events(done)[-1]
     assert last["event"] == "turn_ended"
+    assert last["spoke"]["engines"]["stt"]["engine"] == "pocketsphinx"
+    assert (last["spoke"]["voice"], last["spoke"]["rate"]) == ("en-us", 22050)
+    (request,) = {event["request"] for event in events(done)}
+    assert request.endswith(".1")
     marks = last["marks"]
     assert marks["gate"] >= 0.45, "no answer before the silence has proved the end"
     assert marks["gate"] <= marks["speaker.first"]

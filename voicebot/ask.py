@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TextIO
 
+from . import request
 from .assembly import Parts, assemble
 from .audio import Audio
 from .config import Config
@@ -71,6 +72,7 @@ def run(
         for line in parts.describe():
             print(line, file=sys.stderr)
         speaker = _speaker(output, closing)
+        request.begin(request.new_id())
         asyncio.run(_converse(parts, speaker, report, question, text))
     if report.exit_code == NO_SPEECH:
         print(f"voicebot: no question was found in {question or '--text'}", file=sys.stderr)
@@ -215,5 +217,11 @@ class _Report:
 class _Lines(_Report):
     """Tells programs what happens: one JSON object a line."""
 
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._turn = 1
+
     def show(self, event: Event) -> None:
-        print(json.dumps(as_json(event), ensure_ascii=False), file=self._out, flush=True)
+        told = {**as_json(event), "request": request.of_turn(request.current(), self._turn)}
+        print(json.dumps(told, ensure_ascii=False), file=self._out, flush=True)
+        self._turn += isinstance(event, TurnEnded)
