@@ -15,7 +15,6 @@ from ..events import Passage
 from ..flow import Stream, Worker
 from .index import Library
 
-
 FEW = 2
 """Passages where time is short. Fewer are read sooner; more hold the answer oftener: the first
 one alone holds it for nine questions in ten."""
