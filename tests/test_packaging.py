@@ -1,0 +1,160 @@
+"""What is shipped to run voicebot as a service is true to voicebot."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from voicebot.config import ServerSettings
+from voicebot.server import keys, serve
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGING = ROOT / "packaging"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def unit(name):
+    """The settings of a unit, each with all its values."""
+    found = {}
+    for line in (PACKAGING / name).read_text().splitlines():
+        if re.match(r"\w+=", line):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def instructions():
+    """The Dockerfile's, each as its name and the rest."""
+    text = (PACKAGING / "Dockerfile").read_text()
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "")
+    return [tuple(line.split(maxsplit=1)) for line in text.splitlines() if line]
+
+
+def accepted(*arguments):
+    """Whether the command line takes these arguments."""
+    command = [sys.executable, "-m", "voicebot", *arguments, "--help"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def units(tmp_path):
+    """Copies that the systemd which is here can judge."""
+    version = subprocess.run(
+        ["systemd-analyze", "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
+    service = (PACKAGING / "voicebot.service").read_text()
+    service = re.sub("^ExecStart=[^ ]+", f"ExecStart={sys.executable}", service, flags=re.M)
+    if int(version.partition(".")[0]) < 253:
+        service = service.replace("=notify-reload", "=notify\nExecReload=kill -HUP $MAINPID")
+    (tmp_path / "voicebot.service").write_text(service)
+    shutil.copy(PACKAGING / "voicebot.socket", tmp_path)
+    return [tmp_path / "voicebot.service", tmp_path / "voicebot.socket"]
+
+
+with_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="there is no systemd here"
+)
+
+
+@with_systemd
+def test_systemd_has_nothing_to_say_against_the_units(units):
+    command = ["systemd-analyze", "verify", "--man=no", *map(str, units)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@with_systemd
+def test_systemd_finds_little_exposed(units):
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=15", str(units[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_unit_starts_a_command_there_is():
+    (start,) = unit("voicebot.service")["ExecStart"]
+    program, *arguments = shlex.split(start)
+    assert Path(program).name in PROJECT["scripts"]
+    assert accepted(*arguments)
+
+
+def test_the_unit_waits_until_replies_have_ended():
+    (patience,) = unit("voicebot.service")["TimeoutStopSec"]
+    assert int(patience) > serve.DRAIN_S + serve.LAST_S
+
+
+def test_the_socket_is_the_address_of_the_settings():
+    address = ServerSettings()
+    assert unit("voicebot.socket")["ListenStream"] == [f"{address.host}:{address.port}"]
+
+
+def test_keys_have_the_name_under_which_they_are_made():
+    (credential,) = unit("voicebot.service")["LoadCredential"]
+    assert credential == keys.FILE
+    for file in ("voicebot.service", "Dockerfile"):
+        assert set(re.findall(r"[\w-]*keys\.toml", (PACKAGING / file).read_text())) == {keys.FILE}
+
+
+def test_what_the_image_copies_is_here_and_not_ignored():
+    *sent, _ = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] not in "#"
+    ]
+    assert sent[0] == "*"
+    copied = [
+        source
+        for name, rest in instructions()
+        if name == "COPY" and not rest.startswith("--from")
+        for source in rest.split()[:-1]
+    ]
+    assert copied
+    for source in copied:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in sent
+    assert len(copied) == len(sent) - 1
+
+
+def test_the_image_holds_all_that_the_package_is_made_of():
+    copied = " ".join(rest for name, rest in instructions() if name == "COPY")
+    folders = {"voicebot", *re.findall(r'= "([\w/]+)" }', (ROOT / "pyproject.toml").read_text())}
+    for needed in (*folders, PROJECT["readme"], *PROJECT["license-files"]):
+        assert needed in copied.split()
+
+
+def test_the_image_installs_extras_there_are_as_the_setup_does():
+    setup = (ROOT / "scripts" / "setup").read_text()
+    default, *others = re.findall(r"EXTRAS=([\w,-]+)", (PACKAGING / "Dockerfile").read_text())[::-1]
+    known = PROJECT["optional-dependencies"]
+    for extras in (default, *others):
+        assert set(extras.split(",")) <= set(known)
+    # Of what the setup runs with, all but the sound devices, which a container has not.
+    run = re.search(r"run\) extras=([\w,-]+)", setup)[1].split(",")
+    assert default.split(",") == [extra for extra in run if extra != "audio"]
+    alone = "--no-deps silero-vad"
+    assert alone in setup
+    assert alone in (PACKAGING / "Dockerfile").read_text()
+
+
+def test_the_image_has_a_python_that_will_do():
+    versions = {rest.partition(":")[2][:4] for name, rest in instructions() if name == "FROM"}
+    (version,) = versions
+    assert tuple(map(int, version.split("."))) >= (3, 11)
+
+
+def test_the_image_runs_a_command_there_is_as_a_user_without_rights():
+    said = dict(instructions())
+    assert said["ENTRYPOINT"] == '["voicebot"]'
+    assert accepted(*re.findall(r'"([^"]+)"', said["CMD"]))
+    assert said["USER"] not in ("0", "root")
+    port = str(ServerSettings().port)
+    assert said["EXPOSE"] == port
+    assert f"127.0.0.1:{port}/ready" in said["HEALTHCHECK"]
+    assert f'"{port}"' in said["CMD"]
+
+
+def test_no_compiler_stays_in_the_image():
+    stages = (PACKAGING / "Dockerfile").read_text().split("\nFROM ")
+    assert ["build-essential" in stage for stage in stages] == [False, True, False]
