@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
+PROMISED = 0.8
+"""Seconds from the end of speech to the first sound, where nobody has set a deadline."""
+
 LETTER = 0.06
 """Seconds it takes to say a character. Voices differ by a third, which only shifts the moment at
 which one model's turn passes to another conversation."""

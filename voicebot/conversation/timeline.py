@@ -43,6 +43,10 @@ class Timeline:
     def now(self) -> float:
         return asyncio.get_running_loop().time() - self._zero
 
+    def at(self, seconds: float) -> float:
+        """When so many have passed since the user stopped speaking, on the loop's clock."""
+        return self._zero + seconds
+
     @property
     def left(self) -> float:
         """Seconds to the deadline, below 0 once it is missed. It only shrinks."""

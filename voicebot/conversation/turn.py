@@ -18,9 +18,10 @@ from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
 from ..engines.per_call import given_up
 from ..errors import EngineError
 from ..events import Event, Passages, RungTaken, Said
-from ..flow import Stream, ahead, stop
+from ..flow import Stream, ahead, due, stop
 from .budget import Rung, Stage
 from .clauses import Clause, clauses
+from .lead import PROMISED, Lead
 from .reserve import Reserve
 from .spoken import Spoken
 from .timeline import Timeline
@@ -77,6 +78,8 @@ class Turn:
         """Seconds of the answer that reached the user, once it has been cut short."""
         self._speaker, self._emit = speaker, emit
         self._reserve = reserve or Reserve()
+        promised = PROMISED if deadline == inf else deadline
+        self._lead = Lead(self.timeline.at(promised))
         self._voice: Synthesizer | None = None
         """The one that took over, once the usual one has failed."""
         self._mouth = asyncio.Lock()
@@ -118,8 +121,12 @@ class Turn:
     async def transcribe(self, stt: Transcriber, audio: Audio) -> str:
         """What is said in `audio`; empty if nothing is."""
         self._hurry("recognition")
-        async with aclosing(self.timeline.timed("stt", stt.transcribe(audio))) as segments:
-            texts = [segment.text.strip() async for segment in segments]
+        before = due.set(self._lead.sound)
+        try:
+            async with aclosing(self.timeline.timed("stt", stt.transcribe(audio))) as segments:
+                texts = [segment.text.strip() async for segment in segments]
+        finally:
+            due.reset(before)  # a reply that is only read is due when others are
         return " ".join(text for text in texts if text)
 
     async def write(self, llm: ChatModel, messages: Sequence[Message]) -> Stream[str]:
@@ -139,7 +146,7 @@ class Turn:
     async def speak(self, tts: Synthesizer, text: Stream[str]) -> None:
         """Speak `text` as it is written, once the gate is open; its end may still be unheard."""
         async with (
-            ahead(clauses(text), items=0) as lines,
+            ahead(self._lines(text), items=0) as lines,
             ahead(self._synthesize(tts, lines), AHEAD) as speech,
         ):
             async for line, chunk in speech:
@@ -153,6 +160,14 @@ class Turn:
                         self.tell(Said(line))
                     self.timeline.mark("speaker.first")
                     await self._sound(chunk)
+
+    async def _lines(self, text: Stream[str]) -> Stream[Clause]:
+        """Yield the clauses of `text`."""
+        due.set(self._lead.text)
+        async with aclosing(clauses(text)) as lines:
+            async for line in lines:
+                self._lead.wrote(line.spoken)
+                yield line
 
     async def fill(self, tts: Synthesizer) -> None:
         """Say in the voice of `tts` that the answer is being sought, should it be late."""
@@ -188,25 +203,30 @@ class Turn:
             self.spoken.begin(text, aside=True)
             self.tell(Said(text))
             for chunk in speech:
+                self._lead.made(chunk.audio.seconds)
                 await self._sound(chunk)
             self.spoken.end()
 
     async def _sound(self, chunk: Speech) -> None:
         self.spoken.add(chunk)
+        self._lead.gave(chunk.audio.seconds)
         await self._speaker.play(chunk.audio)
 
     async def _synthesize(
         self, tts: Synthesizer, lines: Stream[Clause]
     ) -> Stream[tuple[str, Speech | None]]:
         """Yield each chunk of sound, the first of a line with the line it speaks; None ends it."""
+        due.set(self._lead.sound)
         async with aclosing(lines):
             async for line in lines:
                 self.timeline.mark("clause")
                 begins = line.text
                 async with aclosing(self._voiced(tts, line.spoken)) as chunks:
                     async for chunk in chunks:
+                        self._lead.made(chunk.audio.seconds)
                         yield begins, chunk
                         begins = ""
+                self._lead.spoke(line.spoken)
                 yield "", None
 
     async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:

@@ -71,7 +71,7 @@ class Extractive:
     """Answers from a message's passages with the sentences that hold most of the question."""
 
     def __init__(self) -> None:
-        self._worker = Worker("extractive")
+        self._worker = Worker("extractive", parks=True)
 
     async def reply(
         self, messages: Sequence[Message], *, max_tokens: int | None = None

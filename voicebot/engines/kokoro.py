@@ -56,7 +56,7 @@ class Kokoro:
         self._network = open_network(folder, backend, threads)
         if wrong := self._wrong_speed(speed):
             raise ConfigError(f"[tts] {wrong}")
-        self._worker = Worker("kokoro")
+        self._worker = Worker("kokoro", parks=True)
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, speed: float | None = None

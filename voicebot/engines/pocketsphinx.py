@@ -51,7 +51,7 @@ class PocketSphinx:
             raise ConfigError(f"[stt] {wrong}")
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self._child: Child | None = None
-        self._worker = Worker("pocketsphinx")
+        self._worker = Worker("pocketsphinx", parks=True)
         try:
             self._running()
         except EngineError as error:

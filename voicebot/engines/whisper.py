@@ -61,7 +61,7 @@ class Whisper:
             raise ConfigError(f"[stt] {wrong}")
         self._language, self._short = language, short_windows
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
-        self._worker = Worker("whisper")
+        self._worker = Worker("whisper", parks=True)
 
     def transcribe(
         self, audio: Audio, *, language: str | None = None, translate: bool = False
