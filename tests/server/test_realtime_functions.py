@@ -105,6 +105,7 @@ def test_a_call_that_cannot_be_made_fails_one_response(llm, session, says):
     assert answered["status"] == "completed"
     # What was asked is known all the same.
     assert [event["transcript"] for event in caller.all(COMPLETED)] == ["hello there"]
+    assert caller.when(COMPLETED) < caller.when("response.created", 1)
 
 
 def test_a_model_that_calls_nothing_answers_without():
