@@ -204,3 +204,27 @@ def test_the_voice_in_reserve_stays_when_other_engines_are_exchanged(models):
         before.close(but=[after])
         assert after.reserve.light is before.reserve.light
         assert asyncio.run(anext(after.reserve.light.synthesize("Hello."))).audio.seconds > 0
+
+
+def test_only_what_has_changed_is_built_anew_and_closed_alone(models, tmp_path):
+    for path in models.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / weights.LOCK).unlink()
+    lock(tmp_path, "whisper-base")
+    usual = Config(tts=EngineChoice("espeak", {"voice": "en-gb"}))
+    first = build(usual, tmp_path)
+    again = build(usual, tmp_path, first)
+    assert again.new(first) == []
+    assert (again.stt, again.llm, again.tts) == (first.stt, first.llm, first.tts)
+
+    (tmp_path / weights.LOCK).write_text(
+        (tmp_path / weights.LOCK).read_text().replace("0" * 40, "1" * 40)
+    )
+    other = Config(tts=EngineChoice("espeak", {"voice": "en-us"}))
+    second = build(other, tmp_path, again)
+    assert second.new(again) == ["stt", "tts"]
+    assert second.llm is first.llm
+    first.close(but=[second])
+    said = asyncio.run(anext(second.tts.synthesize("Hello.")))
+    assert said.audio.seconds > 0
+    second.close()

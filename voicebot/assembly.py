@@ -21,7 +21,7 @@ from .errors import Missing
 from .events import Event
 from .knowledge import Informed, Library
 from .observe.account import Account
-from .observe.identity import Identity
+from .observe.identity import Identity, revision
 
 LIGHT = "espeak"
 """The voice in reserve: a few milliseconds a clause, in a process that is begun anew if it dies."""
@@ -162,7 +162,10 @@ class Parts(Ears):
 
     def new(self, before: Parts) -> list[Kind]:
         """The kinds of which these have another engine than those."""
-        return [c.kind for c in self.chosen if c not in before.chosen]
+        shared: tuple[Kind, ...] = ("stt", "llm", "tts")
+        new = [kind for kind in shared if self.engine(kind) is not before.engine(kind)]
+        vad = next(c for c in self.chosen if c.kind == "vad")
+        return new if vad in before.chosen else ["vad", *new]
 
     def close(self, but: Iterable[Parts] = ()) -> None:
         """Close the engines, but not those that others of these parts use too."""
@@ -216,7 +219,7 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
     with ExitStack() as undoing:
         # An engine that cannot be built fails here, and those before it are closed again.
         stt, llm, tts = [
-            now.engine(c.kind) if now and c in now.chosen else _load(c, undoing)
+            now.engine(c.kind) if now and _is_same(c, now) else _load(c, undoing)
             for c in chosen
             if c.kind != "vad"
         ]
@@ -229,6 +232,12 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
         parts.vad()
         undoing.pop_all()
     return parts
+
+
+def _is_same(chosen: Chosen, now: Parts) -> bool:
+    # Weights may have been pulled anew, to the same place.
+    commit = now.identity.revisions[chosen.kind].commit
+    return chosen in now.chosen and revision(chosen).commit == commit
 
 
 def _reserve(
