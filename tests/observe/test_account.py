@@ -8,6 +8,10 @@ from room import ChatModel, Room, Synthesizer, Transcriber, user
 from voicebot import request
 from voicebot.assembly import Chosen
 from voicebot.conversation import Typed
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.conversation.canned import Canned
+from voicebot.conversation.ladder import Ladder
+from voicebot.conversation.reserve import Reserve
 from voicebot.engines.per_call import Speaks
 from voicebot.events import Passage, TurnEnded
 from voicebot.observe.account import Account
@@ -64,6 +68,14 @@ def test_an_interrupted_turn_tells_what_reached_the_user(told):
 def test_a_failed_turn_tells_where_and_why(told):
     (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel("Yes."), tts=Synthesizer(fails=True))
     assert (turn["outcome"], turn["stage"], turn["reason"]) == ("failed", "tts", "no voice")
+
+
+def test_what_a_turn_gave_up_is_on_its_record(told):
+    reserve = Reserve(Ladder(BudgetSettings()), Canned([]))
+    (turn,) = told(
+        ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), reserve=reserve
+    )
+    assert turn["rungs"] == ["fewer_passages", "short_clause"]
 
 
 def test_a_noise_is_a_turn_in_which_nothing_was_heard(told):

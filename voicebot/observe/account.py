@@ -15,6 +15,7 @@ from ..events import (
     Heard,
     Interrupted,
     Passages,
+    RungTaken,
     Said,
     SpeechEnded,
     TurnEnded,
@@ -32,9 +33,12 @@ class _Turn:
     heard: str = ""
     said: list[str] = field(default_factory=list)
     passages: list[str] = field(default_factory=list)
+    rungs: list[str] = field(default_factory=list)
     reached: str | None = None
     """Of an interrupted turn, what of the reply the user had heard."""
     failed: Failed | None = None
+    rungs: list[str] = field(default_factory=list)
+    """What was left out to be in time."""
 
 
 class Account:
@@ -74,8 +78,12 @@ class Account:
                 turn.passages = [passage.id for passage in passages]
             case Said(text):
                 turn.said.append(text)
+            case RungTaken(rung):
+                turn.rungs.append(rung)
             case Interrupted(heard):
                 turn.reached = heard
+            case RungTaken(rung):
+                turn.rungs.append(rung)
             case Failed():
                 turn.failed = event
             case TurnEnded():
@@ -104,8 +112,12 @@ class Account:
         }
         if turn.reached is not None:
             record["reached"] = turn.reached
+        if turn.rungs:
+            record["rungs"] = turn.rungs
         if turn.passages:
             record["passages"] = turn.passages
+        if turn.rungs:
+            record["rungs"] = turn.rungs
         record["marks"] = {name: round(at, 4) for name, at in marks.items()}
         record["spoke"] = end.spoke
         first = marks.get("speaker.first")
