@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
 
     bench_arguments.add(command("bench", _bench, "measure how fast it answers on this machine"))
 
+    turns = command("turns", _turns, "list the last turns of a log, and where their time went")
+    turns.add_argument("file", nargs="?", metavar="FILE", help="default: that of the settings")
+    turns.add_argument("--last", type=int, default=10, metavar="N", help="how many; default 10")
+    turns.add_argument("--html", metavar="OUT", help="write them as a page instead")
+    turns.add_argument("--json", action="store_true", help="print their records, one a line")
+
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
 
@@ -218,6 +224,13 @@ def _serve(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     measured: int = args.measure(args, _config(args), _folder(args))
     return measured
+
+
+def _turns(args: argparse.Namespace) -> int:
+    from .observe import turns
+
+    file = args.file or _config(args).log.file
+    return turns.run(file, last=args.last, page=args.html, as_lines=args.json)
 
 
 def _engines(args: argparse.Namespace) -> int:
