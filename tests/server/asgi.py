@@ -51,6 +51,7 @@ class Socket:
         }  # fmt: skip
         self._given.put_nowait({"type": "websocket.connect"})
         self._task = asyncio.create_task(self._app(scope, self._given.get, self._send))
+        self._task.add_done_callback(lambda _: self.moved.set())
         while self.status is None:
             await self._next()
         return self
@@ -64,12 +65,9 @@ class Socket:
                 self._given.put_nowait({"type": "websocket.receive", "text": text})
 
     @property
-    def unread(self):
-        """How many messages the server has not taken yet."""
-        return self._given.qsize()
-
-    @property
     def is_open(self):
+        if self._task.done():
+            self._task.result()  # what broke it, also in whoever sees
         return self.code is None
 
     async def until(self, true):
@@ -79,14 +77,13 @@ class Socket:
 
     async def passes(self, seconds):
         """Let so much time pass, once the server has taken what was said."""
-        while self.unread and self.is_open:
+        while not self._given.empty() and self.is_open:  # noqa: ASYNC110 - nobody tells when
             await asyncio.sleep(0.001)
         await asyncio.sleep(seconds)
 
     async def ended(self):
         """Wait until the server is done with it."""
-        await asyncio.wait([self._task])
-        self._task.result()
+        await self._task
 
     async def close(self, code=1006):
         """Go, with a goodbye (1000) or without one (1006)."""

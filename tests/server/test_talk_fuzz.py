@@ -1,4 +1,4 @@
-"""Ten thousand messages to `/v1/talk`, most of them wrong: no crash, no leak, nothing out of order."""
+"""Ten thousand messages to `/v1/talk`, most of them wrong: no crash, and nothing out of order."""
 
 import json
 import random
