@@ -33,7 +33,6 @@ class _Turn:
     heard: str = ""
     said: list[str] = field(default_factory=list)
     passages: list[str] = field(default_factory=list)
-    rungs: list[str] = field(default_factory=list)
     reached: str | None = None
     """Of an interrupted turn, what of the reply the user had heard."""
     failed: Failed | None = None
@@ -82,8 +81,6 @@ class Account:
                 turn.rungs.append(rung)
             case Interrupted(heard):
                 turn.reached = heard
-            case RungTaken(rung):
-                turn.rungs.append(rung)
             case Failed():
                 turn.failed = event
             case TurnEnded():
@@ -116,8 +113,6 @@ class Account:
             record["rungs"] = turn.rungs
         if turn.passages:
             record["passages"] = turn.passages
-        if turn.rungs:
-            record["rungs"] = turn.rungs
         record["marks"] = {name: round(at, 4) for name, at in marks.items()}
         record["spoke"] = end.spoke
         first = marks.get("speaker.first")
