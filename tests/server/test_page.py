@@ -17,6 +17,10 @@ from starlette.testclient import TestClient
 from voicebot import config
 from voicebot.assembly import assemble
 from voicebot.audio import silence
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.conversation.canned import Canned
+from voicebot.conversation.ladder import Ladder
+from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Segment, Speech
 from voicebot.events import Passage
 from voicebot.server import page
@@ -187,12 +191,34 @@ def test_where_there_is_nothing_to_choose_nothing_is_offered(tmp_path):
         assert person.sees("#engines li") == ["a parrot speaks"]
 
 
+class Patient(Parts):
+    """Says that it is late."""
+
+    def conversation(self, speaker, emit):
+        conversation = super().conversation(speaker, emit)
+        budget = BudgetSettings()
+        conversation.reserve = Reserve(Ladder(budget), Canned([budget.filler]))
+        return conversation
+
+
+def test_what_fills_the_wait_for_an_answer_comes_after_the_question(tmp_path):
+    parts = Patient("Noon.", stt=Transcriber("what is the time", takes=3.0))
+    with visiting(parts, tmp_path, microphone=recording(tmp_path, "ask", 60)) as person:
+        person.press("talk")
+        person.waits_for(lambda: person.sees(".times"), seconds=30)
+        question, answer = person.sees("#transcript > li")
+        assert question.endswith("what is the time")
+        assert "Let me see. Noon." in answer
+
+
 def test_speaking_over_the_answer_cuts_it(tmp_path):
     parts = Parts(*STORY)
     said = recording(tmp_path, "ask", 0.8, "ask", 60)
     with visiting(parts, tmp_path, microphone=said) as person:
         person.press("talk")
         person.waits_for(lambda: any("interrupted" in text for text in person.sees(".bot > p")))
+        assert person.state == "Hearing you"
+        assert person.sees(".dots"), "what interrupts is on its way"
         heard = person.sees(".bot > p")[0].removesuffix(" — interrupted")
         assert heard
         assert " ".join(STORY).startswith(heard)

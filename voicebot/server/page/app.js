@@ -117,7 +117,7 @@ function event(told) {
       transcript.partial(told.text);
       break;
     case "heard":
-      transcript.heard(told.text);
+      transcript.heard(told.turn, told.text);
       if (state !== "hearing") show("thinking");
       break;
     case "passages":
@@ -140,7 +140,9 @@ function event(told) {
       break;
     case "turn_ended":
       transcript.ended(told.turn, told.marks, gate);
-      if (state !== "hearing") rest();
+      if (state === "hearing") break; // the one that interrupts it
+      transcript.nothing();
+      rest();
   }
 }
 

@@ -19,16 +19,9 @@ function make(tag, className, text) {
 }
 
 export class Transcript {
-  constructor(list, rate) {
+  constructor(list) {
     this.list = list;
-    this.rate = rate;
     this.turns = new Map();
-    this.waiting = null;
-  }
-
-  clear() {
-    this.list.replaceChildren();
-    this.turns.clear();
     this.waiting = null;
   }
 
@@ -50,16 +43,19 @@ export class Transcript {
     this.follow();
   }
 
+  // What was taken for speech had no words.
   nothing() {
     this.waiting?.remove();
     this.waiting = null;
   }
 
-  heard(text) {
+  // It stands where it was begun: what fills the wait for an answer may have been said since.
+  heard(turn, text) {
     const item = this.waiting ?? make("li", "you");
-    this.waiting = null;
     item.replaceChildren(make("span", "unseen", "You: "), make("p", "", text));
-    this.add(item);
+    if (!this.waiting) this.list.insertBefore(item, this.of(turn).item);
+    this.waiting = null;
+    this.follow();
   }
 
   passages(turn, passages) {
@@ -108,7 +104,6 @@ export class Transcript {
   }
 
   ended(turn, marks, gate) {
-    this.nothing();
     const reply = this.of(turn);
     reply.over = true;
     if (!reply.cut) this.show(turn, true);
