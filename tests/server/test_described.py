@@ -27,6 +27,9 @@ SENSIBLE = {
     "/v1/audio/translations": {"model": "whisper-1", "file": wav()},
     "/v1/audio/speech": {"model": "tts-1"},
     "/v1/chat/completions": {"model": "gpt-4o"},
+    "/v1/realtime/client_secrets": {},
+    "/v1/realtime/sessions": {},
+    "/v1/realtime/transcription_sessions": {},
 }
 CHECKS = [
     checks.not_a_server_error,
@@ -89,7 +92,8 @@ def test_whatever_is_sent_the_answer_is_as_described(api, method, path, mode):
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def try_it(case):
-        if mode is GenerationMode.POSITIVE and operation.path in SENSIBLE:
+        asks = mode is GenerationMode.POSITIVE and operation.path in SENSIBLE
+        if asks and isinstance(case.body, dict):
             case.body |= SENSIBLE[operation.path]
             # Whatever was said before, somebody has to ask something.
             case.body.get("messages", []).append({"role": "user", "content": "Hello."})
@@ -97,5 +101,5 @@ def test_whatever_is_sent_the_answer_is_as_described(api, method, path, mode):
 
     statuses = []
     try_it()
-    if path in SENSIBLE:
-        assert (200 in statuses) == (mode is GenerationMode.POSITIVE)
+    if path in SENSIBLE and mode is GenerationMode.POSITIVE:
+        assert 200 in statuses
