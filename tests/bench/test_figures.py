@@ -118,6 +118,13 @@ def test_without_enough_questions_in_common_medians_are_compared():
     assert change.verdict == "slower"
 
 
+def test_the_same_runs_are_always_compared_alike():
+    names = [f"q{n}" for n in range(40)]
+    before = asked(*(1000 + n**2 % 97 for n in range(40)), names=names)
+    now = asked(*(1000 + n**3 % 89 for n in range(40)), names=names)
+    assert compare(before, now) == compare(before, now)
+
+
 def test_what_was_not_answered_cannot_be_compared():
     assert compare(BEFORE, asked(None, None)) is None
     assert compare(asked(None, *[1000] * 5), asked(*[1000] * 6)).turns == 5
