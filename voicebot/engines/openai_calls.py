@@ -74,13 +74,8 @@ class Fragments:
         return calls
 
     def _belongs(self, index: int | None, id: str) -> _Call:
-        """The call a piece is of: that with its index, unless it brings another id.
-
-        Without an index a piece with an id begins a call, and one without goes on with the last.
-        """
+        """The call a piece is of: that with its index, or none, unless it brings another id."""
         known = self._at.get(index)
-        if index is None and not id and self._calls:
-            known = self._calls[-1]
         if known and (not id or id == known.id):
             return known
         call = self._at[index] = _Call(id)
