@@ -13,6 +13,10 @@ from voicebot.assembly import Chosen, Parts
 from voicebot.audio import Audio, to_pcm16
 from voicebot.config import AssistantSettings
 from voicebot.conversation import ListenSettings
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.conversation.canned import Canned
+from voicebot.conversation.ladder import Ladder
+from voicebot.conversation.reserve import Reserve
 from voicebot.server import g711
 from voicebot.server.limits import Allowance, Limits
 from voicebot.server.realtime_call import Call
@@ -24,16 +28,21 @@ KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": 
 ASK = [("speak", 1.0), ("wait", 1.0)]
 
 
+def _reserve(ladder):
+    budget = BudgetSettings(ladder=ladder)
+    return Reserve(Ladder(budget), Canned([budget.filler, budget.apology]))
+
+
 class Client:
     """Does what its script says, and keeps what it is told, with the time."""
 
-    def __init__(self, *words, stt=None, llm=None, tts=None, limits=None, **session):
+    def __init__(self, *words, stt=None, llm=None, tts=None, limits=None, ladder="", **session):
         self.stt = stt or room.Transcriber()
         self.llm = llm or room.ChatModel(*words)
         self.parts = Parts(
             self.stt, ListenSettings(),
             [Chosen(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
-            self.llm, tts or room.Synthesizer(times=True), AssistantSettings(),
+            self.llm, tts or room.Synthesizer(times=True), AssistantSettings(), _reserve(ladder),
         )  # fmt: skip
         self.protocol = Protocol(initial("model", "voice", ListenSettings(), "Be brief."))
         self.limits, self.events, self.observer = limits or Limits(), [], Observer()

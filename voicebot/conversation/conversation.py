@@ -244,10 +244,8 @@ class Conversation:
 
     def _end(self, turn: Turn) -> None:
         self._turns += 1
-        marks = turn.timeline.marks
-        if "speaker.first" in marks:
-            self.reserve.ladder.learn(turn.timeline.took(), marks["speaker.first"])
-        turn.tell(TurnEnded(marks))
+        self.reserve.ladder.learn_from(turn.timeline)
+        turn.tell(TurnEnded(turn.timeline.marks))
 
     async def _reply(self, turn: Turn, question: _Question) -> None:
         if question.audio:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from .budget import STAGES, BudgetSettings, Rung, Stage
+from .timeline import Timeline
 
 REMEMBERED = 32
 """Turns that a stage is judged by. More is steadier; fewer notices sooner."""
@@ -70,6 +71,11 @@ class Ladder:
                 missing -= part * self.budget.share(helps)
                 chosen.append(rung)
         return chosen
+
+    def learn_from(self, timeline: Timeline) -> None:
+        """A turn is over; one without a sound of the answer teaches nothing."""
+        if (first := timeline.marks.get("speaker.first")) is not None:
+            self.learn(timeline.took(), first)
 
     def learn(self, took: Mapping[Stage, float], first_audio: float) -> None:
         """A turn has sounded: seconds its stages took, and to its first audio."""

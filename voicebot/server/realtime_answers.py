@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from .. import request
 from ..assembly import Parts
 from ..audio import Audio
 from ..conversation import Turn
+from ..conversation.conversation import LIKELY
 from ..conversation.timeline import Timeline
 from ..engines import Message, Synthesizer
 from ..errors import EngineError
 from ..events import Event, Failed, Heard, Interrupted, Said, TurnEnded
-from ..flow import ahead
+from ..flow import ahead, due, started
 from ..observe.account import Account
 from .functions import Unsuitable
 from .limits import Allowance, Exceeded
@@ -58,7 +60,7 @@ class Answers:
         self, parts: Parts, protocol: Protocol, allowance: Allowance, start: Start
     ) -> None:
         self._protocol, self._allowance, self._start = protocol, allowance, start
-        self._patience = parts.assistant.patience_s
+        self._patience, self._reserve = parts.assistant.patience_s, parts.reserve
         self._engines = Engines(parts)
         self._recognition = Recognition(protocol, self._engines)
         self._speaker = RealtimeSpeaker(self._sound)
@@ -94,8 +96,23 @@ class Answers:
         if self._protocol.settings.transcription is not None:
             self._start(self._recognition.all(self._turn(0.0)))
 
+    async def keep_ready(self) -> None:
+        """Have what helps when an answer is late spoken before it is needed."""
+        due.set(lambda: inf)
+        await self._reserve.canned.make(self._speaks(self._protocol.wish()))
+
+    def _speaks(self, wish: Wish) -> Synthesizer:
+        return self._engines.speaks(wish, self._protocol.settings.speed)
+
     def _turn(self, late: float) -> Turn:
-        return Turn(self._speaker, self._tell, late, self._patience)
+        return Turn(
+            self._speaker,
+            self._tell,
+            late,
+            self._patience,
+            deadline=self._reserve.ladder.budget.deadline(self._protocol.settings.listening),
+            reserve=self._reserve,
+        )
 
     def begin(self, wish: Wish, audio: Audio | None = None, late: float = 0.0) -> None:
         """Make an answer that is heard only if it is opened. audio: the question, if it is new."""
@@ -153,6 +170,7 @@ class Answers:
                 self._account.note(Interrupted(response.text))
             response.about = {"request": self._account.request}
             assert self._timeline
+            self._reserve.ladder.learn_from(self._timeline)
             self._account.note(TurnEnded(self._timeline.marks))
             self._protocol.end(status, reason, error=error, code=code, read=read)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
@@ -180,10 +198,13 @@ class Answers:
     async def _carry_out(self, answer: _Answer) -> None:
         turn = answer.turn
         request.begin_turn(self._account.number)
+        turn.begin()
         try:
             model = self._engines.writes(answer.wish)
-            if asked := await self._question(answer):
-                await self._reply(answer, model, asked)
+            async with started(self._fill(answer)):
+                if asked := await self._question(answer):
+                    turn.is_question = True
+                    await self._reply(answer, model, asked)
             await turn.gate.wait()
             await self._speaker.drain()
             turn.timeline.mark("end")
@@ -199,6 +220,9 @@ class Answers:
             if answer.item and (part := answer.item.content[0]).is_unknown:
                 self._recognition.failed(answer.item, part, error)
             self._account.note(Failed(error.stage, error.reason))
+            if answer.wish.modality == "audio":
+                await turn.apologise(self._speaks(answer.wish))
+                await self._speaker.drain()
             self._end("failed", error=str(error))
         else:
             if model.finish == "length":
@@ -206,6 +230,11 @@ class Answers:
             else:
                 self._end("completed", read=model.read)
         self._answer = None
+
+    async def _fill(self, answer: _Answer) -> None:
+        if answer.wish.modality == "audio":
+            answer.turn.is_question = not answer.audio or answer.audio.seconds >= LIKELY
+            await answer.turn.fill(self._speaks(answer.wish))
 
     async def _question(self, answer: _Answer) -> list[Message]:
         """What is to be answered, after all that was said before; nothing for a mere noise."""
@@ -230,7 +259,7 @@ class Answers:
         turn, wish = answer.turn, answer.wish
         written = turn.write(model, asked)
         if wish.modality == "audio":
-            self._mouth = self._engines.speaks(wish, self._protocol.settings.speed)
+            self._mouth = self._speaks(wish)
             await turn.speak(self._mouth, written)
             return
         text = ""

@@ -64,6 +64,7 @@ class Call:
     async def run(self, actions: Stream[Action]) -> None:
         """Do what the client asks for until it asks for nothing more; then all is stopped."""
         async with self._tasks, aclosing(actions):
+            self._start(self._answers.keep_ready())
             async for action in actions:
                 await self._do(action)
             for task in self._running:
@@ -95,6 +96,7 @@ class Call:
                 if now != _listening(before):
                     self._ears.listen(now)
                     await self._answers.forget()
+                self._start(self._answers.keep_ready())
             case Respond(wish):
                 await self._answers.forget()
                 self._answers.begin(wish)
@@ -185,8 +187,7 @@ class Call:
 
 
 def _listening(settings: Settings) -> ListenSettings | None:
-    detection = settings.turn_detection
-    return detection.listen(settings.listen) if detection else None
+    return settings.listening if settings.turn_detection else None
 
 
 def _now() -> float:

@@ -109,6 +109,10 @@ class Settings:
     echoed: Table = field(default_factory=dict)
     noise_reduction: Table | None = None
 
+    @property
+    def listening(self) -> ListenSettings:
+        return self.turn_detection.listen(self.listen) if self.turn_detection else self.listen
+
     def merge(self, patch: Table) -> Settings:
         """With what `patch` changes; what it leaves out stays, and what we do not know is nothing:
         the protocol grows, and a client of tomorrow should still be able to talk.

@@ -1,0 +1,48 @@
+"""Answers that are late or fail, as a Realtime client experiences them."""
+
+import pytest
+import room
+from realtime_client import ASK, Client
+
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.engines.chaos import ChaosSettings
+
+BUDGET = BudgetSettings()
+SPOKEN = "response.output_audio_transcript.done"
+ENDED = 1.0
+"""When the user of ASK stops speaking."""
+
+
+def trouble(kind, **more):
+    llm = ChaosSettings(llm=kind).around("llm", room.ChatModel("Yes."))
+    return Client(llm=llm, **more)
+
+
+def first_sound(client):
+    return client.when("response.output_audio.delta") - ENDED
+
+
+def test_while_an_answer_is_late_the_client_hears_that_it_is_sought():
+    late = trouble("delay 2", ladder="filler").does(*ASK, ("wait", 4.0))
+    assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000, abs=0.07)
+    assert late.all(SPOKEN)[0]["transcript"] == f"{BUDGET.filler} Yes."
+    assert late.all("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_session_that_waits_longer_for_its_user_is_given_that_time():
+    waiting = {"audio": {"input": {"turn_detection": {
+        "type": "server_vad", "silence_duration_ms": 1480}}}}  # fmt: skip
+    late = trouble("delay 3", ladder="filler", **waiting).does(*ASK, ("wait", 6.0))
+    assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000 + 1.0, abs=0.07)
+
+
+def test_an_answer_in_text_needs_no_filler():
+    late = trouble("delay 2", ladder="filler", output_modalities=["text"])
+    late.does(*ASK, ("wait", 4.0))
+    assert late.all("response.output_text.done")[0]["text"].strip() == "Yes."
+
+
+def test_a_response_that_fails_is_excused_and_fails():
+    broken = trouble("raise", ladder="apology").does(*ASK, ("wait", 6.0), *ASK, ("wait", 6.0))
+    assert [done["transcript"] for done in broken.all(SPOKEN)] == [BUDGET.apology] * 2
+    assert [e["response"]["status"] for e in broken.all("response.done")] == ["failed"] * 2
