@@ -52,6 +52,14 @@ def test_what_is_said_before_a_call_is_spoken_before_it_is_told():
     assert last <= caller.when("response.function_call_arguments.done")
 
 
+def test_all_of_what_is_said_is_sent_before_a_call_is_told():
+    # A sound of another rate ends a little after what it is made from.
+    telephone = {"output": {"format": {"type": "audio/pcmu"}}}
+    caller = client("Let me look.", ROME, audio=telephone).does(*ASK, ("wait", 2.0))
+    assert [output["type"] for output in outputs(caller)] == ["message", "function_call"]
+    assert len(caller.sound) / 8000 == pytest.approx(0.9, abs=0.001)
+
+
 def test_a_reply_in_text_calls_too():
     caller = client("Let me look. ", ROME, output_modalities=["text"])
     caller.does(ASKED, RESPOND, ("wait", 1.0))
