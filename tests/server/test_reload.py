@@ -322,3 +322,37 @@ def test_in_the_end_all_engines_are_closed_once_and_also_those_still_in_use():
         return closed
 
     assert asyncio.run(main()) == (True, True, True)
+
+
+def test_a_voice_that_fails_does_not_hold_up_a_new_recogniser():
+    def means(now):
+        chosen = [c for c in now.chosen if c.kind != "stt"]
+        new = Chosen("stt", "room:Transcriber", {"takes": 0})
+        return replace(now, stt=room.Transcriber(takes=0), chosen=[*chosen, new])
+
+    async def script(house):
+        return await house.reload(means)
+
+    standing = evening(parts(tts=room.Synthesizer(fails=True)), script)
+    assert standing["reload"] == "done"
+    assert standing["engines"]["stt"] == "ready"
+
+
+def test_what_a_key_has_used_stays_used_and_its_new_limits_count(tmp_path):
+    file = tmp_path / "keys"
+    held = {"authorization": f"Bearer {keys.add(file, 'laptop')}"}
+    file.write_text(file.read_text() + "requests_per_day = 1\n")
+
+    async def script(house):
+        async def status():
+            return (await house.client.get("/v1/models", headers=held)).status_code
+
+        found = [await status()]
+        await house.reload()
+        found.append(await status())
+        file.write_text(file.read_text().replace("day = 1", "day = 2"))
+        await house.reload()
+        return [*found, await status(), await status()]
+
+    settings = ServerSettings(keys=str(file))
+    assert evening(parts(), script, settings) == [200, 429, 200, 429]

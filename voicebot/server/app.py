@@ -150,8 +150,7 @@ class App:
                 undoing.callback(parts.close, but=[now.parts])
                 follows = await worker.run(site, parts, settings, self._lasting, self.standing)
                 kinds = parts.new(now.parts)
-                known = {k: state for k, state in now.warmth.states.items() if k not in kinds}
-                warmth = Warmth(parts, known, self._news)
+                warmth = Warmth(parts, now.warmth.states, self._news)
                 await warmth.require(kinds)
                 undoing.pop_all()
         finally:
