@@ -3,12 +3,15 @@
 import asyncio
 import threading
 from contextlib import aclosing
+from math import inf
 
 import pytest
-from room import InstantLoop, Room, Speaker, now, user
+from room import ChatModel, InstantLoop, Room, Speaker, Transcriber, now, user
 
+from voicebot.audio import silence
+from voicebot.conversation import Turn
 from voicebot.conversation.lead import PROMISED
-from voicebot.engines import Delta
+from voicebot.engines import Delta, Speech
 from voicebot.events import TurnEnded
 from voicebot.flow import REQUEST, Worker, due
 
@@ -17,31 +20,46 @@ STORY = " ".join(f"{a} one two three four five six seven." for a in "ABCDEFGHIJK
 
 
 class Model:
-    """A chat model on a thread of its own that takes 0.1 s for a word."""
+    """An engine on a thread of its own that takes 0.1 s for a word, to write it or to say it."""
 
     def __init__(self, *, parks):
         self.worker = Worker("model", parks=parks)
         self.loop = asyncio.get_running_loop()
         self.loop.threads.append(self)
-        self.calls, self.sleeps = 0, False
+        self.calls, self.sleeps, self.settling = 0, False, set()
 
     @property
     def at_work(self):
         return self.calls > 0 and not self.sleeps
 
-    async def say(self, words):
+    async def work(self, words, make=lambda word: Delta(f"{word} ")):
         self.calls += 1
+        begun = threading.Event()
         try:
-            async with aclosing(self.worker.stream(self._say, words)) as deltas:
-                async for delta in deltas:
-                    yield delta
+            work = self.worker.stream(self._work, begun, words, make)
+            async with aclosing(work) as made:
+                async for each in made:
+                    yield each
         finally:
-            self.calls -= 1
+            self.calls -= not begun.is_set()
 
-    def _say(self, words):
-        for word in words:
-            self._sleep(0.1)
-            yield Delta(f"{word} ")
+    def _work(self, begun, words, make):
+        begun.set()
+        try:
+            for word in words:
+                self._sleep(0.1)
+                yield make(word)
+        finally:
+            self.loop.call_soon_threadsafe(self._over)
+
+    def _over(self):
+        async def settle():
+            due.set(lambda: -inf)
+            await self.worker.run(int)  # what the call made last has been delivered now
+            self.calls -= 1
+            self.settling.discard(asyncio.current_task())
+
+        self.settling.add(asyncio.create_task(settle()))
 
     def _sleep(self, seconds):
         woken = threading.Event()
@@ -65,7 +83,17 @@ class Says:
         self.model, self.words = model, words
 
     def reply(self, messages):
-        return self.model.say(self.words)
+        return self.model.work(self.words)
+
+
+class Voice:
+    """Says a word in 0.3 s."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def synthesize(self, text):
+        return self.model.work(text.split(), lambda _: Speech(silence(0.3, 24000)))
 
 
 class Whole(Speaker):
@@ -127,13 +155,52 @@ def test_of_many_who_ask_while_others_are_answered_all_are_answered_in_time():
     assert long.speaker.gaps == []
 
 
+def test_a_voice_goes_to_whoever_would_fall_silent_first():
+    async def meeting():
+        voice = Model(parks=True)
+        stories = [" ".join([*["One", "two."], *STORY]).split(), ["Good", "morning."]]
+        rooms = [
+            Room(llm=ChatModel(*words, takes=0.01), tts=Voice(voice), speaker=Whole())
+            for words in stories
+        ]
+        scripts = [ASK, ("wait", 45.0)], [("wait", 2.0), *[ASK, ("wait", 3.0)] * 8]
+        async with asyncio.TaskGroup() as users:
+            for room, script in zip(rooms, scripts, strict=True):
+                users.create_task(room.conversation.run(user(*script)))
+        voice.worker.close()
+        return rooms
+
+    long, short = live(meeting())
+    assert len(first_audio(short)) == 8
+    assert max(first_audio(short)) <= PROMISED
+    assert long.speaker.gaps == short.speaker.gaps == []
+
+
+def test_a_reply_that_is_only_read_is_due_when_any_request_is():
+    async def asked():
+        turn = Turn(Speaker(), lambda event: None, late=0.2, patience=9.0)
+        stt, seen = Transcriber(), []
+        hears = stt.transcribe
+
+        async def transcribe(audio):
+            seen.append(due.get()())
+            async for segment in hears(audio):
+                yield segment
+
+        stt.transcribe = transcribe
+        await turn.transcribe(stt, silence(1.0, 16000))
+        return seen, due.get()
+
+    assert live(asked()) == ([pytest.approx(PROMISED - 0.2)], None)
+
+
 @pytest.mark.parametrize(("margin", "first"), [(1.0, "turn"), (6.0, "request")])
 def test_only_waiting_makes_a_request_more_urgent(margin, first):
     async def both():
         model, done = Model(parks=True), []
 
         async def read(name, words):
-            async for _ in model.say(words):
+            async for _ in model.work(words):
                 pass
             done.append(name)
 
