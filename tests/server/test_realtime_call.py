@@ -337,10 +337,11 @@ def test_what_engines_take_they_are_given():
     hears = {"transcription": {"language": "de"}}
     sound = {"output": {"voice": "bert", "speed": 1.2}, "input": hears}
     Client("Yes.", stt=Ear(), tts=Voice(), audio=sound).does(*ASK)
-    assert asked == ["de", ("bert", 1.2)]
+    # What excuses a late answer is spoken in the same voice.
+    assert set(asked) == {"de", ("bert", 1.2)}
     asked.clear()
     Client("Yes.", tts=Voice(), audio={"output": {"voice": "nobody"}}).does(*ASK)
-    assert asked == [(None, None)]
+    assert set(asked) == {(None, None)}
 
 
 def test_a_user_who_says_nothing_after_an_answer_is_spoken_to():
