@@ -136,6 +136,7 @@ def test_a_model_that_calls_nothing_answers_unless_it_must(ask):
         ([ASKED, CALLED, RETURNED, RETURNED], {}, "nothing before it called"),
         ([ASKED, CALLED], {}, "the last of messages should be"),
         ([ASKED, CALLED, ASKED], {}, "answers the calls c"),
+        ([ASKED, CALLED, ASKED, RETURNED], {}, "answers the calls c"),
         ([ASKED, {**CALLED, "tool_calls": [CALL, {**CALL, "id": "d"}]}, RETURNED], {},
          "answers the calls d"),
         ([ASKED, {"role": "assistant", "content": None}], {}, r"messages\[1\].content should be"),
