@@ -6,7 +6,7 @@ from contextlib import aclosing
 from math import inf
 
 import pytest
-from room import ChatModel, InstantLoop, Room, Speaker, Transcriber, now, user
+from room import ChatModel, InstantLoop, Room, Speaker, Synthesizer, Transcriber, now, user
 
 from voicebot.audio import silence
 from voicebot.conversation import Turn
@@ -174,6 +174,35 @@ def test_a_voice_goes_to_whoever_would_fall_silent_first():
     assert len(first_audio(short)) == 8
     assert max(first_audio(short)) <= PROMISED
     assert long.speaker.gaps == short.speaker.gaps == []
+
+
+def test_what_is_made_puts_off_when_more_is_due():
+    async def asked():
+        seen = {}
+
+        class Writes:
+            async def reply(self, messages):
+                for word in ["One", "two", "three.", "Four", "five", "six."]:
+                    seen[word] = due.get()()
+                    yield Delta(f"{word} ")
+                    # The first sentence has sounded for a while, and all of it is made.
+                    await asyncio.sleep(0.6 if word == "Four" else 0.01)
+
+        class Says(Synthesizer):
+            async def synthesize(self, text):
+                seen[text] = due.get()()
+                async for speech in super().synthesize(text):
+                    yield speech
+
+        room = Room(llm=Writes(), tts=Says(), speaker=Whole())
+        await room.conversation.ask("Count.")
+        [(_, sound)] = room.speaker.log
+        return seen, sound
+
+    seen, sound = live(asked())
+    assert (seen["One"], seen["One two three."]) == (PROMISED, PROMISED)
+    assert seen["five"] == pytest.approx(sound + 0.9), "three words of 0.3 s"
+    assert seen["Four five six."] == pytest.approx(sound + 0.9)
 
 
 def test_a_reply_that_is_only_read_is_due_when_any_request_is():
