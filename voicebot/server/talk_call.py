@@ -224,8 +224,8 @@ async def receive(websocket: WebSocket) -> str | bytes | Over:
 async def send(websocket: WebSocket, message: dict[str, Any] | bytes) -> None:
     """Raises: TimeoutError, where the client does not read."""
     async with asyncio.timeout(PATIENCE):
-        # Who has gone is noticed where we listen.
-        with suppress(WebSocketDisconnect):
+        # Who has gone is noticed where we listen; to send once more is a RuntimeError.
+        with suppress(WebSocketDisconnect, RuntimeError):
             if isinstance(message, bytes):
                 await websocket.send_bytes(message)
             else:
