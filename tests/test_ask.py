@@ -108,7 +108,9 @@ def test_the_events_come_in_the_order_things_happen(place):
 def test_people_are_told_question_answer_passages_and_timeline(place):
     done = ask(place, str(EXAMPLES / "question.wav"), "-o", "answer.wav", text=True)
     begins = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    assert begins == ["question", "passages", "answer", "timeline"]
+    # What an answer gives up to be in time depends on the machine.
+    told = [first for first in begins if first != "hurried"]
+    assert told == ["question", "passages", "answer", "timeline"]
     assert "The old apple tree was planted in 1931" in done.stdout
     assert "pocketsphinx listens" in done.stderr
 
@@ -227,11 +229,24 @@ class Broken:
 """
 
 
-def own(place, voice):
+def own(place, voice, ladder=""):
     (place / "mine.py").write_text(ENGINES)
     (place / "voicebot.toml").write_text(
-        f'[assistant]\npatience_s = 1\n[llm]\nengine = "mine:Story"\n[tts]\nengine = "mine:{voice}"'
+        f'[assistant]\npatience_s = 1\n[budget]\nladder = "{ladder}"\n'
+        f'[llm]\nengine = "mine:Story"\n[tts]\nengine = "mine:{voice}"'
     )
+
+
+def test_where_a_voice_fails_the_one_in_reserve_goes_on(place):
+    own(place, "Raising", ladder="light_voice")
+    done = ask(place, "--text", "hello", "-o", "a.wav", "--json")
+    assert done.returncode == 0
+    assert [event["rung"] for event in events(done) if event["event"] == "rung_taken"] == [
+        "light_voice"
+    ]
+    assert texts(done, "said")[0] == "Once upon a time."
+    assert len(texts(done, "said")) > 1
+    assert sound(place / "a.wav").seconds > 1.0
 
 
 @pytest.mark.parametrize(
@@ -243,7 +258,7 @@ def test_an_engine_that_fails_in_mid_answer_is_told_and_what_was_made_is_kept(pl
     done = ask(place, "--text", "hello", "-o", "a.wav", "--json")
     assert done.returncode == 1
     failed = [event for event in events(done) if event["event"] == "failed"]
-    assert failed == [{"event": "failed", "stage": "tts", "reason": reason}]
+    assert [(event["stage"], event["reason"]) for event in failed] == [("tts", reason)]
     assert texts(done, "said") == ["Once upon a time."], "a clause is told when it sounds"
     assert sound(place / "a.wav").seconds == pytest.approx(0.5, abs=0.05)
     assert b"Traceback" not in done.stderr

@@ -25,7 +25,7 @@ def test_a_stage_needs_its_share_and_those_of_the_stages_after_it():
 
 def test_shares_that_do_not_fit_the_whole_are_refused():
     reason = refused(BudgetSettings(synthesis_ms=600))
-    assert "192 + 200 + 30 + 150 + 90 + 600 + 20 = 1282" in reason
+    assert "128 + 200 + 30 + 150 + 90 + 600 + 20 = 1218" in reason
     assert "first_audio_ms (800)" in reason
 
 

@@ -52,7 +52,7 @@ def test_every_boundary_is_timed_from_the_end_of_speech():
 
 def test_the_answer_is_being_made_while_the_silence_is_still_being_proved():
     (end,) = Room("Yes.").hear(ASK, ("wait", 3.0)).all(TurnEnded)
-    assert end.marks["stt.first"] == pytest.approx(0.192 + 0.2, abs=0.04)
+    assert end.marks["stt.first"] == pytest.approx(0.128 + 0.2, abs=0.04)
     assert end.marks["speaker.first"] == pytest.approx(end.marks["gate"], abs=0.03)
 
 

@@ -24,7 +24,7 @@ def first_sound(client):
 
 def test_while_an_answer_is_late_the_client_hears_that_it_is_sought():
     late = trouble("delay 2", ladder="filler").does(*ASK, ("wait", 4.0))
-    assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000, abs=0.07)
+    assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000, abs=0.1)
     assert late.all(SPOKEN)[0]["transcript"] == f"{BUDGET.filler} Yes."
     assert late.all("response.done")[0]["response"]["status"] == "completed"
 
@@ -33,7 +33,7 @@ def test_a_session_that_waits_longer_for_its_user_is_given_that_time():
     waiting = {"audio": {"input": {"turn_detection": {
         "type": "server_vad", "silence_duration_ms": 1480}}}}  # fmt: skip
     late = trouble("delay 3", ladder="filler", **waiting).does(*ASK, ("wait", 6.0))
-    assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000 + 1.0, abs=0.07)
+    assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000 + 1.0, abs=0.1)
 
 
 def test_an_answer_in_text_needs_no_filler():

@@ -34,6 +34,14 @@ _END = re.compile(
     rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})|(?P<phrase>\s+(?=(?:{_JOINT})\s))"
     r"|(?P<word>\s+(?=\S))"
 )
+# English words that lean on the next one, so that a voice cannot rest there; and numbers, which
+# may go on.
+_LEANS = re.compile(
+    r"\b(?:an?|the|this|that|these|those|my|your|his|her|its|our|their|of|to|in|on|at|by|for|from"
+    r"|with|and|or|but|as|if|than|not|no|very|so|too|more|most|about|into|every|each|one|two|three"
+    r"|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million)\s*$",
+    re.IGNORECASE,
+)
 _CLOSE = re.compile(r"[A-Z0-9]\S*\s*$")  # a name or a number may go on behind the next word
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|vol|fig|inc|ltd|jr|sr|ca|z|bzw"
@@ -94,7 +102,8 @@ class Clauses:
         if end == "phrase":
             return not self._begun and words >= PHRASE and not _CLOSE.search(piece)
         if end == "word":
-            return self.hurried and not self._begun and words >= FIRST and not _CLOSE.search(piece)
+            rests = not (_CLOSE.search(piece) or _LEANS.search(piece))
+            return self.hurried and not self._begun and words >= FIRST and rests
         return words >= (LONG if self._begun else FIRST)
 
     def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:

@@ -21,8 +21,9 @@ class ListenSettings:
     """Probability above which a window counts as speech."""
     start_ms: int = 96
     """Speech needed before we believe it: shorter is a cough, longer is a late barge-in."""
-    pause_ms: int = 192
-    """Silence after which an answer is begun, unheard. Shorter wastes work on short pauses."""
+    pause_ms: int = 128
+    """Silence after which an answer is begun, unheard. Shorter wastes work on short pauses: of 68
+    spoken questions one in eight is begun twice, at 64 ms three in four."""
     end_ms: int = 480
     """Silence that ends an utterance. No reply is heard before it has passed."""
     before_ms: int = 320
