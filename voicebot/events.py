@@ -94,6 +94,8 @@ class RungTaken:
     rung: str
     ahead: bool = False
     """Before it was late, because answers have lately been."""
+    at: float = 0.0
+    """Seconds after the user stopped speaking."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,8 @@ def test_what_fills_the_wait_for_an_answer_comes_after_the_question(tmp_path):
         question, answer = person.sees("#transcript > li")
         assert question.endswith("what is the time")
         assert "Let me see. Noon." in answer
+        person.driver.find_element("css selector", ".times summary").click()
+        assert "Late: said so" in person.sees(".times")[0]
 
 
 def test_speaking_over_the_answer_cuts_it(tmp_path):

@@ -116,7 +116,10 @@ class Turn:
         for rung in self._reserve.ladder.short_of_time(stage, self.timeline.left):
             if rung not in given_up.get():
                 given_up.set(given_up.get() | {rung})
-                self.tell(RungTaken(rung))
+                self._took(rung)
+
+    def _took(self, rung: Rung) -> None:
+        self.tell(RungTaken(rung, at=self.timeline.now))
 
     async def transcribe(self, stt: Transcriber, audio: Audio) -> str:
         """What is said in `audio`; empty if nothing is."""
@@ -199,7 +202,7 @@ class Turn:
     async def _aside(self, rung: Rung, text: str, speech: Sequence[Speech]) -> None:
         async with self._mouth:
             self.timeline.mark(rung)
-            self.tell(RungTaken(rung))
+            self._took(rung)
             self.spoken.begin(text, aside=True)
             self.tell(Said(text))
             for chunk in speech:
@@ -246,7 +249,7 @@ class Turn:
                 raise
             log.warning("the voice in reserve speaks: %s", error)
             self._voice = light
-            self.tell(RungTaken("light_voice"))
+            self._took("light_voice")
             async with aclosing(self._voiced(tts, text)) as chunks:
                 async for chunk in chunks:
                     yield chunk

@@ -126,6 +126,9 @@ function event(told) {
     case "said":
       transcript.said(told.turn, told.text, told.at);
       break;
+    case "rung_taken":
+      transcript.hurried(told.turn, told.rung, told.at);
+      break;
     case "sound_ended":
       sound.end(told.turn);
       break;

@@ -10,6 +10,15 @@ const STAGES = [
   ["speaker.first", "First sound sent"],
   ["played", "First sound played"],
 ];
+// What an answer gave up, or put in, because it would have been late.
+const RUNGS = {
+  fewer_passages: "Short of time: read less",
+  short_clause: "Short of time: begun with fewer words",
+  single_pass: "Short of time: listened once",
+  filler: "Late: said so",
+  light_voice: "Another voice took over",
+  apology: "Excused itself",
+};
 
 function make(tag, className, text) {
   const element = document.createElement(tag);
@@ -96,6 +105,10 @@ export class Transcript {
     reply.text.append(make("span", "cut", heard ? " — interrupted" : "stopped before it was heard"));
   }
 
+  hurried(turn, rung, at) {
+    this.of(turn).rungs.push([RUNGS[rung] ?? rung, at]);
+  }
+
   failed(turn, stage, reason) {
     const does = { stt: "hear you", llm: "find an answer", tts: "speak" }[stage] ?? "go on";
     const reply = this.of(turn);
@@ -110,14 +123,14 @@ export class Transcript {
     if (!reply.item) return;
     if (reply.firstPlayed && gate !== undefined && "gate" in marks)
       marks.played = (reply.firstPlayed - gate) / 1000 + marks.gate + reply.latency;
-    reply.notes.append(waterfall(marks));
+    reply.notes.append(waterfall(marks, reply.rungs));
     this.follow();
   }
 
   of(turn) {
     if (!this.turns.has(turn))
       this.turns.set(turn, {
-        clauses: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
+        clauses: [], rungs: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
         text: make("p"), notes: make("div", "notes"),
       });
     return this.turns.get(turn);
@@ -173,26 +186,27 @@ function quote(text) {
   return quoted;
 }
 
-function waterfall(marks) {
-  const rows = STAGES.filter(([mark]) => mark in marks).sort((a, b) => marks[a[0]] - marks[b[0]]);
-  const last = Math.max(...rows.map(([mark]) => marks[mark]), 0.001);
+function waterfall(marks, rungs) {
+  const stages = STAGES.filter(([mark]) => mark in marks).map(([mark, label]) => [label, marks[mark], mark]);
+  const rows = [...stages, ...rungs.map(([label, at]) => [label, at, "rung"])].sort((a, b) => a[1] - b[1]);
+  const last = Math.max(...rows.map(([, at]) => at), 0.001);
   const first = marks.played ?? marks["speaker.first"];
   const more = make("details", "times");
   more.append(make("summary", "", first === undefined ? "Times" : `${first.toFixed(2)} s to the first sound`));
   const table = make("table");
   table.append(make("caption", "", "Seconds after you stopped speaking"));
   let from = 0;
-  for (const [mark, label] of rows) {
+  for (const [label, at, mark] of rows) {
     const row = table.insertRow();
     const name = make("th", "", label);
     name.scope = "row";
-    const bar = make("i", mark === "played" ? "bar last" : "bar");
-    bar.style.setProperty("--from", from / last);
-    bar.style.setProperty("--to", Math.max(0, marks[mark]) / last);
+    const bar = make("i", { played: "bar last", rung: "bar rung" }[mark] ?? "bar");
+    bar.style.setProperty("--from", (mark === "rung" ? Math.max(0, at) : from) / last);
+    bar.style.setProperty("--to", Math.max(0, at) / last);
     row.append(name);
     row.insertCell().append(bar);
-    row.insertCell().textContent = marks[mark].toFixed(2);
-    from = Math.max(from, marks[mark]);
+    row.insertCell().textContent = at.toFixed(2);
+    if (mark !== "rung") from = Math.max(from, at);
   }
   more.append(table);
   more.ontoggle = () => more.open && more.scrollIntoView({ block: "nearest" });
