@@ -72,6 +72,10 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
         ("[listen]\nend_ms = true", r"\[listen\] end_ms should be int, not True"),
         ("[listen]\nend_ms = 10", r"\[listen\] pause_ms should be above 0 and at most end_ms"),
         ("[assistant]\npatience_s = 0", r"\[assistant\] patience_s should be above 0, not 0"),
+        (
+            '[tts]\nengine = "openai"\nurl = "http://a/v1"\nmodel = "m"\nvoice = "v"\ntimeout = 40',
+            r"\[tts\] timeout \(40 s\) is longer than \[assistant\] patience_s \(30 s\)",
+        ),
         ("[documents]\npassages = 0", r"\[documents\] passages should be at least 1, not 0"),
         ('[log]\nformat = "xml"', r"\[log\] format should be 'json' or 'text', not 'xml'"),
         ("[log]\nkeep = 0", r"\[log\] keep should be at least 1, not 0"),

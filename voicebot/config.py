@@ -127,7 +127,15 @@ class Config:
     tts: EngineChoice = field(default_factory=EngineChoice)
 
     def __post_init__(self) -> None:
-        self.budget.check(self.listen, self.assistant.patience_s)
+        patience_s = self.assistant.patience_s
+        self.budget.check(self.listen, patience_s)
+        for kind in ENGINES:
+            timeout = self.choice(kind).options.get("timeout", 0)
+            if isinstance(timeout, int | float) and timeout > patience_s:
+                raise ConfigError(
+                    f"[{kind}] timeout ({timeout:g} s) is longer than [assistant] patience_s "
+                    f"({patience_s:g} s), after which nobody waits for it"
+                )
 
     def choice(self, kind: Kind) -> EngineChoice:
         chosen: EngineChoice = getattr(self, kind)
