@@ -49,7 +49,7 @@ def test_every_subcommand_named_exists():
 
 
 def test_the_ten_lines_of_the_plain_websocket_are_those_of_its_code():
-    shown = re.search(r"### The plain websocket.*?\n\n(.*?)\n\n## ", README, re.DOTALL)[1]
+    shown = re.search(r"### The plain websocket.*?\n\n(.*?)\n\n#", README, re.DOTALL)[1]
     written = re.search(r"^ 1\. .*", talk_socket.__doc__, re.DOTALL | re.MULTILINE)[0]
 
     def plain(text):
