@@ -1,5 +1,6 @@
 """Silero hears people and not noise, remembers one stream each, and leaves torch alone."""
 
+import os
 import subprocess
 import sys
 
@@ -93,3 +94,11 @@ def test_without_its_package_it_says_how_to_get_it(tmp_path):
         "except Missing as error: print(error)\n"
     )
     assert "pip install --no-deps silero-vad" in done.stdout
+
+
+def test_nobody_is_told_that_it_runs(tmp_path):
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    listens = "from voicebot.engines.silero import Silero; Silero()"
+    subprocess.run([sys.executable, "-c", listens], env=env, check=True)
+    assert list(tmp_path.iterdir()) == []  # onnxruntime puts there what it is going to send

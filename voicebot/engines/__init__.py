@@ -10,6 +10,7 @@ keyword; `per_call` lists them.
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -36,6 +37,9 @@ __all__ = [
     "check", "find", "fits", "install", "lacking", "load", "options",
 ]  # fmt: skip
 
+# Unless told not to before it is imported, onnxruntime gives the user an id, writes down what it
+# runs and sends that to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 Kind = Literal["vad", "stt", "llm", "tts"]
 
