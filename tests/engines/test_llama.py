@@ -141,12 +141,13 @@ def test_the_second_turn_computes_only_what_is_new(engine, caplog):
     caplog.set_level("DEBUG", "voicebot.engines.llama")
     second = [*HELLO, Message("assistant", "Hi there."), Message("user", "Go on.")]
 
-    replies(engine(grammar=saying("Hi there.")), HELLO, second)
+    told = replies(engine(grammar=saying("Hi there.")), HELLO, second)
 
     (first_all, first_kept), (second_all, second_kept) = kept(caplog)
     assert first_kept == 0
     assert second_kept >= first_all
     assert second_all - second_kept < 45
+    assert [deltas[-1].kept for deltas in told] == [first_kept, second_kept]
 
 
 def test_the_second_turn_keeps_what_comes_before_the_passages_of_the_first(engine, caplog):

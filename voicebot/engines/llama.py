@@ -166,6 +166,7 @@ class Llama:
 
         ids = list(self._fitting(messages, tools))
         read, written = len(ids), 0
+        kept: int | None = None
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         thoughts = Thoughts(self._template.thinking)
         calls = Calls(tool.name for tool in tools)
@@ -174,7 +175,8 @@ class Llama:
         compute = partial(self._compute, object(), [message.text for message in messages])
         with closing(Sampler(self._vocab, sampling)) as sampler:
             while written < limit:
-                yield from compute(ids)
+                known = yield from compute(ids)
+                kept = known if kept is None else kept
                 token = sampler.choose(self._llm.ctx)
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     finish = "stop"
@@ -195,7 +197,7 @@ class Llama:
         yield from calls.rest()
         if calls.called:
             finish = "tool_calls"
-        yield Delta(finish=finish, tokens=(read, written))
+        yield Delta(finish=finish, tokens=(read, written), kept=kept)
 
     def _fitting(self, messages: list[Message], tools: Sequence[Tool]) -> list[int]:
         """The prompt, less the oldest exchanges, then the weakest passages, if it is too long."""
@@ -224,20 +226,28 @@ class Llama:
             )
         return prompt
 
-    def _compute(self, reply: object, said: list[str], ids: list[int]) -> Generator[None]:
-        """Let the model read `ids`, a slice at a time. Other replies may be made in between."""
+    def _compute(
+        self, reply: object, said: list[str], ids: list[int]
+    ) -> Generator[None, None, int | None]:
+        """Let the model read `ids`, a slice at a time. Other replies may be made in between.
+
+        Returns how many of them it knew, if it had to look.
+        """
+        before: int | None = None
         while self._holder is not reply or self._llm.n_tokens < len(ids):
             if self._holder is not reply:
                 # A conversation that goes on leaves behind what it will never ask for again.
                 goes_on = said[: len(self._said)] == self._said
                 # The last token is computed in any case: the next follows from it.
                 known = self._states.recall(ids[:-1], keep=not goes_on)
+                before = known if before is None else before
                 self._holder, self._said = reply, said
                 logger.debug("prompt of %d tokens, %d of them kept from before", len(ids), known)
             start = self._llm.n_tokens
             self._llm.eval(ids[start : start + SLICE])
             if self._llm.n_tokens < len(ids):
                 yield None
+        return before
 
     def _bytes(self, token: int) -> bytes:
         """A token's text, often part of a character only; control tokens have none."""

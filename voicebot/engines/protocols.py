@@ -85,6 +85,9 @@ class Delta:
     the functions return that it called."""
     tokens: tuple[int, int] | None = None
     """On the last delta, where the engine counts them: read, and written."""
+    kept: int | None = None
+    """Beside `tokens`, where the engine knows: of those read, how many it had read before and did
+    not compute again."""
 
 
 @dataclass(frozen=True, slots=True)
