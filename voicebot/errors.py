@@ -35,6 +35,9 @@ class InputError(VoicebotError):
 class EngineError(VoicebotError):
     """A model could not do its work on this input."""
 
+    kind = "failed"
+    """A word for what went wrong, by which failures can be counted."""
+
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage = stage
@@ -44,3 +47,9 @@ class EngineError(VoicebotError):
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         # An exception is rebuilt from `args`, which hold one string: crossing a process needs both.
         return type(self), (self.stage, self.reason)
+
+
+class Silence(EngineError):
+    """A model gave nothing for longer than anybody waits."""
+
+    kind = "silent"

@@ -25,6 +25,8 @@ COMPLAINT = 20_000
 class Refused(EngineError):
     """The server understood the request and does not take it as it is."""
 
+    kind = "refused"
+
 
 class Answer:
     """One response. Every failure to read it is an EngineError made by `error`."""
