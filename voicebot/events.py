@@ -111,6 +111,8 @@ class Failed:
 
     stage: str
     reason: str
+    kind: str = "failed"
+    """As `EngineError.kind` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,18 @@ class TurnEnded:
     """Seconds after the user stopped speaking, by boundary name, in the order crossed."""
     spoke: dict[str, Any] = field(default_factory=dict)
     """What it was heard, answered and spoken with, where that is known: see observe.identity."""
+    began: float = 0.0
+    """When the answer was begun, by the same clock as the marks."""
+    ended: float = 0.0
+    """When it was over: now."""
+    tokens: tuple[int, int] | None = None
+    """That the chat model read, and wrote, where it counts them."""
+    gaps: dict[str, list[int]] = field(default_factory=dict)
+    """How often each engine's next chunk was waited for how long: see conversation.timeline."""
+    amounts: dict[str, float] = field(default_factory=dict)
+    """What else the engines were given and gave: see conversation.timeline."""
+    outcome: str = ""
+    """What has come of it, where an account is kept: see observe.account."""
 
 
 Event = (

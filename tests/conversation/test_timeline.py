@@ -48,3 +48,25 @@ def test_an_engine_is_waited_for_between_items_and_not_while_its_reader_is_busy(
                 pass
 
     live(marks())
+
+
+def test_the_waits_for_further_chunks_are_counted_by_their_length():
+    async def ended():
+        line = Timeline(late=0.5, patience=9)
+        for seconds in (0.005, 0.2, 2.0):
+            async for _ in line.timed("tts", every(seconds, 3)):
+                await asyncio.sleep(5.0)  # the reader's own time is none of it
+        return line.end()
+
+    assert live(ended()).gaps == {"tts": [2, 0, 0, 0, 2, 0, 0, 2]}
+
+
+def test_a_turn_that_is_over_tells_when_it_was_begun_and_when_it_ended():
+    async def ended():
+        line = Timeline(late=0.5, patience=9)
+        await asyncio.sleep(2.0)
+        return line.end()
+
+    turn = live(ended())
+    assert (turn.began, turn.ended) == (0.5, 2.5)
+    assert turn.tokens is None

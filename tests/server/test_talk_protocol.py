@@ -128,8 +128,18 @@ def test_a_frame_holds_a_second():
         (SoundEnded(480), {"event": "sound_ended", "samples": 480}),
         (Flushed(12), {"event": "flushed", "samples": 12}),
         (
-            TurnEnded({"gate": 0.48}),
-            {"event": "turn_ended", "marks": {"gate": 0.48}, "spoke": {}},
+            TurnEnded({"gate": 0.48}, began=0.2, ended=1.5, tokens=(9, 4), gaps={"tts": [2, 0]}),
+            {
+                "event": "turn_ended",
+                "marks": {"gate": 0.48},
+                "spoke": {},
+                "began": 0.2,
+                "ended": 1.5,
+                "tokens": [9, 4],
+                "gaps": {"tts": [2, 0]},
+                "amounts": {},
+                "outcome": "",
+            },
         ),
         (
             Passages((Passage("a.md#1", "A.", 2.0),)),

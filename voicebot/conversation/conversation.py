@@ -33,7 +33,6 @@ from ..events import (
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
-    TurnEnded,
 )
 from ..flow import Stream, due, started
 from ..resample import Windows
@@ -245,7 +244,7 @@ class Conversation:
     def _end(self, turn: Turn) -> None:
         self._turns += 1
         self.reserve.ladder.learn_from(turn.timeline)
-        turn.tell(TurnEnded(turn.timeline.marks))
+        turn.tell(turn.timeline.end())
 
     async def _reply(self, turn: Turn, question: _Question) -> None:
         if question.audio:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import aclosing
 from math import inf
 from typing import Any
 
 from ..errors import EngineError
+from ..events import TurnEnded
 from ..flow import Stream, T
 from .budget import Stage
 
@@ -22,6 +24,10 @@ _ENDS: dict[Stage, str] = {
     "synthesis": "tts.first",
 }
 """The boundary that ends each stage, in their order."""
+
+GAPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Where the counts of gaps are divided: the first is of waits for a chunk of at most 0.01 s, the
+last of those above 1 s. More would tell more, and be carried by every turn."""
 
 
 class Timeline:
@@ -38,6 +44,9 @@ class Timeline:
         self._late, self._patience = late, patience
         self.deadline = deadline
         self.marks: dict[str, float] = {}
+        self.tokens: tuple[int, int] | None = None
+        """That the chat model read, and wrote, once it has told."""
+        self._gaps: dict[str, list[int]] = {}
 
     @property
     def now(self) -> float:
@@ -65,6 +74,12 @@ class Timeline:
                 since = max(since, self.marks[ends])
         return spent
 
+    def end(self) -> TurnEnded:
+        """What is told of the turn now that it is over."""
+        return TurnEnded(
+            self.marks, began=self._late, ended=self.now, tokens=self.tokens, gaps=self._gaps
+        )
+
     def mark(self, name: str) -> None:
         """Record `name` the first time it happens."""
         self.marks.setdefault(name, self.now)
@@ -77,17 +92,22 @@ class Timeline:
         begins: Callable[[T], bool] = lambda _: True,
         patience: float = inf,
     ) -> Stream[T]:
-        """Pass `source` through, marking `stage.first` and `stage.last`.
+        """Pass `source` through, marking `stage.first` and `stage.last` and counting the gaps.
 
         begins: whether an item counts as the first.
         patience: seconds this engine may go without giving anything, if they are fewer.
         """
         patience = min(patience, self._patience)
+        asked: float | None = None
         async with aclosing(_patient(stage, source, patience)) as items:
             async for item in items:
+                if asked is not None:
+                    gaps = self._gaps.setdefault(stage, [0] * (len(GAPS) + 1))
+                    gaps[bisect_left(GAPS, self.now - asked)] += 1
                 if begins(item):
                     self.mark(f"{stage}.first")
                 yield item
+                asked = self.now
         self.marks.pop(f"{stage}.last", None)  # the last of several clauses counts
         self.mark(f"{stage}.last")
 

@@ -141,6 +141,8 @@ class Turn:
                 if delta.passages:
                     self.timeline.mark("passages")
                     self.tell(Passages(delta.passages))
+                if delta.tokens:
+                    self.timeline.tokens = delta.tokens
                 if delta.text:
                     if "clause" not in self.timeline.marks:
                         self._hurry("first_clause")

@@ -171,7 +171,7 @@ class Answers:
             response.about = {"request": self._account.request}
             assert self._timeline
             self._reserve.ladder.learn_from(self._timeline)
-            self._account.note(TurnEnded(self._timeline.marks))
+            self._account.note(self._timeline.end())
             self._protocol.end(status, reason, error=error, code=code, read=read)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
             self.idle.set()
