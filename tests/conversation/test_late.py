@@ -3,6 +3,8 @@
 The troubles are those of `voicebot.engines.chaos`, which users have for drills of their own.
 """
 
+import asyncio
+
 import numpy as np
 import pytest
 from room import ChatModel, Room, Synthesizer, Transcriber
@@ -14,9 +16,10 @@ from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import ENOUGH, Ladder
 from voicebot.conversation.reserve import WORTH, Reserve
 from voicebot.conversation.turn import VOICE_S
+from voicebot.engines import Delta
 from voicebot.engines.chaos import ChaosSettings
 from voicebot.errors import EngineError
-from voicebot.events import Failed, Interrupted, RungTaken, Said, SpeechEnded, TurnEnded
+from voicebot.events import Failed, Interrupted, Passage, RungTaken, Said, SpeechEnded, TurnEnded
 
 ASK = ("speak", 1.0)
 BUDGET = BudgetSettings()
@@ -29,11 +32,13 @@ def trouble(**chaos):
     return room(ChaosSettings(**chaos))
 
 
-def room(chaos=None, budget=BUDGET, *, words=("Yes.",), stt=None, tts=None, light=None, **more):
+def room(
+    chaos=None, budget=BUDGET, *, words=("Yes.",), stt=None, llm=None, tts=None, light=None, **more
+):
     chaos = chaos or ChaosSettings()
     engines = {
         "stt": chaos.around("stt", stt or Transcriber()),
-        "llm": chaos.around("llm", ChatModel(*words)),
+        "llm": chaos.around("llm", llm or ChatModel(*words)),
         # The canned sentences are made before the trouble begins, as at the start of a server.
         "tts": chaos.around("tts", tts or Synthesizer()),
     }
@@ -68,6 +73,33 @@ def test_two_seconds_of_delay_anywhere_and_the_first_sound_is_in_time(stage):
     assert first_sound(slow) <= LATE + 0.03
     assert said(slow) == [FILLER, "Yes."]
     assert "filler" in rungs(slow)
+
+
+class Searching(ChatModel):
+    """Takes two seconds to find the passages, and none to answer from them."""
+
+    async def reply(self, messages):
+        await asyncio.sleep(2.0)
+        yield Delta(passages=(Passage("lease.md#3", "The rent is due on the third."),))
+        async for delta in super().reply(messages):
+            yield delta
+
+
+class Stammering(ChatModel):
+    """Has its first word at once, and two seconds later the next."""
+
+    async def reply(self, messages):
+        for word in self.words:
+            yield Delta(f"{word} ")
+            await asyncio.sleep(2.0)
+
+
+@pytest.mark.parametrize("llm", [Searching("Yes."), Stammering("Yes,", "it", "is.")])
+def test_also_where_the_search_or_the_first_clause_takes_so_long(llm):
+    slow = room(llm=llm).hear(("wait", 3.0), ASK, ("wait", 9.0))
+    assert first_sound(slow) <= LATE + 0.03
+    assert said(slow)[0] == FILLER
+    assert said(slow)[1].startswith("Yes")
 
 
 class LateVoice(Synthesizer):
