@@ -122,6 +122,26 @@ def test_an_engine_can_see_that_its_worker_is_closed():
     assert not polls.is_set()
 
 
+def test_a_worker_knows_how_many_calls_somebody_reads(worker):
+    model = Model()
+
+    async def main():
+        async with aclosing(worker.stream(model.count)) as items:
+            model.go(1)
+            await anext(items)
+            waiting = asyncio.ensure_future(worker.run(lambda: None))
+            await asyncio.sleep(0)
+            calls.append(worker.calls)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            calls.append(worker.calls)
+        model.go(1)
+
+    calls = []
+    asyncio.run(main())
+    assert [*calls, worker.calls] == [2, 1, 0]
+
+
 def test_a_call_abandoned_before_its_turn_never_runs(worker):
     model, ran = Model(), []
 

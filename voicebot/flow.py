@@ -143,6 +143,8 @@ class Worker:
         self._came: SimpleQueue[_Call | None] = SimpleQueue()
         self._left = Event()
         self._closed = False
+        self.calls = 0
+        """Those that somebody reads: one is made, or a few in turns, and the others wait."""
         self._last: Callable[[], None] | None = None
         Thread(target=self._work, name=name, daemon=True).start()
 
@@ -183,11 +185,13 @@ class Worker:
 
         call = _Call(steps(), copy_context(), loop.time)
         self._came.put(call)
+        self.calls += 1
         try:
             async with aclosing(_read(queue)) as items:
                 async for item in items:
                     yield item
         finally:
+            self.calls -= 1
             call.left.set()
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:

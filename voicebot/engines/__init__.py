@@ -1,7 +1,8 @@
 """What the conversation needs from a model, and how a model is found by name.
 
 An engine is any class with the right method; it need not inherit anything. Its constructor's
-keyword arguments are its settings. It may have a `close()`, called once when voicebot ends.
+keyword arguments are its settings. It may have a `close()`, called once when voicebot ends, and
+show as `worker` the `flow.Worker` it computes in, so that the calls waiting there can be counted.
 The library behind an engine is imported in its constructor, so that an engine can be looked at
 (`voicebot engines`) where its library is not installed. Methods may take options of one call by
 keyword; `per_call` lists them.

@@ -58,7 +58,7 @@ class Espeak:
         if wrong := _unknown(voice, self.voices):
             self._process.close()
             raise ConfigError(f"[tts] {wrong}")
-        self._worker = Worker("espeak")
+        self.worker = Worker("espeak")
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, speed: float | None = None
@@ -74,12 +74,12 @@ class Espeak:
         if speed is not None and (wrong := _wrong_speed(speed)):
             raise OptionError("speed", wrong)
         manner = (voice or self._voice, speed or self._speed)
-        async with aclosing(self._worker.stream(self._speak, text, *manner)) as speech:
+        async with aclosing(self.worker.stream(self._speak, text, *manner)) as speech:
             async for word in speech:
                 yield word
 
     def close(self) -> None:
-        self._worker.close()
+        self.worker.close()
         self._process.close()
 
     def _speak(self, text: str, voice: str, speed: float) -> Generator[Speech]:
@@ -93,7 +93,7 @@ class Espeak:
         pieces = self._process.synthesize(text, voice, words_per_minute, self._pitch)
         with closing(pieces):
             for piece in pieces:
-                if self._worker.abandoned:
+                if self.worker.abandoned:
                     return
                 sound += piece.pcm
                 for mark in piece.marks:

@@ -71,7 +71,7 @@ class Extractive:
     """Answers from a message's passages with the sentences that hold most of the question."""
 
     def __init__(self) -> None:
-        self._worker = Worker("extractive", parks=True)
+        self.worker = Worker("extractive", parks=True)
 
     async def reply(
         self, messages: Sequence[Message], *, max_tokens: int | None = None
@@ -87,7 +87,7 @@ class Extractive:
         written = 0
         read = sum(len(m.text.split()) for m in messages)
         read += sum(len(passage.text.split()) for passage in passages)
-        async with aclosing(self._worker.stream(_words, question, passages, results)) as words:
+        async with aclosing(self.worker.stream(_words, question, passages, results)) as words:
             async for word in words:
                 if written == max_tokens:
                     yield Delta(finish="length", tokens=(read, written))
@@ -97,7 +97,7 @@ class Extractive:
         yield Delta(finish="stop", tokens=(read, written))
 
     def close(self) -> None:
-        self._worker.close()
+        self.worker.close()
 
 
 def speakable(markdown: str) -> list[str]:

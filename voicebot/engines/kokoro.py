@@ -56,7 +56,7 @@ class Kokoro:
         self._network = open_network(folder, backend, threads)
         if wrong := self._wrong_speed(speed):
             raise ConfigError(f"[tts] {wrong}")
-        self._worker = Worker("kokoro", parks=True)
+        self.worker = Worker("kokoro", parks=True)
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, speed: float | None = None
@@ -69,13 +69,13 @@ class Kokoro:
         """
         if speed is not None and (wrong := self._wrong_speed(speed)):
             raise OptionError("speed", wrong)
-        work = self._worker.stream(self._speak, text, voice, speed or self._speed)
+        work = self.worker.stream(self._speak, text, voice, speed or self._speed)
         async with aclosing(work) as parts:
             async for speech in parts:
                 yield speech
 
     def close(self) -> None:
-        self._worker.close()
+        self.worker.close()
         self._espeak.close()
 
     def _wrong_speed(self, speed: float) -> str:
@@ -103,7 +103,7 @@ class Kokoro:
             return
         start = 0.0
         for part in kokoro_phonemes.parts(words, kokoro_voices.LENGTHS):
-            if self._worker.abandoned:
+            if self.worker.abandoned:
                 return
             speech = self._part(part, start, styles, speed)
             start += speech.audio.seconds

@@ -111,9 +111,9 @@ class Llama:
         """The reply that the context was last computed for."""
         self._said: list[str] = []
         """What that replies to."""
-        self._worker = Worker("llama", parks=True)
+        self.worker = Worker("llama", parks=True)
         # llama.cpp keeps only the pointer.
-        self._abort = llama_cpp.ggml_abort_callback(lambda _: self._worker.abandoned)
+        self._abort = llama_cpp.ggml_abort_callback(lambda _: self.worker.abandoned)
         llama_cpp.llama_set_abort_callback(self._llm.ctx, self._abort, ctypes.c_void_p(None))
 
     async def reply(
@@ -134,13 +134,13 @@ class Llama:
         )
         # No more than the settings allow: that much room is kept free for a reply.
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
-        work = self._worker.stream(self._reply, list(messages), tools, must_call, limit, sampling)
+        work = self.worker.stream(self._reply, list(messages), tools, must_call, limit, sampling)
         async with aclosing(work) as deltas:
             async for delta in deltas:
                 yield delta
 
     def close(self) -> None:
-        self._worker.close()
+        self.worker.close()
 
     def _reply(
         self,
@@ -155,7 +155,7 @@ class Llama:
         try:
             yield from self._deltas(messages, tools, limit, sampling)
         except (RuntimeError, ValueError) as error:
-            if not self._worker.abandoned:  # else it is only our own abort
+            if not self.worker.abandoned:  # else it is only our own abort
                 raise EngineError("llm", f"llama.cpp failed: {error}") from error
             logger.debug("stopped early, with %d tokens computed", self._llm.n_tokens)
 

@@ -51,7 +51,7 @@ class PocketSphinx:
             raise ConfigError(f"[stt] {wrong}")
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self._child: Child | None = None
-        self._worker = Worker("pocketsphinx", parks=True)
+        self.worker = Worker("pocketsphinx", parks=True)
         try:
             self._running()
         except EngineError as error:
@@ -67,15 +67,15 @@ class PocketSphinx:
         """
         if wrong := _foreign(language or ""):
             raise OptionError("language", wrong)
-        return self._worker.stream(self._segments, audio)
+        return self.worker.stream(self._segments, audio)
 
     def close(self) -> None:
-        self._worker.close(self._end)
+        self.worker.close(self._end)
 
     def _segments(self, audio: Audio) -> Generator[Segment]:
         for stretch in stretches(audio):
             words = self._words(stretch)
-            if self._worker.abandoned:
+            if self.worker.abandoned:
                 return
             if words:
                 yield Segment(
@@ -106,7 +106,7 @@ class PocketSphinx:
                 if pipe.poll(LOOK):
                     found: list[Found] = pipe.recv()
                     return found
-                if self._worker.abandoned:
+                if self.worker.abandoned:
                     pipe.send_bytes(b"")
                     for _ in range(2):  # an answer to the sound, and one to having it given up
                         if not pipe.poll(PATIENCE):

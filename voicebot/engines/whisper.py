@@ -61,7 +61,7 @@ class Whisper:
             raise ConfigError(f"[stt] {wrong}")
         self._language, self._short = language, short_windows
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
-        self._worker = Worker("whisper", parks=True)
+        self.worker = Worker("whisper", parks=True)
 
     def transcribe(
         self, audio: Audio, *, language: str | None = None, translate: bool = False
@@ -74,7 +74,7 @@ class Whisper:
         if wrong := self._unknown(language or ""):
             raise OptionError("language", wrong)
         task = "translate" if translate else "transcribe"
-        return self._worker.stream(self._segments, audio, language or self._language, task)
+        return self.worker.stream(self._segments, audio, language or self._language, task)
 
     @property
     def languages(self) -> list[str]:
@@ -82,7 +82,7 @@ class Whisper:
         return list(self._model.supported_languages)
 
     def close(self) -> None:
-        self._worker.close()
+        self.worker.close()
 
     def _unknown(self, language: str) -> str:
         """What is wrong with the language; nothing if the model knows it, or is to detect it."""
@@ -100,7 +100,7 @@ class Whisper:
                 said = words(self._model, heard, stretch.seconds)
             except Exception as error:  # CTranslate2 raises whatever comes to hand
                 raise EngineError("stt", f"whisper: {error}") from error
-            if self._worker.abandoned:
+            if self.worker.abandoned:
                 return
             # One language for the whole recording: a stretch may be a single word.
             language = heard.language
@@ -111,7 +111,7 @@ class Whisper:
         tried: list[Hypothesis] = []
         hurried = "single_pass" in given_up.get()
         for length in lengths(stretch.seconds, self._short):
-            if self._worker.abandoned:
+            if self.worker.abandoned:
                 return None
             heard = recognise(self._model, stretch.samples, length, language, task)
             tried.append(heard)
