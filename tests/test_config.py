@@ -1,8 +1,11 @@
 """What is in a settings file, and what is told of each mistake in one."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from voicebot import config
+from voicebot import config, weights
 from voicebot.config import Config, EngineChoice
 from voicebot.errors import ConfigError
 
@@ -111,3 +114,22 @@ def test_the_folder_one_is_in_goes_before_the_users_own(tmp_path, monkeypatch):
     assert config.find() == home / "voicebot" / "voicebot.toml"
     (here / "voicebot.toml").touch()
     assert config.find().resolve() == here / "voicebot.toml"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="everybody has a home there")
+def test_a_user_without_a_home_has_no_settings_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("VOICEBOT_MODELS", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # a number that nobody has
+    assert config.find() is None
+    with pytest.raises(ConfigError, match="--models"):
+        weights.folder()
+    assert weights.folder("models") == Path("models")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "voicebot").mkdir()
+    (tmp_path / "voicebot" / "voicebot.toml").touch()
+    assert config.find() == tmp_path / "voicebot" / "voicebot.toml"

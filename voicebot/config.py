@@ -152,18 +152,22 @@ def find(given: str | None = None) -> Path | None:
         if not Path(given).is_file():
             raise ConfigError(f"{given}: no such file")
         return Path(given)
-    return next((p for p in (Path("voicebot.toml"), _users()) if p.is_file()), None)
+    places = (Path("voicebot.toml"), _users())
+    return next((place for place in places if place and place.is_file()), None)
 
 
-def _users() -> Path:
-    home = Path.home()
+def _users() -> Path | None:
+    """None for a user without a home, as a container's may be."""
     if sys.platform == "win32":
-        folder = os.environ.get("APPDATA") or home / "AppData" / "Roaming"
+        folder = os.environ.get("APPDATA") or "~/AppData/Roaming"
     elif sys.platform == "darwin":
-        folder = home / "Library" / "Application Support"
+        folder = "~/Library/Application Support"
     else:
-        folder = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
-    return Path(folder) / "voicebot" / "voicebot.toml"
+        folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    try:
+        return Path(folder).expanduser() / "voicebot" / "voicebot.toml"
+    except RuntimeError:
+        return None
 
 
 def read(path: Path | None) -> Config:

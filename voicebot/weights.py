@@ -114,17 +114,24 @@ def chosen(names: list[str]) -> list[Model]:
 
 
 def folder(given: str | Path | None = None) -> Path:
-    """The models folder: `given`, or $VOICEBOT_MODELS, or the one for this user's data."""
-    if place := given or os.environ.get("VOICEBOT_MODELS"):
-        return Path(place).expanduser()
-    home = Path.home()
+    """The models folder: `given`, or $VOICEBOT_MODELS, or the one for this user's data.
+
+    Raises:
+        ConfigError: it would be in the home of a user who has none.
+    """
     if sys.platform == "win32":
-        data = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+        data = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
-        data = home / "Library" / "Application Support"
+        data = "~/Library/Application Support"
     else:
-        data = os.environ.get("XDG_DATA_HOME") or home / ".local" / "share"
-    return Path(data) / "voicebot" / "models"
+        data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    place = given or os.environ.get("VOICEBOT_MODELS") or Path(data) / "voicebot" / "models"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{place}: this user has no home; say where models are with --models or VOICEBOT_MODELS"
+        ) from None
 
 
 def locked(folder: Path) -> dict[str, Locked]:
