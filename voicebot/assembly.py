@@ -20,7 +20,7 @@ from .engines.chaos import ChaosSettings
 from .errors import Missing
 from .events import Event
 from .knowledge import Informed, Library
-from .observe.account import Account
+from .observe.account import Account, Observer
 from .observe.identity import Identity, revision
 
 LIGHT = "espeak"
@@ -128,6 +128,8 @@ class Parts(Ears):
     tts: Synthesizer
     assistant: AssistantSettings
     reserve: Reserve = field(default_factory=Reserve, compare=False)
+    observers: list[Callable[[], Observer]] = field(default_factory=list, compare=False)
+    """Each makes one for every conversation that begins; a reload keeps them."""
     identity: Identity = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,7 +138,7 @@ class Parts(Ears):
         object.__setattr__(self, "identity", identity)  # the only way into a frozen one
 
     def conversation(self, speaker: Speaker, emit: Callable[[Event], None]) -> Conversation:
-        account = Account(self.identity, emit, lambda: conversation.tts)
+        account = self.account(emit, lambda: conversation.tts)
         conversation = Conversation(
             self.vad(),
             self.stt,
@@ -150,6 +152,10 @@ class Parts(Ears):
             reserve=self.reserve,
         )
         return conversation
+
+    def account(self, emit: Callable[[Event], None], mouth: Callable[[], Synthesizer]) -> Account:
+        """Of one conversation; `mouth` gives the voice that it has now."""
+        return Account(self.identity, emit, mouth, self.observers)
 
     @property
     def plain(self) -> ChatModel:
@@ -228,7 +234,8 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
             llm = Informed(llm, library, passages=config.documents.passages)
             undoing.callback(llm.close)
         reserve = _reserve(config.budget, chosen, now.reserve.light if now else None, undoing)
-        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant, reserve)
+        observers = now.observers if now else []
+        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant, reserve, observers)
         parts.vad()
         undoing.pop_all()
     return parts

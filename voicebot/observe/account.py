@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from .. import request
 from ..engines.per_call import Speaks
@@ -23,6 +23,12 @@ from ..events import (
 from .identity import Identity
 
 log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Is told all that happens in one conversation, on the loop: it should take no time."""
+
+    def note(self, event: Event) -> None: ...
 
 
 @dataclass(slots=True)
@@ -44,6 +50,7 @@ class Account:
     """Keeps account of one conversation: `note` is told every event of it, and hands it on.
 
     mouth: gives the synthesizer that the conversation has now.
+    observers: are told every event before it is handed on; each is made for this conversation.
 
     It belongs to the request that is being served where it is made. It costs the loop some 0.1 ms
     a turn: what is written is made of it in the log's own thread.
@@ -54,9 +61,11 @@ class Account:
         identity: Identity,
         emit: Callable[[Event], None],
         mouth: Callable[[], Any] = lambda: None,
+        observers: Iterable[Callable[[], Observer]] = (),
     ) -> None:
         self._identity, self._emit, self._mouth = identity, emit, mouth
         self._session = request.current()
+        self._observers = [begin() for begin in observers]
         self.number = 1
         """Of the turn that is being made, or comes next."""
         self._turn = _Turn()
@@ -86,6 +95,8 @@ class Account:
             case TurnEnded():
                 event = replace(event, spoke=self._spoke())
                 self._end(turn, event)
+        for observer in self._observers:
+            observer.note(event)
         self._emit(event)
 
     def _spoke(self) -> dict[str, Any]:
