@@ -6,6 +6,7 @@ import pytest
 from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, now, user
 
 from voicebot.conversation import Hush, Typed
+from voicebot.engines import Delta
 from voicebot.errors import EngineError
 from voicebot.events import (
     Failed,
@@ -48,6 +49,22 @@ def test_every_boundary_is_timed_from_the_end_of_speech():
     ]  # fmt: skip
     assert sorted(end.marks.values()) == list(end.marks.values())
     assert end.marks["gate"] == pytest.approx(0.48, abs=0.04)
+
+
+class Counting(ChatModel):
+    async def reply(self, messages):
+        yield Delta("Good morning.")
+        yield Delta(finish="stop", tokens=(20, 3), kept=12)
+
+
+def test_what_was_worked_on_is_told_in_the_end():
+    (end,) = Room(llm=Counting()).hear(ASK, ("wait", 3.0)).all(TurnEnded)
+    assert end.tokens == (20, 3)
+    assert end.amounts["llm.kept"] == 12
+    assert end.amounts["stt.sound"] == pytest.approx(1.15, abs=0.05)  # with the pause after it
+    assert end.amounts["stt.waited"] == pytest.approx(0.2)
+    assert end.amounts["tts.sound"] == pytest.approx(0.6)
+    assert end.amounts["tts.waited"] == pytest.approx(0.06)
 
 
 def test_the_answer_is_being_made_while_the_silence_is_still_being_proved():
@@ -318,7 +335,7 @@ def test_of_a_clause_whose_synthesis_dies_midway_only_the_spoken_part_is_remembe
 
 def test_an_engine_that_hangs_is_given_up_after_a_while():
     room = Room("Yes.", tts=Synthesizer(hangs=True), patience=5.0).hear(ASK, ("wait", 9.0))
-    assert room.all(Failed) == [Failed("tts", "nothing came for 5 s")]
+    assert room.all(Failed) == [Failed("tts", "nothing came for 5 s", "silent")]
     assert room.when(Failed) == pytest.approx(room.when(SpeechEnded) + 5.0, abs=0.5)
 
 

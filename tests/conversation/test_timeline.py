@@ -70,3 +70,14 @@ def test_a_turn_that_is_over_tells_when_it_was_begun_and_when_it_ended():
     turn = live(ended())
     assert (turn.began, turn.ended) == (0.5, 2.5)
     assert turn.tokens is None
+
+
+def test_how_long_an_engine_was_waited_for_is_without_its_readers_own_time():
+    async def ended():
+        line = Timeline(late=0.0, patience=9)
+        for _ in range(2):
+            async for _ in line.timed("tts", every(0.5, 3)):
+                await asyncio.sleep(5.0)
+        return line.end()
+
+    assert live(ended()).amounts == pytest.approx({"tts.waited": 3.0})

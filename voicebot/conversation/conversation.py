@@ -209,7 +209,7 @@ class Conversation:
                 async with started(turn.fill(self.tts)):
                     await self._reply(turn, question)
             except EngineError as error:
-                turn.tell(Failed(error.stage, error.reason))
+                turn.tell(Failed(error.stage, error.reason, error.kind))
                 await turn.apologise(self.tts)
             await turn.gate.wait()
             await self.speaker.drain()

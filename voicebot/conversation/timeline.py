@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from math import inf
 from typing import Any
 
-from ..errors import EngineError
+from ..errors import Silence
 from ..events import TurnEnded
 from ..flow import Stream, T
 from .budget import Stage
@@ -47,6 +47,7 @@ class Timeline:
         self.tokens: tuple[int, int] | None = None
         """That the chat model read, and wrote, once it has told."""
         self._gaps: dict[str, list[int]] = {}
+        self._amounts: dict[str, float] = {}
 
     @property
     def now(self) -> float:
@@ -62,27 +63,33 @@ class Timeline:
         return self.deadline - self.now
 
     def took(self) -> dict[Stage, float]:
-        """Seconds that each stage took up to the first sound, as far as the turn has got.
-
-        A stage counts from the end of the one before, for that is what it makes the user wait.
-        """
-        spent: dict[Stage, float] = {}
-        since = self._late
-        for stage, ends in _ENDS.items():
-            if ends in self.marks:
-                spent[stage] = max(0.0, self.marks[ends] - since)
-                since = max(since, self.marks[ends])
-        return spent
+        """Seconds that each stage took up to the first sound, as far as the turn has got."""
+        return took(self.marks, self._late)
 
     def end(self) -> TurnEnded:
         """What is told of the turn now that it is over."""
         return TurnEnded(
-            self.marks, began=self._late, ended=self.now, tokens=self.tokens, gaps=self._gaps
+            self.marks,
+            began=self._late,
+            ended=self.now,
+            tokens=self.tokens,
+            gaps=self._gaps,
+            amounts=self._amounts,
         )
 
     def mark(self, name: str) -> None:
         """Record `name` the first time it happens."""
         self.marks.setdefault(name, self.now)
+
+    def count(self, name: str, amount: float) -> None:
+        """Add to one of the amounts that are told in the end:
+
+        - `stt.sound`, `tts.sound`: seconds of sound recognised, and made.
+        - `stt.waited`, `llm.waited`, `tts.waited`: seconds that we waited for the engine, which
+          may have worked ahead in others.
+        - `llm.kept`: tokens, as `Delta` has them.
+        """
+        self._amounts[name] = self._amounts.get(name, 0.0) + amount
 
     async def timed(
         self,
@@ -98,18 +105,36 @@ class Timeline:
         patience: seconds this engine may go without giving anything, if they are fewer.
         """
         patience = min(patience, self._patience)
-        asked: float | None = None
+        asked, is_first = self.now, True
         async with aclosing(_patient(stage, source, patience)) as items:
             async for item in items:
-                if asked is not None:
+                waited = self.now - asked
+                self.count(f"{stage}.waited", waited)
+                if not is_first:
                     gaps = self._gaps.setdefault(stage, [0] * (len(GAPS) + 1))
-                    gaps[bisect_left(GAPS, self.now - asked)] += 1
+                    gaps[bisect_left(GAPS, waited)] += 1
+                is_first = False
                 if begins(item):
                     self.mark(f"{stage}.first")
                 yield item
                 asked = self.now
+        self.count(f"{stage}.waited", self.now - asked)
         self.marks.pop(f"{stage}.last", None)  # the last of several clauses counts
         self.mark(f"{stage}.last")
+
+
+def took(marks: Mapping[str, float], began: float) -> dict[Stage, float]:
+    """Seconds that each stage took up to the first sound, as far as a turn has got.
+
+    A stage counts from the end of the one before, for that is what it makes the user wait.
+    """
+    spent: dict[Stage, float] = {}
+    since = began
+    for stage, ends in _ENDS.items():
+        if ends in marks:
+            spent[stage] = max(0.0, marks[ends] - since)
+            since = max(since, marks[ends])
+    return spent
 
 
 async def _patient(stage: str, source: Stream[T], patience: float) -> Stream[T]:
@@ -120,7 +145,7 @@ async def _patient(stage: str, source: Stream[T], patience: float) -> Stream[T]:
                     item = await anext(source, _DONE)
             except TimeoutError:
                 reason = f"nothing came for {patience:g} s"
-                raise EngineError(stage, reason) from None
+                raise Silence(stage, reason) from None
             if item is _DONE:
                 return
             yield item

@@ -124,6 +124,7 @@ class Turn:
     async def transcribe(self, stt: Transcriber, audio: Audio) -> str:
         """What is said in `audio`; empty if nothing is."""
         self._hurry("recognition")
+        self.timeline.count("stt.sound", audio.seconds)
         before = due.set(self._lead.sound)
         try:
             async with aclosing(self.timeline.timed("stt", stt.transcribe(audio))) as segments:
@@ -143,6 +144,8 @@ class Turn:
                     self.tell(Passages(delta.passages))
                 if delta.tokens:
                     self.timeline.tokens = delta.tokens
+                if delta.kept is not None:
+                    self.timeline.count("llm.kept", delta.kept)
                 if delta.text:
                     if "clause" not in self.timeline.marks:
                         self._hurry("first_clause")
@@ -245,6 +248,7 @@ class Turn:
             async with aclosing(timed) as chunks:
                 async for chunk in chunks:
                     begun = True
+                    self.timeline.count("tts.sound", chunk.audio.seconds)
                     yield chunk
         except EngineError as error:
             if begun or self._voice or light is None:
