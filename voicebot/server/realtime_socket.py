@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..assembly import Parts
-from ..flow import Stream, stop
+from ..flow import Stream, started
 from . import realtime_beta as beta
 from . import realtime_fields as fields
 from .client_secrets import ANCHOR, LONGEST, SHORTEST, USUAL, ClientSecrets
@@ -142,11 +142,12 @@ class _Connection:
     async def carry(self, parts: Parts, house: House) -> None:
         """Serve the client until it leaves, reads nothing, or the house closes."""
         call = Call(parts, self._protocol, allowance(self._websocket.scope))
-        listening = asyncio.create_task(call.run(self._actions()))
-        telling = asyncio.create_task(self._tell())
-        closing = asyncio.create_task(_closed(house, call))
-        tasks = [listening, telling, closing]
-        try:
+        async with (
+            started(_closed(house, call)) as closing,
+            started(self._tell()) as telling,
+            started(call.run(self._actions())) as listening,
+        ):
+            tasks = [listening, telling, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if closing.done():
                 await self._close(RESTART, "the server is shutting down")
@@ -156,9 +157,6 @@ class _Connection:
                 # Only this session ends: what is broken is ours, and the log says what.
                 _log.error("a realtime session broke", exc_info=error)
                 await self._close(BROKEN, "the session broke; the server's log says why")
-        finally:
-            for task in tasks:
-                await stop(task)
 
     async def _actions(self) -> Stream[Action]:
         while True:

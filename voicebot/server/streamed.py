@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from ..errors import EngineError
-from ..flow import Stream, stop
+from ..flow import Stream, started
 from .refusals import error
 
 T = TypeVar("T")
@@ -106,16 +106,11 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: it has gone.
     """
-    task = asyncio.create_task(work)
-    watch = asyncio.create_task(_gone(request))
-    try:
+    async with started(work) as task, started(_gone(request)) as watch:
         await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect
         return task.result()
-    finally:
-        await stop(watch)
-        await stop(task)
 
 
 async def _gone(request: Request) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .. import request
 from ..audio import Audio
-from ..flow import T, stop
+from ..flow import T, started
 from . import talk_frames
 from . import talk_protocol as words
 from .limits import Allowance
@@ -203,13 +203,10 @@ def _now() -> float:
 
 async def _first(*ways: Coroutine[Any, Any, T]) -> T:
     """What the first of them returns; the others are stopped."""
-    tasks = [asyncio.create_task(way) for way in ways]
-    try:
+    async with AsyncExitStack() as stack:
+        tasks = [await stack.enter_async_context(started(way)) for way in ways]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
-    finally:
-        for task in tasks:
-            await stop(task)
+    return done.pop().result()
 
 
 async def receive(websocket: WebSocket) -> str | bytes | Over:

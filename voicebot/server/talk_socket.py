@@ -37,7 +37,7 @@ from starlette.websockets import WebSocket
 
 from ..assembly import Parts
 from ..conversation.choices import Choices
-from ..flow import stop
+from ..flow import started
 from . import page
 from . import talk_protocol as words
 from .doorkeeper import allowance
@@ -155,8 +155,7 @@ class TalkSocket:
             "engines": self._parts.describe(),
             "spoke": self._parts.identity.as_json(),
         }
-        conversing = asyncio.create_task(session.run())
-        try:
+        async with started(session.run()) as conversing:
             call = self._calls[token] = Call(
                 session,
                 conversing,
@@ -166,8 +165,8 @@ class TalkSocket:
                 websocket.scope.get("key"),
                 allowance(websocket.scope),
             )
-            await call.carry(websocket, Place(), ready)
-            await call.left(self._window)
-        finally:
-            del self._calls[token]
-            await stop(conversing)
+            try:
+                await call.carry(websocket, Place(), ready)
+                await call.left(self._window)
+            finally:
+                del self._calls[token]
