@@ -18,7 +18,6 @@ from ..engines import Message, Synthesizer
 from ..errors import EngineError
 from ..events import Event, Failed, Heard, Interrupted, Said, TurnEnded
 from ..flow import ahead, due, started
-from ..observe.account import Account
 from .functions import Unsuitable
 from .limits import Allowance, Exceeded
 from .realtime_engines import Engines, Writes
@@ -64,7 +63,7 @@ class Answers:
         self._engines = Engines(parts)
         self._recognition = Recognition(protocol, self._engines)
         self._speaker = RealtimeSpeaker(self._sound)
-        self._account = Account(parts.identity, self._accounted, lambda: self._mouth)
+        self._account = parts.account(self._accounted, lambda: self._mouth)
         self._timeline: Timeline | None = None
         """Of the response that is being made."""
         self._mouth: Synthesizer = parts.tts
@@ -142,7 +141,7 @@ class Answers:
         self.idle.clear()
         self._sounding = self._protocol.begin(answer.wish, self._allowance.told(_now()))
         if exceeded:
-            self._account.note(Failed("limits", str(exceeded)))
+            self._account.note(Failed("limits", str(exceeded), "refused"))
             self._end("failed", error=str(exceeded), code="rate_limit_exceeded")
             self.transcribe()
         else:
@@ -212,14 +211,14 @@ class Answers:
                 self._response.call(call)
         except Unsuitable as error:
             await turn.gate.wait()
-            self._account.note(Failed("llm", str(error)))
+            self._account.note(Failed("llm", str(error), "refused"))
             self._end("failed", error=str(error), code="invalid_value")
             self.transcribe()
         except EngineError as error:
             await turn.gate.wait()
             if answer.item and (part := answer.item.content[0]).is_unknown:
                 self._recognition.failed(answer.item, part, error)
-            self._account.note(Failed(error.stage, error.reason))
+            self._account.note(Failed(error.stage, error.reason, error.kind))
             if answer.wish.modality == "audio":
                 await turn.apologise(self._speaks(answer.wish))
                 await self._speaker.drain()
