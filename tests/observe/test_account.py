@@ -37,7 +37,9 @@ def told(caplog):
         request.begin("")
         lines = [record for record in caplog.records if hasattr(record, "turn")]
         assert [line.request for line in lines] == [f"abc.{n + 1}" for n in range(len(lines))]
-        assert [e.spoke for e in pretend.all(TurnEnded)] == [line.turn["spoke"] for line in lines]
+        ended = pretend.all(TurnEnded)
+        assert [e.spoke for e in ended] == [line.turn["spoke"] for line in lines]
+        assert [e.outcome for e in ended] == [line.turn["outcome"] for line in lines]
         return [line.turn for line in lines]
 
     return tell

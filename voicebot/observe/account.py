@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from .. import request
 from ..engines.per_call import Speaks
@@ -23,6 +23,10 @@ from ..events import (
 from .identity import Identity
 
 log = logging.getLogger(__name__)
+
+Outcome = Literal["answered", "unanswered", "nothing heard", "interrupted", "overtaken", "failed"]
+"""What may come of a turn; one that was overtaken is one whose user went on before they heard any
+of the reply."""
 
 
 class Observer(Protocol):
@@ -93,7 +97,7 @@ class Account:
             case Failed():
                 turn.failed = event
             case TurnEnded():
-                event = replace(event, spoke=self._spoke())
+                event = replace(event, spoke=self._spoke(), outcome=_outcome(turn, event.marks))
                 self._end(turn, event)
         for observer in self._observers:
             observer.note(event)
@@ -109,8 +113,8 @@ class Account:
         if not log.isEnabledFor(logging.INFO):
             return
         marks = end.marks
-        outcome = _outcome(turn, marks)
-        record: dict[str, Any] = {"session": self._session, "number": number, "outcome": outcome}
+        record: dict[str, Any] = {"session": self._session, "number": number}
+        record["outcome"] = end.outcome
         if turn.failed:
             record |= {"stage": turn.failed.stage, "reason": turn.failed.reason}
         record |= {
@@ -128,16 +132,16 @@ class Account:
         record["spoke"] = end.spoke
         first = marks.get("speaker.first")
         sound = "" if first is None else f", first sound after {first:.2f} s"
-        log.info("turn %s%s", outcome, sound, extra={"turn": record, "request": id})
+        log.info("turn %s%s", end.outcome, sound, extra={"turn": record, "request": id})
 
 
-def _outcome(turn: _Turn, marks: dict[str, float]) -> str:
+def _outcome(turn: _Turn, marks: dict[str, float]) -> Outcome:
     if turn.failed:
         return "failed"
     if turn.reached is not None:
         return "interrupted"
     if "end" not in marks:
-        return "overtaken"  # the user went on before any of the reply was heard
+        return "overtaken"
     if any(turn.said):
         return "answered"
     return "unanswered" if turn.heard else "nothing heard"
