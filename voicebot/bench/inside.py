@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from ..assembly import Parts
 from ..audio import Audio
 from ..events import Event, SpeechEnded
-from ..flow import Stream, stop
+from ..flow import Stream, started
 from .observed import Observed
 from .questions import RATE
 from .trial import Ears
@@ -47,13 +47,10 @@ async def talking(parts: Parts) -> AsyncIterator[Inside]:
     watched = Observed(parts.stt, parts.llm, parts.tts, line.ears.marks.append)
     mine = dataclasses.replace(parts, stt=watched, llm=watched, tts=watched)
     conversation = mine.conversation(_Loudspeaker(line.ears), line.note)
-    conversing = asyncio.create_task(conversation.run(line.microphone()))
-    try:
+    async with started(conversation.run(line.microphone())) as conversing:
         yield line
         if conversing.done():
             conversing.result()  # nothing but a fault of ours ends it
-    finally:
-        await stop(conversing)
 
 
 class _Loudspeaker:

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from ..audio import Audio, to_pcm16
 from ..errors import VoicebotError
-from ..flow import stop
+from ..flow import started
 from .trial import Ears
 
 RATE = 24000
@@ -95,13 +95,10 @@ async def calling(url: str, session: dict[str, Any] | None = None) -> AsyncItera
     """
     async with connect(f"{url}/realtime?model=bench", max_size=None, proxy=None) as socket:
         line = Realtime(socket)
-        listening = asyncio.create_task(line.listen())
-        try:
+        async with started(line.listen()) as listening:
             if session:
                 await line.tell(type="session.update", session={"type": "realtime", **session})
             yield line
             if listening.done():
                 listening.result()
                 raise HungUp("the server hung up")
-        finally:
-            await stop(listening)

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from ..config import Config, EngineChoice
-from ..flow import stop
+from ..flow import started
 from . import processes
 from .observed import Mark
 from .processes import DidNotStart
@@ -63,12 +63,9 @@ async def over_http(config: Config, costs: Costs) -> AsyncIterator[Served]:
             "llm": EngineChoice("openai", at),
             "tts": EngineChoice("openai", {**at, "voice": "simulated"}),
         }
-        async with serving(dataclasses.replace(config, **engines)) as served:  # type: ignore[arg-type]
-            noting = asyncio.create_task(served.note(openai))
-            try:
-                yield served
-            finally:
-                await stop(noting)
+        simulated = dataclasses.replace(config, **engines)  # type: ignore[arg-type]
+        async with serving(simulated) as served, started(served.note(openai)):
+            yield served
 
 
 @asynccontextmanager
@@ -81,8 +78,8 @@ async def serving(config: Config) -> AsyncIterator[Served]:
     with tempfile.TemporaryDirectory() as folder:
         arguments = ("voicebot", "--config", _written(config, folder), "serve", "--port", "0")
         keyless = {"OPENAI_API_KEY": ""}
-        started = processes.child("voicebot serve", *arguments, environment=keyless)
-        async with started as (process, address):
+        child = processes.child("voicebot serve", *arguments, environment=keyless)
+        async with child as (process, address):
             await _ready(address)
             yield Served(address, process)
 
