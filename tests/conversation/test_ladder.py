@@ -63,6 +63,13 @@ def test_a_rung_is_given_back_when_its_stage_has_recovered():
     assert ladder.ahead == set()
 
 
+def test_one_quick_turn_is_not_a_recovery():
+    ladder = Ladder(BUDGET)
+    spend(ladder, 0.25, ENOUGH)
+    spend(ladder, 0.1, 1)
+    assert ladder.ahead == {"fewer_passages"}
+
+
 def test_a_stage_that_is_only_just_in_time_keeps_its_rung():
     ladder = Ladder(BUDGET)
     spend(ladder, 0.25, ENOUGH)

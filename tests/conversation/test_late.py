@@ -7,7 +7,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from room import ChatModel, Room, Synthesizer, Transcriber
+from room import ChatModel, Room, Synthesizer, Transcriber, user
 
 from voicebot.audio import Audio
 from voicebot.conversation import Hush
@@ -20,6 +20,7 @@ from voicebot.engines import Delta
 from voicebot.engines.chaos import ChaosSettings
 from voicebot.errors import EngineError
 from voicebot.events import Failed, Interrupted, Passage, RungTaken, Said, SpeechEnded, TurnEnded
+from voicebot.flow import started
 
 ASK = ("speak", 1.0)
 BUDGET = BudgetSettings()
@@ -264,3 +265,54 @@ def test_a_voice_in_reserve_may_have_another_rate():
 
     hoarse = room(ChaosSettings(tts="raise"), light=Low()).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert hoarse.history[-1] == ("assistant", "Yes.")
+
+
+def test_each_rung_is_taken_once_a_turn():
+    late = room(words=("it", "is", "so."), stt=Transcriber(takes=0.7))
+    late.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert sorted(rungs(late)) == sorted(set(rungs(late)))
+    assert {"fewer_passages", "short_clause"} < set(rungs(late))
+
+
+def test_a_gap_in_the_middle_of_an_answer_is_not_filled():
+    llm = Stammering("Yes, indeed,", "it", "is.")
+    slow = room(llm=llm, stt=Transcriber(takes=0.1)).hear(("wait", 3.0), ASK, ("wait", 9.0))
+    assert FILLER not in said(slow)
+
+
+def test_what_is_hurried_in_advance_is_hurried():
+    words = "it is a very long sentence that goes on and on, without an end.".split()  # noqa: SIM905 - reads as it is spoken
+    hurried = room(words=words, stt=Transcriber(takes=0.1))
+    for _ in range(ENOUGH):
+        hurried.conversation.reserve.ladder.learn({"first_clause": 9.0}, 1.0)
+    hurried.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert said(hurried)[0] == "it is"
+
+
+def test_a_ladder_without_another_voice_has_none():
+    budget, light = BudgetSettings(ladder="apology"), Synthesizer()
+    hoarse = room(ChaosSettings(tts="raise"), budget, light=light)
+    hoarse.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert [failed.stage for failed in hoarse.all(Failed)] == ["tts"]
+    assert light.lines == []
+
+
+def test_a_short_question_that_was_understood_is_one():
+    slow = trouble(llm="delay 2").hear(("wait", 3.0), ("speak", 0.3), ("wait", 5.0))
+    assert said(slow) == [FILLER, "Yes."]
+
+
+def test_a_voice_that_is_chosen_in_the_middle_fills_too():
+    slow, chosen = trouble(llm="delay 2"), Synthesizer()
+
+    async def talk():
+        async with started(
+            slow.conversation.run(user(("wait", 4.0), ASK, ("wait", 6.0)))
+        ) as talking:
+            await asyncio.sleep(2.0)
+            slow.conversation.choose(slow.stt, chosen)
+            await talking
+
+    slow.live(talk())
+    assert said(slow) == [FILLER, "Yes."]
+    assert chosen.lines == [FILLER, SORRY, "Yes."]

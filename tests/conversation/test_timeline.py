@@ -81,3 +81,24 @@ def test_how_long_an_engine_was_waited_for_is_without_its_readers_own_time():
         return line.end()
 
     assert live(ended()).amounts == pytest.approx({"tts.waited": 3.0})
+
+
+def test_each_stage_took_what_it_made_the_user_wait():
+    async def took():
+        line = Timeline(late=0.2, patience=9)
+        line.marks |= {"stt.last": 0.5, "passages": 0.6, "llm.first": 0.55, "clause": 0.9}
+        return line.took()
+
+    assert live(took()) == pytest.approx(
+        {"recognition": 0.3, "retrieval": 0.1, "first_token": 0.0, "first_clause": 0.3}
+    )
+
+
+def test_what_is_left_only_shrinks():
+    async def left():
+        line = Timeline(late=0.3, patience=9, deadline=0.8)
+        before = line.left
+        await asyncio.sleep(0.7)
+        return before, line.left
+
+    assert live(left()) == pytest.approx((0.5, -0.2))
