@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from math import inf
 
@@ -48,6 +48,8 @@ answer is late even before it is known what they said."""
 
 _Speech = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 _Input = _Speech | Typed | Hush
+_Given = AsyncGenerator[Audio | Typed | Hush]
+_Through = Callable[[_Given], AbstractAsyncContextManager[_Given]]
 
 
 @dataclass(slots=True)
@@ -89,17 +91,20 @@ class Conversation:
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
         self.partial = False
         """Tell what is being said as `Partial`s while it is being said."""
+        self.through: _Through = aclosing
+        """Goes around all that `run` does; what the user gives passes through it."""
         self._turns = 0
         self._unanswered = _Question()
         self._chosen = asyncio.Event()
 
-    async def run(self, user: AsyncGenerator[Audio | Typed | Hush]) -> None:
+    async def run(self, user: _Given) -> None:
         """Converse until `user`, a microphone or more, closes and the last answer was heard."""
         turn: Turn | None = None
         async with (
+            self.through(user) as given,
             started(self._keep_ready()),
             asyncio.TaskGroup() as turns,
-            aclosing(self._listen(user, turns)) as inputs,
+            aclosing(self._listen(given, turns)) as inputs,
         ):
             async for event, late in inputs:
                 if not isinstance(event, Typed | Hush):
@@ -169,9 +174,7 @@ class Conversation:
             return _Question(before.text, [*before.audio, asked])
         return _Question(f"{before.text} {asked}".strip(), before.audio)
 
-    async def _listen(
-        self, user: AsyncGenerator[Audio | Typed | Hush], tasks: asyncio.TaskGroup
-    ) -> Stream[tuple[_Input, float]]:
+    async def _listen(self, user: _Given, tasks: asyncio.TaskGroup) -> Stream[tuple[_Input, float]]:
         """Yield each speech event with how many seconds ago the speech in it ended."""
         listener = Listener(self.vad.rate, self.vad.window, self.listen)
         windows = Windows(self.vad.rate, self.vad.window)
