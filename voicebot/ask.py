@@ -14,7 +14,7 @@ from typing import TextIO
 from . import request
 from .assembly import Parts, assemble
 from .audio import Audio
-from .config import Config
+from .config import Config, RecordSettings
 from .conversation import Speaker
 from .errors import ConfigError, Missing
 from .events import (
@@ -66,7 +66,9 @@ def run(
     report = _Lines(out) if as_lines else _Report(out)
     # Nobody waits in silence for a recording to be answered: a filler would only stand in it.
     rungs = " ".join(rung for rung in config.budget.rungs if rung != "filler")
-    config = replace(config, budget=replace(config.budget, ladder=rungs))
+    budget = replace(config.budget, ladder=rungs)
+    # Nor is it recorded: what was asked is there to be asked again.
+    config = replace(config, budget=budget, record=RecordSettings())
     with ExitStack() as closing:
         parts = closing.enter_context(assemble(config, models))
         for line in parts.describe():

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import engines, weights
-from .config import AssistantSettings, Config, EngineChoice
+from .config import AssistantSettings, Config, EngineChoice, RecordSettings
 from .conversation import Conversation, ListenSettings, Speaker
 from .conversation.budget import BudgetSettings
 from .conversation.canned import Canned
@@ -22,6 +22,9 @@ from .events import Event
 from .knowledge import Informed, Library
 from .observe.account import Account, Observer
 from .observe.identity import Identity, revision
+
+if TYPE_CHECKING:
+    from .observe.recording import Recorder
 
 LIGHT = "espeak"
 """The voice in reserve: a few milliseconds a clause, in a process that is begun anew if it dies."""
@@ -48,14 +51,14 @@ class Chosen:
         return f"{self.name}{model} {DOES[self.kind]}{better}"
 
 
-def choose(config: Config, models: Path) -> list[Chosen]:
+def choose(config: Config, models: Path, kinds: Iterable[Kind] = tuple(ENGINES)) -> list[Chosen]:
     """The engine of each kind that these settings mean on this machine. Loads none of them.
 
     Raises:
         Missing: no engine of a kind has all it needs, or the one named lacks its weights.
         ConfigError: an engine named does not exist.
     """
-    return [_chosen(kind, config, models) for kind in ENGINES]
+    return [_chosen(kind, config, models) for kind in kinds]
 
 
 def _chosen(kind: Kind, config: Config, models: Path) -> Chosen:
@@ -130,6 +133,8 @@ class Parts(Ears):
     reserve: Reserve = field(default_factory=Reserve, compare=False)
     observers: list[Callable[[], Observer]] = field(default_factory=list, compare=False)
     """Each makes one for every conversation that begins; a reload keeps them."""
+    recorder: Recorder | None = field(default=None, compare=False)
+    """Records every conversation, where that is asked for."""
     identity: Identity = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -151,7 +156,13 @@ class Parts(Ears):
             patience=self.assistant.patience_s,
             reserve=self.reserve,
         )
+        if self.recorder:
+            self.recorder.record(conversation, spoke=self.identity.as_json())
         return conversation
+
+    def describe(self) -> list[str]:
+        """The same, and whether somebody listens in."""
+        return [*Ears.describe(self), *([str(self.recorder)] if self.recorder else [])]
 
     def account(self, emit: Callable[[Event], None], mouth: Callable[[], Synthesizer]) -> Account:
         """Of one conversation; `mouth` gives the voice that it has now."""
@@ -184,14 +195,14 @@ class Parts(Ears):
 
     def _all(self) -> list[Any]:
         wrapper = [] if self.llm is self.plain else [self.llm]
-        light = [self.reserve.light] if self.reserve.light else []
-        return [self.stt, self.plain, *wrapper, self.tts, *light]
+        others = [other for other in (self.reserve.light, self.recorder) if other]
+        return [self.stt, self.plain, *wrapper, self.tts, *others]
 
 
 @contextmanager
 def ears(config: Config, models: Path) -> Iterator[Ears]:
     """Load only what understands speech, and close it in the end. Raises as `assemble`."""
-    chosen = [_chosen(kind, config, models) for kind in EARS]
+    chosen = choose(config, models, EARS)
     with ExitStack() as closing:
         loaded = Ears(_load(chosen[1], closing), config.listen, chosen)
         loaded.vad()  # fails here rather than in the first conversation
@@ -235,7 +246,10 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
             undoing.callback(llm.close)
         reserve = _reserve(config.budget, chosen, now.reserve.light if now else None, undoing)
         observers = now.observers if now else []
-        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant, reserve, observers)
+        recorder = _recorder(config.record, now.recorder if now else None, undoing)
+        parts = Parts(
+            stt, config.listen, chosen, llm, tts, config.assistant, reserve, observers, recorder
+        )
         parts.vad()
         undoing.pop_all()
     return parts
@@ -261,6 +275,19 @@ def _reserve(
     elif light is None:
         light = _load(Chosen("tts", LIGHT, {}), undoing)
     return Reserve(Ladder(budget), Canned([budget.filler, budget.apology]), light)
+
+
+def _recorder(
+    settings: RecordSettings, now: Recorder | None, undoing: ExitStack
+) -> Recorder | None:
+    """now: what records already."""
+    if not settings.folder or (now and now.settings == settings):
+        return now if settings.folder else None
+    from .observe.recording import Recorder
+
+    recorder = Recorder(settings)
+    undoing.callback(recorder.close)
+    return recorder
 
 
 def _load(chosen: Chosen, undoing: ExitStack) -> Any:

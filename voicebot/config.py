@@ -12,6 +12,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from . import engines
 from .conversation.budget import BudgetSettings
@@ -113,6 +114,38 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TracesSettings:
+    endpoint: str = ""
+    """Where an OpenTelemetry collector takes OTLP over HTTP, without a path: "http://localhost:4318".
+    "env": where OTEL_EXPORTER_OTLP_ENDPOINT says, as the standard has it. Empty: no traces.
+    The standard's other variables, for headers, certificates and sampling, hold in both cases."""
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.endpoint)
+        if self.endpoint not in ("", "env") and not (
+            url.scheme in ("http", "https") and url.netloc
+        ):
+            raise ConfigError(
+                f"[traces] endpoint should look like http://localhost:4318, not {self.endpoint}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    folder: str = ""
+    """Where each session is kept for `voicebot replay`, sound and all, relative to this file.
+    Empty: nothing is."""
+    size_mb: int = 500
+    """How large the folder may grow before its oldest sessions go: an hour takes some 150 MB."""
+    failed_only: bool = False
+    """Keep only the sessions in which a turn failed."""
+
+    def __post_init__(self) -> None:
+        if self.size_mb < 1:
+            raise ConfigError(f"[record] size_mb should be at least 1, not {self.size_mb}")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     listen: ListenSettings = field(default_factory=ListenSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
@@ -120,6 +153,8 @@ class Config:
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    traces: TracesSettings = field(default_factory=TracesSettings)
+    record: RecordSettings = field(default_factory=RecordSettings)
     chaos: ChaosSettings = field(default_factory=ChaosSettings)
     vad: EngineChoice = field(default_factory=EngineChoice)
     stt: EngineChoice = field(default_factory=EngineChoice)
@@ -196,6 +231,7 @@ _PATHS = {
     "documents": ("folder",),
     "server": ("tls_certificate", "tls_key", "keys"),
     "log": ("file",),
+    "record": ("folder",),
 }
 """Of each section, the settings that are paths below the file's own folder."""
 

@@ -1,0 +1,297 @@
+"""Record conversations: what each was given, what its engines gave, and what came of it.
+
+A conversation is recorded where it meets the outside: at its voice detector (whose windows are
+the user's sound as it was listened to), its other engines, its speaker and its events. Nothing of
+it changes by that, and nothing waits: what happened is handed to the archive's thread.
+`voicebot.recorded` reads it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict, fields, is_dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import request
+from ..audio import Audio, Samples
+from ..conversation import Conversation, Hush, Speaker, Typed
+from ..engines import Message, Speech, VoiceDetector
+from ..errors import EngineError
+from ..events import Event, Failed, RungTaken, as_json
+from ..flow import Stream, T
+from .archive import Archive, Line, Tape
+
+if TYPE_CHECKING:
+    from ..config import RecordSettings
+
+VERSION = 1
+"""Of what is written."""
+WINDOWS = 32
+"""Windows of sound written at once: a second. More would lose more if we are killed."""
+
+Given = Audio | Typed | Hush
+
+
+class Recorder:
+    """Records the conversations of one process.
+
+    Raises:
+        ConfigError: as `Archive`.
+    """
+
+    def __init__(self, settings: RecordSettings) -> None:
+        self.settings = settings
+        self._archive = Archive(settings.folder, settings.size_mb * 10**6)
+
+    def record(self, conversation: Conversation, **about: Any) -> None:
+        """Record a conversation that is about to begin. about: what else to write down of it."""
+        _Recording(self._archive, conversation, self.settings.failed_only, about)
+
+    def close(self) -> None:
+        self._archive.close()
+
+    def __str__(self) -> str:
+        fails = " in which a turn fails" if self.settings.failed_only else ""
+        return f"[record] keeps every session{fails}, with all its sound"
+
+
+class _Recording:
+    """Has all of a conversation pass through itself."""
+
+    def __init__(
+        self, archive: Archive, conversation: Conversation, failed_only: bool, about: Line
+    ) -> None:
+        self._archive, self._failed_only, self._about = archive, failed_only, about
+        self._rate = conversation.vad.rate
+        self._tape: Tape | None = None  # while it goes on
+        self._zero = 0.0
+        self._failed = False
+        self._calls = count(1)
+        self._windows: list[tuple[float, float]] = []
+        self._sound: list[Samples] = []
+        self._heard = 0
+        conversation.vad = _Vad(conversation.vad, self)
+        conversation.stt = _Engine("stt", conversation.stt, self)
+        conversation.llm = _Engine("llm", conversation.llm, self)
+        conversation.tts = _Engine("tts", conversation.tts, self)
+        if light := conversation.reserve.light:
+            conversation.reserve = replace(
+                conversation.reserve, light=_Engine("light", light, self)
+            )
+        conversation.speaker = _Speaker(conversation.speaker, self)
+        conversation.emit = functools.partial(self._tell, conversation, conversation.emit)
+        # Not kept here: what is made in a voice, and kept with us, outlives the conversation.
+        conversation.through = functools.partial(self._session, conversation)
+
+    def write(
+        self, what: str, value: Any, sound: Audio | None = None, track: str = "", **more: Any
+    ) -> None:
+        """Write down that something happened now."""
+        if self._tape:
+            self._tape.write({"at": self.now, what: value, **more}, sound, track)
+
+    def listened(self, samples: Samples, probability: float) -> None:
+        """So much more was listened to, and it is speech as probably as that."""
+        self._windows.append((self.now, probability))
+        self._sound.append(samples)
+        self._heard += len(samples)
+        if len(self._windows) == WINDOWS:
+            self._flush()
+
+    def call(self) -> int:
+        """The number of a call that begins."""
+        return next(self._calls)
+
+    @property
+    def heard(self) -> float:
+        """Seconds of the user's sound so far."""
+        return self._heard / self._rate
+
+    @property
+    def now(self) -> float:
+        """Seconds since it began."""
+        return asyncio.get_running_loop().time() - self._zero
+
+    def _flush(self) -> None:
+        windows, sound = self._windows, self._sound
+        self._windows, self._sound = [], []
+        if windows:
+            audio = Audio(np.concatenate(sound), self._rate)
+            self.write("windows", windows, audio, "heard")
+
+    @asynccontextmanager
+    async def _session(
+        self, conversation: Conversation, user: AsyncGenerator[Given]
+    ) -> AsyncIterator[AsyncGenerator[Given]]:
+        """The whole of the conversation, and what its user gives."""
+        self._zero, self._tape = asyncio.get_running_loop().time(), Tape(self._archive)
+        ladder = conversation.reserve.ladder
+        self.write(
+            "session",
+            VERSION,
+            request=request.current(),
+            rate=self._rate,
+            window=conversation.vad.window,
+            partial=conversation.partial,
+            ahead=sorted(ladder.ahead),
+            settings={
+                "listen": asdict(conversation.listen),
+                "budget": asdict(ladder.budget),
+                "assistant": {"patience_s": conversation.patience},
+            },
+            **self._about,
+        )
+        cut = True
+        try:
+            async with aclosing(user):
+                yield self._seen(user)
+            cut = False
+        except Exception:
+            self._failed = True
+            raise
+        finally:
+            self._flush()
+            self.write("over", cut)
+            self._tape.end(keep=self._failed or not self._failed_only)
+            self._tape = None
+
+    async def _seen(self, user: AsyncGenerator[Given]) -> AsyncGenerator[Given]:
+        async with aclosing(user):
+            async for given in user:
+                if isinstance(given, Typed):
+                    self.write("typed", given.text)
+                elif isinstance(given, Hush):
+                    self.write("hush", True)
+                yield given
+
+    def _tell(
+        self, conversation: Conversation, emit: Callable[[Event], None], event: Event
+    ) -> None:
+        self._failed = self._failed or isinstance(event, Failed)
+        if isinstance(event, RungTaken) and not event.ahead:
+            self._keep_canned(conversation)
+        self.write("event", as_json(event))
+        emit(event)
+
+    def _keep_canned(self, conversation: Conversation) -> None:
+        """What is said where an answer is late was perhaps made before the conversation began."""
+        reserve = conversation.reserve
+        budget = reserve.ladder.budget
+        for text in (budget.filler, budget.apology):
+            if speech := reserve.canned.speech(conversation.tts, text):
+                self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
+
+
+class _Vad:
+    def __init__(self, vad: VoiceDetector, recording: _Recording) -> None:
+        self._vad, self._recording = vad, recording
+        self.rate, self.window = vad.rate, vad.window
+
+    def probability(self, window: Samples) -> float:
+        probability = self._vad.probability(window)
+        self._recording.listened(window, probability)
+        return probability
+
+
+_METHODS = {"stt": "transcribe", "llm": "reply", "tts": "synthesize", "light": "synthesize"}
+
+
+class _Engine:
+    """An engine whose one method is watched; all else is as it was."""
+
+    def __init__(self, kind: str, engine: Any, recording: _Recording) -> None:
+        self._kind, self._engine, self._recording = kind, engine, recording
+        name = _METHODS[kind]
+        method = getattr(engine, name)
+        # It keeps its signature, which says what options a call may have.
+        setattr(self, name, functools.wraps(method)(functools.partial(self._call, method)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def __eq__(self, other: object) -> bool:
+        # What was made in a voice is for all who have it, recorded or not.
+        mine: bool = self._engine == (other._engine if isinstance(other, _Engine) else other)
+        return mine
+
+    async def _call(
+        self, method: Callable[..., Stream[T]], asked: Any, **options: Any
+    ) -> Stream[T]:
+        write, call = self._recording.write, self._recording.call()
+        write("call", call, kind=self._kind, **_question(asked, self._recording.heard))
+        how: dict[str, Any] = {"stopped": True}
+        try:
+            async with aclosing(method(asked, **options)) as items:
+                async for item in items:
+                    if isinstance(item, Speech):
+                        write("gave", call, item.audio, "spoken", item=as_plain(item))
+                    else:
+                        write("gave", call, item=as_plain(item))
+                    yield item
+            how = {}
+        except EngineError as error:
+            how = {"error": [error.stage, error.reason]}
+            raise
+        except Exception as error:
+            how = {"error": [self._kind, f"{type(error).__name__}: {error}"]}
+            raise
+        finally:
+            write("ended", call, **how)
+
+
+class _Speaker:
+    def __init__(self, speaker: Speaker, recording: _Recording) -> None:
+        self._speaker, self._recording = speaker, recording
+
+    async def play(self, audio: Audio) -> None:
+        since = self._recording.now
+        await self._speaker.play(audio)
+        self._recording.write("played", audio.seconds, since=since)
+
+    async def drain(self) -> None:
+        since = self._recording.now
+        await self._speaker.drain()
+        self._recording.write("drained", True, since=since)
+
+    def stop(self) -> float:
+        heard = self._speaker.stop()
+        self._recording.write("stopped", heard)
+        return heard
+
+
+def _question(asked: Any, heard: float) -> Line:
+    """What an engine is asked, so that it can be found again.
+
+    heard: seconds of the user's sound so far, for what is asked of sound.
+    """
+    if isinstance(asked, Audio):
+        return {"seconds": asked.seconds, "heard": heard}
+    if isinstance(asked, str):
+        return {"text": asked}
+    messages: Sequence[Message] = asked
+    return {"text": messages[-1].text, "before": digest(messages)}
+
+
+def digest(messages: Sequence[Message]) -> str:
+    """Tells one conversation's history from another."""
+    told = json.dumps([(message.role, message.text) for message in messages])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def as_plain(value: Any) -> Any:
+    """JSON's values of what an engine gave; of sound, only how much it is."""
+    if isinstance(value, Audio):
+        return {"samples": len(value.samples), "rate": value.rate}
+    if is_dataclass(value):
+        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [as_plain(each) for each in value]
+    return value
