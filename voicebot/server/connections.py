@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -21,6 +22,10 @@ conversation. One more is hung up on, because to refuse it in words would have t
 LOOK_S = 10.0
 """Seconds between two looks at a connection. It is given up if it has not moved between them: if
 it has not said what it wants, or not read the end of what it was told."""
+SMALL = 4096
+"""Bytes of a message that is taken in without a pause: 40 ms of sound, as Realtime sends it."""
+FEW = 32
+"""Messages that may wait before we read no more: a second of such sound, and 128 kB at most."""
 FRAGMENTS = 10_000
 """Pieces a message may come in: the longest one in pieces of 2 kB. Empty ones count for no length,
 and would go on for ever."""
@@ -66,6 +71,22 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self._look()
 
+    def send_receive_event_to_app(self) -> None:
+        """As uvicorn has it, which stops reading at every message: two system calls for each."""
+        reads = not self.read_paused
+        if reads and self.queue.qsize() < FEW and sum(map(len, self.frames)) <= SMALL:
+            self.read_paused = True  # for all it knows
+            super().send_receive_event_to_app()
+            self.read_paused = False
+        else:
+            super().send_receive_event_to_app()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        if not self.queue.empty():
+            # It would be had at once, and one who floods would keep the others waiting.
+            await asyncio.sleep(0)
+        return await super().receive()
+
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) < FRAGMENTS:
             super().handle_cont(event)
@@ -89,6 +110,8 @@ OPTIONS: dict[str, Any] = {
     "http": Http,
     "ws": Websocket,
     "ws_max_size": LONGEST,
+    # Sound does not become smaller by it, and each side keeps its window in memory.
+    "ws_per_message_deflate": False,
     "log_config": None,  # our own command line has set up the log
     "log_level": "warning",  # in detail, it logs headers, which hold keys
     "server_header": False,
