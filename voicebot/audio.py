@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
+_PCM16 = np.dtype("<i2")
+_STEP = np.float32(1 / 32768)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
@@ -35,7 +38,7 @@ def join(parts: list[Audio]) -> Audio:
 
 def from_pcm16(data: bytes, rate: int) -> Audio:
     """Signed 16-bit little-endian mono bytes as Audio."""
-    return Audio(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768), rate)
+    return Audio(np.frombuffer(data, _PCM16) * _STEP, rate)
 
 
 def to_pcm16(audio: Audio) -> bytes:

@@ -49,7 +49,7 @@ def message(text: str) -> Table:
     if text.count(",") > VALUES:
         raise Refused("message_too_long", f"there is too much in it: over {VALUES} commas")
     try:
-        read = json.loads(text, parse_constant=_no_constant)
+        read = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise Refused("invalid_json", f"the message is not JSON: {error}") from None
     if not isinstance(read, dict):
@@ -59,6 +59,9 @@ def message(text: str) -> Table:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def text(table: Table, key: str, where: str = "") -> str:
