@@ -70,8 +70,8 @@ def test_a_word_begun_as_the_silence_ran_out_is_not_cut_off():
 
 
 def test_words_may_end_softer_than_they_begin():
-    assert kinds(hear([0.6, 0.6, 0.4, 0.4, 0.4, 0.4])) == [(1, SpeechStarted)]
-    assert hear([0.4] * 6) == []
+    assert kinds(hear([0.6, 0.6, 0.4, 0.4, 0.4, 0.4], threshold=0.5)) == [(1, SpeechStarted)]
+    assert hear([0.4] * 6, threshold=0.5) == []
 
 
 def test_two_utterances_share_no_sound():

@@ -11,14 +11,16 @@ from ..audio import Audio, Samples
 from ..errors import ConfigError
 from ..events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
 
-LETTING_GO = 0.15
-"""Speech goes on at a probability this much lower than it takes to begin: words end softly."""
+SOFT = 0.35
+"""Probability at which speech goes on, however high it must be to begin: words end softly."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
-    threshold: float = 0.5
-    """Probability above which a window counts as speech."""
+    threshold: float = 0.3
+    """Probability from which on a window counts as speech. Higher hears soft beginnings late: at 0.5
+    one interruption in twenty takes 0.3 s, at 0.3 it takes 0.18 s, and three minutes of dishes,
+    taps, cats and trumpets pass for speech at neither."""
     start_ms: int = 96
     """Speech needed before we believe it: shorter is a cough, longer is a late barge-in."""
     pause_ms: int = 128
@@ -85,7 +87,7 @@ class Listener:
         """Take the next window and the chance that it holds speech; tell what it changed."""
         self._fed += len(window)
         self._recent.append(window)
-        needed = self._threshold - (LETTING_GO if self._speech else 0)
+        needed = min(self._threshold, SOFT) if self._speech else self._threshold
         self._loud = self._loud + 1 if probability >= needed else 0
         return self._during(window) if self._speech else self._waiting()
 
