@@ -63,7 +63,8 @@ class Answers:
         self._engines = Engines(parts)
         self._recognition = Recognition(protocol, self._engines)
         self._speaker = RealtimeSpeaker(self._sound)
-        self._account = parts.account(self._accounted, lambda: self._mouth)
+        self.account = parts.account(self._accounted, lambda: self._mouth)
+        """It is told what we do not see ourselves: when the user speaks."""
         self._timeline: Timeline | None = None
         """Of the response that is being made."""
         self._mouth: Synthesizer = parts.tts
@@ -141,7 +142,7 @@ class Answers:
         self.idle.clear()
         self._sounding = self._protocol.begin(answer.wish, self._allowance.told(_now()))
         if exceeded:
-            self._account.note(Failed("limits", str(exceeded), "refused"))
+            self.account.note(Failed("limits", str(exceeded), "refused"))
             self._end("failed", error=str(exceeded), code="rate_limit_exceeded")
             self.transcribe()
         else:
@@ -166,11 +167,11 @@ class Answers:
         """The response is over, if there is one."""
         if response := self._protocol.response:
             if status == "cancelled":
-                self._account.note(Interrupted(response.text))
-            response.about = {"request": self._account.request}
+                self.account.note(Interrupted(response.text))
+            response.about = {"request": self.account.request}
             assert self._timeline
             self._reserve.ladder.learn_from(self._timeline)
-            self._account.note(self._timeline.end())
+            self.account.note(self._timeline.end())
             self._protocol.end(status, reason, error=error, code=code, read=read)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
             self.idle.set()
@@ -196,7 +197,7 @@ class Answers:
 
     async def _carry_out(self, answer: _Answer) -> None:
         turn = answer.turn
-        request.begin_turn(self._account.number)
+        request.begin_turn(self.account.number)
         turn.begin()
         try:
             model = self._engines.writes(answer.wish)
@@ -211,14 +212,14 @@ class Answers:
                 self._response.call(call)
         except Unsuitable as error:
             await turn.gate.wait()
-            self._account.note(Failed("llm", str(error), "refused"))
+            self.account.note(Failed("llm", str(error), "refused"))
             self._end("failed", error=str(error), code="invalid_value")
             self.transcribe()
         except EngineError as error:
             await turn.gate.wait()
             if answer.item and (part := answer.item.content[0]).is_unknown:
                 self._recognition.failed(answer.item, part, error)
-            self._account.note(Failed(error.stage, error.reason, error.kind))
+            self.account.note(Failed(error.stage, error.reason, error.kind))
             if answer.wish.modality == "audio":
                 await turn.apologise(self._speaks(answer.wish))
                 await self._speaker.drain()
@@ -267,7 +268,7 @@ class Answers:
                 await turn.gate.wait()
                 self._response.write(piece)
                 text += piece
-        self._account.note(Said(text))
+        self.account.note(Said(text))
 
     @property
     def _response(self) -> Response:
@@ -278,7 +279,7 @@ class Answers:
     def _tell(self, event: Event) -> None:
         """What the turn that is being answered tells, once it may."""
         assert self._answer
-        self._account.note(event)
+        self.account.note(event)
         match event:
             case Heard(text) if self._answer.item:
                 part = self._answer.item.content[0]

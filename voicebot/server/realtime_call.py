@@ -123,6 +123,7 @@ class Call:
         self, event: SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
     ) -> None:
         detection = self._protocol.settings.turn_detection
+        self._answers.account.note(event)
         match event:
             case SpeechStarted(at):
                 self._protocol.hearing.started(at)
