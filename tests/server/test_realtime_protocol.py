@@ -106,7 +106,7 @@ def test_a_session_begins_with_all_its_settings():
     assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
     assert session["audio"]["input"]["turn_detection"] == {
         "type": "server_vad",
-        "threshold": 0.5,
+        "threshold": 0.3,
         "prefix_padding_ms": 320,
         "silence_duration_ms": 480,
         "idle_timeout_ms": None,
