@@ -31,6 +31,7 @@ from .events import (
     as_json,
 )
 from .flow import Stream
+from .observe.traces import traced
 from .recordings import WavWriter, recording
 
 RATE = 16000
@@ -70,7 +71,10 @@ def run(
     # Nor is it recorded: what was asked is there to be asked again.
     config = replace(config, budget=budget, record=RecordSettings())
     with ExitStack() as closing:
+        spans = closing.enter_context(traced(config))
         parts = closing.enter_context(assemble(config, models))
+        if spans:
+            parts.observers.append(spans.observer)
         for line in parts.describe():
             print(line, file=sys.stderr)
         speaker = _speaker(output, closing)

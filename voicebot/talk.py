@@ -34,6 +34,7 @@ from .events import (
     TurnEnded,
 )
 from .flow import Stream
+from .observe.traces import traced
 
 _ECHO = 0.3
 """Seconds a room goes on sounding, and a microphone's buffer with it. More loses the start of a
@@ -72,7 +73,10 @@ def run(
     ear = choose(found, "microphone", input)
     mouth = choose(found, "loudspeaker", output)
     with ExitStack() as closing:
+        spans = None if url else closing.enter_context(traced(config))
         parts = None if url else closing.enter_context(assemble(config, models))
+        if spans and parts:
+            parts.observers.append(spans.observer)
         speaker = closing.enter_context(LocalSpeaker(str(mouth.index)))
         tty = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         view = View(sys.stdout, tty)

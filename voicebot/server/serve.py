@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from ..assembly import Parts, build
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
 from ..flow import started
+from ..observe.traces import traced
 from . import connections, systemd
 from .app import App, create
 from .keys import check_door
@@ -88,14 +90,21 @@ def run(
             _check_doors(reached, followed)
             return build(meanwhile, models, now), followed
 
+        spans = closing.enter_context(traced(config))
         manager.status("loading the engines")
         parts = build(config, models)
         print(*parts.describe(), sep="\n", file=sys.stderr)
         app = create(parts, settings, again=again, news=partial(_report, manager, url))
         closing.callback(app.close)
+        site: ASGIApp = app
+        if spans:
+            from .traced import Traced
+
+            parts.observers.append(spans.observer)
+            site = Traced(app, spans.tracer)
         server = _Server(
             uvicorn.Config(
-                app,
+                site,
                 lifespan="on",
                 ssl_certfile=settings.tls_certificate or None,
                 ssl_keyfile=settings.tls_key or None,
@@ -120,8 +129,9 @@ def _followed(before: Config, now: Config, settings: ServerSettings) -> ServerSe
     fixed = {name: getattr(settings, name) for name in FIXED}
     changed = [name for name in FIXED if getattr(before.server, name) != getattr(now.server, name)]
     sections = [f"[server] {', '.join(changed)}"] if changed else []
-    if before.log != now.log:
-        sections.append("[log]")
+    sections += [
+        f"[{name}]" for name in ("log", "traces") if getattr(before, name) != getattr(now, name)
+    ]
     if sections:
         log.warning("%s: as before until a restart", " and ".join(sections))
     return replace(now.server, **fixed)

@@ -1,0 +1,37 @@
+"""Traces of the turns for an OpenTelemetry collector, where the settings name one.
+
+OpenTelemetry is imported only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import Missing
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from .spans import Spans
+
+
+@contextmanager
+def traced(config: Config) -> Iterator[Spans | None]:
+    """What makes spans of turns while the block lasts; None where no traces are wanted.
+
+    Raises:
+        Missing: OpenTelemetry is not installed.
+    """
+    if not config.traces.endpoint:
+        yield None
+        return
+    try:
+        from .otlp import Export
+        from .spans import Spans
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        raise Missing("[traces] needs OpenTelemetry; pip install 'voicebot[otel]'") from None
+    with Export(config.traces.endpoint) as export:
+        yield Spans(export.tracer, transcripts=config.log.transcripts)
