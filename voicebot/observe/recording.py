@@ -141,6 +141,7 @@ class _Recording:
             rate=self._rate,
             window=conversation.vad.window,
             partial=conversation.partial,
+            light=conversation.reserve.light is not None,
             ahead=sorted(ladder.ahead),
             settings={
                 "listen": asdict(conversation.listen),
@@ -238,10 +239,10 @@ class _Engine:
                     yield item
             how = {}
         except EngineError as error:
-            how = {"error": [error.stage, error.reason]}
+            how = {"error": [error.stage, error.reason, error.kind]}
             raise
         except Exception as error:
-            how = {"error": [self._kind, f"{type(error).__name__}: {error}"]}
+            how = {"error": [self._kind, f"{type(error).__name__}: {error}", EngineError.kind]}
             raise
         finally:
             write("ended", call, **how)

@@ -1,0 +1,160 @@
+"""`voicebot replay`: hold a recorded conversation again, and show what differs.
+
+Its clock skips waiting, so that an hour takes seconds; and with the recorded engines nothing
+depends on this machine, so that it goes in the same way each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from ..assembly import Parts, assemble
+from ..config import Config, RecordSettings
+from ..conversation import Conversation
+from ..conversation.canned import Canned
+from ..conversation.ladder import Ladder
+from ..conversation.reserve import Reserve
+from ..errors import ConfigError
+from ..events import Event, as_json
+from ..instant import InstantLoop
+from .again import Detector, Engines, Light, Speaker, Working, quiet, user
+from .differences import Difference, Happened, differences
+from .recorded import LONGEST, Recorded, found, heard, read
+
+Changes: TypeAlias = dict[str, tuple[Any, Any]]
+"""The settings that are not as they were: before, and now."""
+
+
+def run(
+    config: Config,
+    models: Path,
+    *,
+    path: str,
+    engines: Literal["recorded", "live"],
+    tolerance: float,
+    as_lines: bool,
+) -> int:
+    """Replay the recording, or all in a folder, with the settings of now; return the exit code.
+
+    engines: "recorded" give again what they gave; "live" are those of the settings.
+    tolerance: seconds that something may be sooner or later untold.
+    as_lines: print one JSON object per recording instead of text for people.
+
+    Returns 1 if anything differs.
+
+    Raises:
+        InputError: there is no recording, or it cannot be read.
+        VoicebotError: a live engine cannot be built.
+    """
+    if not 0 <= tolerance < LONGEST:
+        raise ConfigError(f"--tolerance should be seconds, not {tolerance:g}")
+    sessions = [read(story) for story in found(Path(path))]
+    show = _as_json if as_lines else _as_text
+    differs = False
+    with ExitStack() as closing:
+        parts = None
+        if engines == "live":
+            unrecorded = replace(config, record=RecordSettings())
+            parts = closing.enter_context(assemble(unrecorded, models))
+        for session in sessions:
+            told = [*differences(session.events, replay(session, config, parts), tolerance)]
+            differs = differs or bool(told)
+            print(*show(session, _changes(session, config), told), sep="\n", flush=True)
+    return int(differs)
+
+
+def replay(session: Recorded, config: Config, parts: Parts | None = None) -> list[Happened]:
+    """What happens when it is held again.
+
+    parts: the live engines; without them the recorded ones give what they gave.
+
+    Raises:
+        InputError: live engines are to hear it, and there is no sound.
+    """
+    story: list[Happened] = []
+    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+        runner.run(_converse(session, config, parts, story))
+    return story
+
+
+async def _converse(
+    session: Recorded, config: Config, parts: Parts | None, story: list[Happened]
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, InstantLoop)
+    vad, stt, llm, tts, light = _live(parts, loop) if parts else _recorded(session)
+    budget = config.budget
+    ladder = Ladder(budget)
+    ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
+
+    def note(event: Event) -> None:
+        story.append((loop.time(), as_json(event)))
+
+    conversation = Conversation(
+        vad,
+        stt,
+        llm,
+        tts,
+        Speaker(session),
+        note,
+        listen=config.listen,
+        instructions=config.assistant.instructions,
+        patience=config.assistant.patience_s,
+        reserve=Reserve(ladder, Canned([budget.filler, budget.apology]), light),
+    )
+    conversation.partial = session.partial
+    sound = heard(session) if parts else quiet(session)
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(session.over if session.cut else None):
+            await conversation.run(user(session, sound))
+
+
+def _recorded(session: Recorded) -> tuple[Any, ...]:
+    detector = Detector(session)
+    engines = Engines(session, detector)
+    return detector, engines, engines, engines, Light(engines) if session.light else None
+
+
+def _live(parts: Parts, loop: InstantLoop) -> tuple[Any, ...]:
+    light = parts.reserve.light
+    others = [Working(engine, loop) for engine in (parts.stt, parts.llm, parts.tts)]
+    return parts.vad(), *others, Working(light, loop) if light else None
+
+
+def _changes(session: Recorded, config: Config) -> Changes:
+    changes = {}
+    for section in ("listen", "budget", "assistant"):
+        now = asdict(getattr(config, section))
+        for name, before in session.settings.get(section, {}).items():
+            if name in now and now[name] != before:
+                changes[f"[{section}] {name}"] = before, now[name]
+    return changes
+
+
+def _as_text(session: Recorded, changes: Changes, told: list[Difference]) -> Iterator[str]:
+    yield f"{session.name}: {session.over:.1f} s, {len(session.events)} events"
+    for name, (before, now) in changes.items():
+        yield _printable(f"{name} was {before!r}, is {now!r}")
+    yield from (_printable(str(difference)) for difference in told)
+    yield f"{len(told)} differences" if told else "nothing differs"
+
+
+def _as_json(session: Recorded, changes: Changes, told: list[Difference]) -> Iterator[str]:
+    line = {
+        "recording": session.name,
+        "events": len(session.events),
+        "settings": {n: {"recorded": was, "now": now} for n, (was, now) in changes.items()},
+        "differences": [asdict(difference) for difference in told],
+    }
+    yield json.dumps(line, ensure_ascii=False)
+
+
+def _printable(text: str) -> str:
+    # What was said may be anything, and a terminal must not obey it.
+    return "".join(c if c.isprintable() else " " for c in text)
