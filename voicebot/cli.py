@@ -211,7 +211,7 @@ def _keys_add(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     from importlib.util import find_spec
 
-    for package in ("starlette", "uvicorn", "websockets", "python_multipart"):
+    for package in ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
             raise Missing(f"serve needs {package}; pip install 'voicebot[server]'")
     from .server import serve

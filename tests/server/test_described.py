@@ -18,6 +18,7 @@ OPERATIONS = [
     ("post", "/v1/realtime/transcription_sessions"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model}"),
+    ("get", "/metrics"),
     ("get", "/health"),
     ("get", "/ready"),
 ]

@@ -112,7 +112,7 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         """What is done from before the first request until after the last."""
         await receive()
-        async with started(self._attend()):
+        async with started(self._attend()), started(self._lasting.metrics.watch_loop()):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

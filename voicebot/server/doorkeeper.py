@@ -15,8 +15,9 @@ from .limits import Allowance, Exceeded, Limits
 from .refusals import Refusal, response
 from .tokens import token
 
-GUARDED = "/v1/"
-"""What begins so costs work and needs a key; the page, health and the like do not."""
+GUARDED = "/v1/", "/metrics"
+"""What begins so costs work, or tells what others do, and needs a key; the page, health and the
+like do not."""
 SECRETS_OPEN = "/v1/realtime", "/v1/talk"
 """What a browser's short-lived secret opens, and nothing else."""
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,7 +28,9 @@ CLOSED_S = 10
 class House:
     def __init__(self, places: int = PLACES) -> None:
         self._places = places
-        self._requests = self._sessions = self._inside = 0
+        self._requests = self._inside = 0
+        self.sessions: Counter[str] = Counter()
+        """How many conversations there are, by what they speak."""
         self.closing = asyncio.Event()
         """Set once nobody new is let in: sessions end after the reply they are in."""
         self._empty = asyncio.Event()
@@ -55,13 +58,13 @@ class House:
                 self._requests -= 1
 
     @contextmanager
-    def session(self, most: int = SESSIONS) -> Iterator[None]:
+    def session(self, most: int = SESSIONS, *, speaks: str = "") -> Iterator[None]:
         """The time of a conversation, which the house waits for when it closes.
 
         Raises:
             Refusal: there are `most` already, or the house is closing.
         """
-        if self._sessions >= most:
+        if self.sessions.total() >= most:
             raise Refusal(
                 503,
                 f"all {most} conversations are taken; come back in {LEAVES_S} s",
@@ -69,11 +72,11 @@ class House:
                 retry_after=LEAVES_S,
             )
         with self._counted():
-            self._sessions += 1
+            self.sessions[speaks] += 1
             try:
                 yield
             finally:
-                self._sessions -= 1
+                self.sessions[speaks] -= 1
 
     async def close(self, limit: float) -> None:
         """Let nobody in any more, and wait until all have left, at most `limit` seconds.

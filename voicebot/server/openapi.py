@@ -191,6 +191,17 @@ def description() -> dict[str, Any]:
             ),
             "/v1/models": _get("The models there are.", record({"data": listed(_MODEL)}), guarded),
             "/v1/models/{model}": by_name,
+            "/metrics": {
+                "get": {
+                    "summary": "What was done since the start, for Prometheus.",
+                    "responses": {
+                        "200": _answer(
+                            "The figures, as text.", plain | {"application/openmetrics-text": {}}
+                        ),
+                        **_errors(401, 403, 429),
+                    },
+                }
+            },
             "/health": _get("Whether the server is alive.", record({"status": _TEXT})),
             "/ready": _get(
                 "Whether every engine has answered, and which has not.",

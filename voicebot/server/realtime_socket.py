@@ -71,7 +71,10 @@ class Realtime:
     async def serve(self, websocket: WebSocket) -> None:
         """One client, from its first message to its last."""
         try:
-            with self._house.session(self._sessions), allowance(websocket.scope).session():
+            with (
+                self._house.session(self._sessions, speaks="realtime"),
+                allowance(websocket.scope).session(),
+            ):
                 await self._serve(websocket)
         except Refusal as refusal:
             await websocket.send_denial_response(response(refusal))

@@ -16,7 +16,8 @@ from starlette.routing import Route
 from ..assembly import Parts
 from ..config import ServerSettings
 from ..engines import Kind
-from . import keys, openai_audio, openai_text, openapi, realtime_socket, talk_socket
+from ..observe.metrics import Metrics
+from . import keys, measured, openai_audio, openai_text, openapi, realtime_socket, talk_socket
 from .catalogue import Catalogue
 from .client_secrets import ClientSecrets
 from .doorkeeper import LOCAL, Doorkeeper
@@ -44,6 +45,7 @@ class Lasting:
     """What each key has left, by its name."""
     calls: dict[str, Call] = field(default_factory=dict)
     """The conversations of `/v1/talk` that can be resumed, by their token."""
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def site(
     """
     house, catalogue = lasting.house, Catalogue(parts)
     described = openapi.description()
+    if lasting.metrics.observer not in parts.observers:  # after a reload they may be the same
+        parts.observers.append(lasting.metrics.observer)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -90,12 +94,18 @@ def site(
             Route("/health", health),
             Route("/ready", ready),
             Route("/openapi.json", description),
+            measured.route(lasting.metrics, parts, house),
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
         ],
-        middleware=[Middleware(RequestId), Middleware(Unread), *_doors(settings, lasting)],
+        middleware=[
+            Middleware(measured.Measured, lasting.metrics),
+            Middleware(RequestId),
+            Middleware(Unread),
+            *_doors(settings, lasting),
+        ],
         exception_handlers=HANDLERS,
     )
 

@@ -106,7 +106,7 @@ class TalkSocket:
     @contextmanager
     def _place(self, scope: Scope) -> Iterator[None]:
         """The time of a conversation."""
-        with self._house.session(self._sessions), allowance(scope).session():
+        with self._house.session(self._sessions, speaks="talk"), allowance(scope).session():
             yield
 
     async def _greeting(self, websocket: WebSocket) -> words.Hello | words.Resume | Over:

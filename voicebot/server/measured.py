@@ -1,0 +1,68 @@
+"""`/metrics`, and the counting of answers.
+
+scrape_configs:
+  - job_name: voicebot
+    static_configs: [{targets: ["localhost:8124"]}]
+    # Where the server has keys, this needs one as everything else does that costs or tells:
+    authorization: {credentials_file: /etc/prometheus/voicebot-key}
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..assembly import Parts
+from ..engines import Kind
+from ..flow import Worker
+from ..observe.metrics import OTHER, Metrics
+from .house import House
+
+_BEGINS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
+_COMPUTING: tuple[Kind, ...] = ("stt", "llm", "tts")
+
+
+def route(metrics: Metrics, parts: Parts, house: House) -> Route:
+    async def page(request: Request) -> Response:
+        sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime")}
+        text, kind = metrics.page(request.headers.get("accept", ""), sessions, _calls(parts))
+        return Response(text, headers={"content-type": kind})
+
+    return Route("/metrics", page)
+
+
+def _calls(parts: Parts) -> dict[str, int]:
+    """How many calls each engine has that computes in this process."""
+    workers = {kind: getattr(parts.engine(kind), "worker", None) for kind in _COMPUTING}
+    return {kind: worker.calls for kind, worker in workers.items() if isinstance(worker, Worker)}
+
+
+class Measured:
+    """ASGI middleware that counts answers by the route that gave them and their status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        def count(status: int) -> None:
+            nonlocal begun
+            begun = True
+            # What nothing matched, or nobody let in, has no route: its path is anybody's word.
+            route = getattr(scope.get("route"), "path", OTHER)
+            self._metrics.requests.labels(route, str(status)).inc()
+
+        async def counted(message: Message) -> None:
+            if message["type"] in _BEGINS:
+                count(message.get("status", 101))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            if not begun:
+                count(500)  # which is what our caller makes of it
+            raise
