@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from voicebot.errors import ConfigError
 from voicebot.server import keys
 from voicebot.server.app import create
 from voicebot.server.client_secrets import MOST, ClientSecrets
+from voicebot.server.limits import NAMES
 
 
 def test_only_the_hash_of_a_key_is_kept(tmp_path):
@@ -34,6 +36,14 @@ def test_a_key_has_the_limits_written_below_it(tmp_path):
     with (tmp_path / "keys").open("a") as file:
         file.write("requests_per_minute = 3\n")
     assert keys.read(tmp_path / "keys").find(key).limits.requests_per_minute == 3
+
+
+def test_a_new_file_of_keys_says_what_limits_there_are(tmp_path):
+    for name in ("laptop", "phone"):
+        keys.add(tmp_path / "keys", name)
+    kept = (tmp_path / "keys").read_text()
+    assert [kept.count(name) for name in NAMES] == [1] * len(NAMES)
+    assert keys.read(tmp_path / "keys").names == ["laptop", "phone"]
 
 
 def test_a_name_is_given_once(tmp_path):
@@ -256,6 +266,55 @@ def test_a_page_comes_back_with_another_secret_of_the_same_key(tmp_path):
         asyncio.run(comes(host, key))
 
 
+def chunks():
+    """A body whose size nobody tells."""
+    for _ in range(10):
+        yield bytes(1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "asks"),
+    [
+        ("audio/transcriptions", {"data": {"model": "whisper-1"}, "files": {"file": wav()}}),
+        ("audio/speech", {"json": {"model": "tts-1", "input": "one " * 500}}),
+        ("audio/speech", {"content": chunks, "headers": {"content-type": "application/json"}}),
+        ("realtime/client_secrets", {"json": {"session": {"instructions": "one " * 500}}}),
+    ],
+)
+def test_a_key_may_send_no_more_at_once_than_it_is_allowed(tmp_path, path, asks):
+    if callable(asks.get("content")):
+        asks = asks | {"content": asks["content"]()}
+    with keyed(tmp_path, "phone", upload_bytes=1000) as (host, key):
+        headers = asks.get("headers", {}) | bearer(key)
+        refused = httpx.post(f"http://{host}/v1/{path}", **asks | {"headers": headers})
+    assert refused.status_code == 413
+    assert refused.json()["error"]["code"] == "too_large"
+    assert "1000 bytes" in refused.json()["error"]["message"]
+
+
+def test_what_a_key_may_not_send_is_refused_before_it_is_sent(tmp_path):
+    with keyed(tmp_path, "phone", upload_bytes=1000) as (host, key):
+        name, _, port = host.partition(":")
+        with socket.create_connection((name, int(port)), 10) as line:
+            line.sendall(
+                f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {host}\r\n"
+                f"Authorization: Bearer {key}\r\nContent-Length: 2000\r\n"
+                "Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode()
+            )
+            assert line.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_utterance_is_cut_where_its_key_has_said_enough(tmp_path):
+    async def comes(host, key):
+        async with connected(host, additional_headers=bearer(key)) as caller:
+            await begin(caller)
+            await caller.speak(2.0)  # and never falls silent
+            await caller.until("speech_ended")
+
+    with keyed(tmp_path, "phone", utterance_s=1) as (host, key):
+        asyncio.run(comes(host, key))
+
+
 @pytest.mark.parametrize(
     ("limit", "path", "asks"),
     [
@@ -372,3 +431,19 @@ def test_many_secrets_cost_no_memory():
     values = [secrets.issue(None, {}, 60)[0] for _ in range(MOST)]
     assert secrets.find(first) is None
     assert all(map(secrets.find, values))
+
+
+def test_a_key_that_makes_many_secrets_takes_none_of_anothers():
+    secrets = ClientSecrets()
+    theirs, _ = secrets.issue("laptop", {}, 60)
+    for _ in range(MOST + 1):
+        secrets.issue("phone", {}, 60)
+    assert secrets.find(theirs)
+
+
+def test_the_secrets_of_a_key_are_forgotten_with_it():
+    secrets = ClientSecrets()
+    (gone, _), (kept, _) = secrets.issue("phone", {}, 60), secrets.issue("laptop", {}, 60)
+    secrets.revoke("phone")
+    assert secrets.find(gone) is None
+    assert secrets.find(kept)

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from voicebot.conversation.listen import ListenSettings
 from voicebot.errors import ConfigError
 from voicebot.server.limits import Allowance, Bucket, Exceeded, Limits, read
 
@@ -114,3 +115,16 @@ def test_new_limits_count_what_was_used_under_the_old_ones():
             allowance.admit(0)
         with pytest.raises(Exceeded, match="1 conversations at once"):
             allowance.session().__enter__()
+
+
+def test_a_key_may_send_less_than_others_but_not_more():
+    assert Limits(upload_bytes=10).upload(25) == 10
+    assert Limits(upload_bytes=50).upload(25) == 25
+    assert Limits().upload(25) == 25
+
+
+def test_a_key_may_say_less_at_once_than_others_but_not_more():
+    usual = ListenSettings(longest_s=30.0)
+    assert Limits(utterance_s=10).listening(usual) == ListenSettings(longest_s=10)
+    assert Limits(utterance_s=50).listening(usual) == usual
+    assert Limits().listening(usual) == usual

@@ -253,6 +253,19 @@ def test_who_has_used_up_its_sound_is_not_heard():
     assert client.all("input_audio_buffer.committed") == []
 
 
+def test_who_may_say_little_at_once_is_cut_off_there():
+    client = Client("Yes.", limits=Limits(utterance_s=1)).does(("speak", 2.5))
+    assert len(client.all("input_audio_buffer.committed")) == 2
+
+
+def test_who_commits_by_hand_may_not_keep_more_than_an_utterance_either():
+    client = Client(limits=Limits(utterance_s=1), **manual()).does(
+        ("speak", 2.0), ("input_audio_buffer.commit", {}), ("wait", 0.5)
+    )
+    assert {e["error"]["code"] for e in client.all("error")} == {"input_audio_buffer_full"}
+    assert len(client.all("input_audio_buffer.committed")) == 1
+
+
 def spoken_item(seconds=1.0):
     data = to_pcm16(Audio(np.full(round(24000 * seconds), 0.5, np.float32), 24000))
     content = [{"type": "input_audio", "audio": base64.b64encode(data).decode()}]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import httpx
 import pytest
 import room
+import websockets
 from calling import calling, connected, serving
 from serving import parts
 
@@ -304,6 +305,112 @@ def test_keys_are_read_again(tmp_path):
     assert orphan == 401
     assert failed.startswith(f"failed: [server] keys: {file}")
     assert still == 200
+
+
+def bearer(key):
+    return {"additional_headers": {"authorization": f"Bearer {key}"}}
+
+
+@asynccontextmanager
+async def calling_with(host, key):
+    """A conversation that this key has begun."""
+    async with connected(host, **bearer(key)) as caller:
+        await caller.say(type="hello", rate=24000)
+        caller.token = (await caller.until("ready"))["token"]
+        yield caller
+
+
+def test_what_was_begun_with_a_key_ends_when_it_is_removed(tmp_path):
+    file = tmp_path / "keys"
+    lost, kept = keys.add(file, "lost"), keys.add(file, "kept")
+    sections = file.read_text()
+
+    async def script(house):
+        async with (
+            calling_with(house.host, lost) as caller,
+            calling_with(house.host, kept) as other,
+            websockets.connect(f"ws://{house.host}/v1/realtime", **bearer(lost)) as realtime,
+        ):
+            file.write_text(sections[sections.index("[kept]") :])
+            await house.reload()
+            await realtime.wait_closed()
+            yield realtime.close_code, realtime.close_reason
+            yield await caller.closed(), caller.all("error")[0]["reason"]
+            await other.say(type="text", text="Are you there?")
+            await other.until("turn_ended")
+
+    async def all_of(house):
+        return [answer async for answer in script(house)]
+
+    gone = (1008, "this key has been removed")
+    assert evening(parts(), all_of, ServerSettings(keys=str(file))) == [gone, gone]
+
+
+def test_another_key_of_the_same_name_is_another_key(tmp_path):
+    file = tmp_path / "keys"
+    old = keys.add(file, "laptop")
+
+    async def script(house):
+        async with calling_with(house.host, old) as caller:
+            file.unlink()
+            keys.add(file, "laptop")
+            await house.reload()
+            return await caller.closed()
+
+    assert evening(parts(), script, ServerSettings(keys=str(file))) == 1008
+
+
+def test_a_secret_does_not_come_back_with_its_key(tmp_path):
+    file = tmp_path / "keys"
+    key, _ = keys.add(file, "laptop"), keys.add(file, "other")
+    sections = file.read_text()
+
+    async def script(house):
+        held = {"authorization": f"Bearer {key}"}
+        made = await house.client.post("/v1/realtime/client_secrets", headers=held, json={})
+        for now in (sections[sections.index("[other]") :], sections):
+            file.write_text(now)
+            await house.reload()
+        url = f"ws://{house.host}/v1/realtime"
+        async with websockets.connect(url, **bearer(key)):
+            pass  # the key is good again
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(url, **bearer(made.json()["value"]))
+        return refused.value.response.status_code
+
+    assert evening(parts(), script, ServerSettings(keys=str(file))) == 401
+
+
+def test_a_door_that_is_opened_ends_nobodys_conversation(tmp_path):
+    file = tmp_path / "keys"
+    key = keys.add(file, "laptop")
+
+    async def script(house):
+        async with calling_with(house.host, key) as caller:
+            house.settings = ServerSettings()
+            await house.reload()
+            await caller.say(type="text", text="Are you there?")
+            await caller.until("turn_ended")
+
+    evening(parts(), script, ServerSettings(keys=str(file)))
+
+
+def test_a_conversation_that_waits_for_its_client_ends_with_its_key(tmp_path):
+    file = tmp_path / "keys"
+    key, _ = keys.add(file, "laptop"), keys.add(file, "other")
+    sections = file.read_text()
+
+    async def script(house):
+        async with calling_with(house.host, key) as caller:
+            caller.socket.transport.abort()
+        for now in (sections[sections.index("[other]") :], sections):
+            file.write_text(now)
+            await house.reload()
+        async with connected(house.host, **bearer(key)) as again:
+            await again.say(type="resume", token=caller.token, number=0, turn=0, received=0)
+            return (await again.until("error"))["code"]
+
+    assert evening(parts(), script, ServerSettings(keys=str(file))) == "gone"
 
 
 def test_in_the_end_all_engines_are_closed_once_and_also_those_still_in_use():

@@ -17,6 +17,7 @@ from ..config import ServerSettings
 from ..errors import VoicebotError
 from ..flow import Worker, started
 from .house import House
+from .keys import Keys, wanted
 from .lease import Leased
 from .routes import DONE, FAILED, NONE, UNDER_WAY, Lasting, Standing, site
 from .warm import Warmth
@@ -33,6 +34,8 @@ class _Generation:
     """Engines, and the application before them."""
 
     parts: Parts
+    keys: Keys | None
+    """What opens it; None where it is open."""
     site: ASGIApp
     warmth: Warmth
 
@@ -78,7 +81,7 @@ class App:
         self._reload = NONE
         self._asked = asyncio.Event()
         warmth = Warmth(parts, news=self._news)
-        first = _Generation(parts, site(parts, settings, self._lasting, self.standing), warmth)
+        first = self._generation(parts, settings, warmth)
         self._generations = Leased(first, self._returned)
 
     @property
@@ -137,6 +140,8 @@ class App:
             self._note(f"{FAILED}the log says why")
         else:
             self._generations.exchange(new)
+            if new.keys:
+                self._lasting.follow(new.keys)
             log.info("reloaded: %s", "; ".join(new.parts.describe()))
             self._note(DONE)
 
@@ -148,14 +153,19 @@ class App:
             with ExitStack() as undoing:
                 parts, settings = await worker.run(self._again, now.parts)
                 undoing.callback(parts.close, but=[now.parts])
-                follows = await worker.run(site, parts, settings, self._lasting, self.standing)
-                kinds = parts.new(now.parts)
                 warmth = Warmth(parts, now.warmth.states, self._news)
-                await warmth.require(kinds)
+                new = await worker.run(self._generation, parts, settings, warmth)
+                await warmth.require(parts.new(now.parts))
                 undoing.pop_all()
         finally:
             worker.close()
-        return _Generation(parts, follows, warmth)
+        return new
+
+    def _generation(self, parts: Parts, settings: ServerSettings, warmth: Warmth) -> _Generation:
+        """Raises: ConfigError: the keys cannot be read."""
+        keys = wanted(settings)
+        follows = site(parts, settings, keys, self._lasting, self.standing)
+        return _Generation(parts, keys, follows, warmth)
 
     def _returned(self, old: _Generation, used: list[_Generation]) -> None:
         # Elsewhere: what has been in memory for long may take its time to leave it.

@@ -24,13 +24,13 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class Doorkeeper:
-    """ASGI middleware. What it lets in has the key's name as `scope["key"]` and what the key may
+    """ASGI middleware. What it lets in has the key's hash as `scope["key"]` and what the key may
     use as `scope["allowance"]`, where keys are needed.
 
     keys: None where everybody may come in who can reach the server.
     origins: pages of others that may talk to us; our own always may.
     hosts: the names we are reached by, where no key is needed; empty for any.
-    allowances: what each key has left, by its name, where that is to outlive us.
+    allowances: what each key has left, by its hash, where that is to outlive us.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class Doorkeeper:
             return
         key = self._key(self._keys, token(scope), scope["path"])
         now = asyncio.get_running_loop().time()
-        allowance = self._allowances.setdefault(key.name, Allowance(key.limits, now))
+        allowance = self._allowances.setdefault(key.hash, Allowance(key.limits, now))
         allowance.limit(key.limits, now)
         allowance.admit(now)
-        scope["key"], scope["allowance"] = key.name, allowance
+        scope["key"], scope["allowance"] = key.hash, allowance
 
     def _key(self, keys: Keys, token: str, path: str) -> Key:
         if token.startswith(PREFIX):
             secret = self._secrets.find(token)
-            owner = keys.named(secret.owner) if secret and secret.owner else None
+            owner = keys.known(secret.owner) if secret and secret.owner else None
             if owner and path in SECRETS_OPEN:
                 return owner
         elif key := keys.find(token):

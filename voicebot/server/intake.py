@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
+from .doorkeeper import allowance
 from .refusals import Refusal
 from .schema import Schema, problem
 
@@ -88,11 +89,13 @@ def _expect(request: Request, kind: str) -> None:
 
 
 def limited(request: Request, most: int) -> Request:
-    """The same request, whose body is read as long as it is no larger than that and keeps coming.
+    """The same request, whose body is read as long as it is no larger than that, nor than its key
+    may send, and keeps coming.
 
     Raises:
         Refusal: it says itself that it is larger. Whoever reads it may be told so, too.
     """
+    most = allowance(request.scope).limits.upload(most)
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told) > most:
         _too_large(most)

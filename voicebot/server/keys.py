@@ -1,6 +1,7 @@
 """The keys that let clients in, of which only hashes are kept.
 
-The file is TOML, a section for each key: its hash, and its limits if it has any.
+The file is TOML, a section for each key: its hash, and its limits if it has any; `limits` says
+which there are.
 
     [laptop]
     hash = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
@@ -21,7 +22,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, ServerSettings
 from ..errors import ConfigError
 from . import limits
 from .limits import Limits
@@ -35,11 +36,19 @@ FILE = "voicebot-keys.toml"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
+_HEAD = f"""\
+# Below its hash a key may have limits, each a whole number; without one it may use what it likes:
+# {", ".join(limits.NAMES)}
+# For those that are removed here, a reload ends what was begun with them.
+
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
     name: str
     hash: str
+    """What it is known by inside: a name may be given to another key one day."""
     limits: Limits
 
 
@@ -53,8 +62,9 @@ class Keys:
     def names(self) -> list[str]:
         return [key.name for key in self._keys]
 
-    def named(self, name: str) -> Key | None:
-        return next((key for key in self._keys if key.name == name), None)
+    def known(self, hash: str) -> Key | None:
+        """The key with this hash."""
+        return next((key for key in self._keys if key.hash == hash), None)
 
     def find(self, token: str) -> Key | None:
         """The key that `token` is."""
@@ -62,6 +72,15 @@ class Keys:
         # Each is compared, and in constant time: how long it takes tells nothing of any.
         same = [key for key in self._keys if hmac.compare_digest(key.hash, digest)]
         return same[0] if same else None
+
+
+def wanted(settings: ServerSettings) -> Keys | None:
+    """The keys that are asked for at the door; None where none is.
+
+    Raises:
+        ConfigError: as `read`.
+    """
+    return read(Path(settings.keys)) if settings.keys else None
 
 
 def read(path: Path) -> Keys:
@@ -102,6 +121,7 @@ def add(path: Path, name: str) -> str:
     try:
         # For its owner's eyes: a hash gives no key away, but who may talk is nobody's business.
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a") as file:
+            file.write("" if file.tell() else _HEAD)
             file.write(f'[{name}]\nhash = "{_hash(key)}"\n\n')
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error

@@ -6,16 +6,19 @@ what it then takes too much is owed.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
+from ..conversation.listen import ListenSettings
 from ..errors import ConfigError
 
 MINUTE, DAY = 60.0, 86_400.0
+WITHDRAWN = "this key has been removed"
 SESSION_S = 30
 """Seconds after which a conversation may have ended where all there can be are held."""
 
@@ -33,6 +36,22 @@ class Limits:
     audio_s_per_day: int = 0
     sessions: int = 0
     """Conversations at once."""
+    upload_bytes: int = 0
+    """Of the body of a request; what all may send at most stays as it is."""
+    utterance_s: int = 0
+    """Seconds of speech that are taken for one utterance."""
+
+    def upload(self, most: int) -> int:
+        """Bytes that a body may have where others may send `most`."""
+        return min(most, self.upload_bytes or most)
+
+    def utterance(self, longest_s: float) -> float:
+        """Seconds that an utterance may have where others may say `longest_s`."""
+        return min(longest_s, self.utterance_s or longest_s)
+
+    def listening(self, settings: ListenSettings) -> ListenSettings:
+        """The same for this key: where speech becomes too long, it is cut."""
+        return replace(settings, longest_s=self.utterance(settings.longest_s))
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(Limits))
@@ -89,15 +108,17 @@ class Allowance:
     """What one key has left."""
 
     def __init__(self, limits: Limits, now: float) -> None:
-        self._limits = limits
+        self.limits = limits
+        self.withdrawn = asyncio.Event()
+        """Set once the key is none any more: what goes on with it ends."""
         self._sessions = 0
         self._buckets = _buckets(limits, now)
 
     def limit(self, limits: Limits, now: float) -> None:
         """Go by these limits from now on; what was used stays used."""
-        if limits == self._limits:
+        if limits == self.limits:
             return
-        before, self._limits, self._buckets = self._buckets, limits, _buckets(limits, now)
+        before, self.limits, self._buckets = self._buckets, limits, _buckets(limits, now)
         for what, spans in self._buckets.items():
             for span, bucket in spans.items():
                 if old := before[what].get(span):
@@ -134,8 +155,8 @@ class Allowance:
         Raises:
             Exceeded: there are too many.
         """
-        if self._limits.sessions and self._sessions >= self._limits.sessions:
-            raise Exceeded(f"{self._limits.sessions} conversations at once", SESSION_S)
+        if self.limits.sessions and self._sessions >= self.limits.sessions:
+            raise Exceeded(f"{self.limits.sessions} conversations at once", SESSION_S)
         self._sessions += 1
         try:
             yield

@@ -34,7 +34,7 @@ from .realtime_actions import (
     Retrieve,
 )
 from .realtime_answers import Answers
-from .realtime_ears import Ears
+from .realtime_ears import LONGEST, Ears
 from .realtime_fields import Refused
 from .realtime_items import Item
 from .realtime_kept import as_text
@@ -50,7 +50,8 @@ class Call:
 
     def __init__(self, parts: Parts, protocol: Protocol, allowance: Allowance) -> None:
         self._protocol, self._allowance = protocol, allowance
-        self._ears = Ears(parts.vad(), _listening(protocol.settings))
+        longest = allowance.limits.utterance(LONGEST)
+        self._ears = Ears(parts.vad(), self._listening(protocol.settings), longest)
         self._answers = Answers(parts, protocol, allowance, self._start)
         self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
@@ -92,8 +93,8 @@ class Call:
             case Retrieve(item):
                 await self._retrieve(item)
             case Configure(before):
-                now = _listening(self._protocol.settings)
-                if now != _listening(before):
+                now = self._listening(self._protocol.settings)
+                if now != self._listening(before):
                     self._ears.listen(now)
                     await self._answers.forget()
                 self._start(self._answers.keep_ready())
@@ -186,9 +187,10 @@ class Call:
         wanted = settings.type == "realtime" and detection and detection.create_response
         return bool(wanted) and self._answers.is_free
 
-
-def _listening(settings: Settings) -> ListenSettings | None:
-    return settings.listening if settings.turn_detection else None
+    def _listening(self, settings: Settings) -> ListenSettings | None:
+        """How speech is found for this key; None where the client commits by hand."""
+        listening = settings.listening if settings.turn_detection else None
+        return listening and self._allowance.limits.listening(listening)
 
 
 def _now() -> float:

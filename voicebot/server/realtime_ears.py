@@ -29,10 +29,13 @@ class Ears:
     """Hear one user. Times are seconds of sound appended, whatever happens in between.
 
     settings: how speech is found; None where the client commits by hand.
+    longest: seconds that are kept until it does.
     """
 
-    def __init__(self, vad: VoiceDetector, settings: ListenSettings | None) -> None:
-        self._vad = vad
+    def __init__(
+        self, vad: VoiceDetector, settings: ListenSettings | None, longest: float = LONGEST
+    ) -> None:
+        self._vad, self._longest = vad, longest
         self._fed = 0
         self.listen(settings)
 
@@ -56,9 +59,10 @@ class Ears:
         Raises:
             Refused: more is kept than can be committed.
         """
-        if self._listener is None and self._length + audio.seconds > LONGEST:
+        if self._listener is None and self._length + audio.seconds > self._longest:
             raise Refused(
-                "input_audio_buffer_full", f"at most {LONGEST:g} s are kept; commit or clear them"
+                "input_audio_buffer_full",
+                f"at most {self._longest:g} s are kept; commit or clear them",
             )
         step = round(audio.rate * PIECE)
         for start in range(0, len(audio.samples), step):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +22,7 @@ from .client_secrets import ANCHOR, LONGEST, SHORTEST, USUAL, ClientSecrets
 from .doorkeeper import allowance
 from .house import SESSIONS, House
 from .intake import limited
+from .limits import WITHDRAWN
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
@@ -143,17 +145,21 @@ class _Connection:
         self._protocol = Protocol(settings, speaks_beta=is_beta, new_id=new_id, news=self._news.set)
 
     async def carry(self, parts: Parts, house: House) -> None:
-        """Serve the client until it leaves, reads nothing, or the house closes."""
-        call = Call(parts, self._protocol, allowance(self._websocket.scope))
+        """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
+        key = allowance(self._websocket.scope)
+        call = Call(parts, self._protocol, key)
         async with (
             started(_closed(house, call)) as closing,
+            started(key.withdrawn.wait()) as withdrawn,
             started(self._tell()) as telling,
             started(call.run(self._actions())) as listening,
         ):
-            tasks = [listening, telling, closing]
+            tasks: list[asyncio.Task[Any]] = [listening, telling, withdrawn, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if closing.done():
                 await self._close(RESTART, "the server is shutting down")
+            elif withdrawn.done():
+                await self._close(REFUSED, WITHDRAWN)
             elif telling.done():
                 await self._close(REFUSED, "nothing is read")
             elif error := listening.exception():
@@ -206,7 +212,7 @@ async def _body(request: Request) -> Table:
     """
     data = await limited(request, BODY).body()
     with _refusing():
-        return fields.message(data.decode(errors="replace")) if data.strip() else {}
+        return fields.message(data.decode(errors="replace")) if data else {}
 
 
 @contextmanager

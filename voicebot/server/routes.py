@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,11 +16,12 @@ from ..assembly import Parts
 from ..config import ServerSettings
 from ..engines import Kind
 from ..observe.metrics import Metrics
-from . import keys, measured, openai_audio, openai_text, openapi, realtime_socket, talk_socket
+from . import measured, openai_audio, openai_text, openapi, realtime_socket, talk_socket
 from .catalogue import Catalogue
 from .client_secrets import ClientSecrets
 from .doorkeeper import LOCAL, Doorkeeper
 from .house import House
+from .keys import Keys
 from .limits import Allowance
 from .refusals import HANDLERS
 from .request_id import RequestId
@@ -42,10 +42,16 @@ class Lasting:
     house: House = field(default_factory=House)
     secrets: ClientSecrets = field(default_factory=ClientSecrets)
     allowances: dict[str, Allowance] = field(default_factory=dict)
-    """What each key has left, by its name."""
+    """What each key has left, by its hash."""
     calls: dict[str, Call] = field(default_factory=dict)
     """The conversations of `/v1/talk` that can be resumed, by their token."""
     metrics: Metrics = field(default_factory=Metrics)
+
+    def follow(self, keys: Keys) -> None:
+        """End what goes on with keys that are none any more."""
+        for gone in [hash for hash in self.allowances if not keys.known(hash)]:
+            self.allowances.pop(gone).withdrawn.set()
+            self.secrets.revoke(gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +71,13 @@ class Standing:
 
 
 def site(
-    parts: Parts, settings: ServerSettings, lasting: Lasting, standing: Callable[[], Standing]
+    parts: Parts,
+    settings: ServerSettings,
+    keys: Keys | None,
+    lasting: Lasting,
+    standing: Callable[[], Standing],
 ) -> Starlette:
-    """The application that serves these engines.
-
-    Raises:
-        ConfigError: the keys cannot be read.
-    """
+    """The application that serves these engines to whoever has a key; to all where keys is None."""
     house, catalogue = lasting.house, Catalogue(parts)
     described = openapi.description()
     if lasting.metrics.observer not in parts.observers:  # after a reload they may be the same
@@ -104,18 +110,18 @@ def site(
             Middleware(measured.Measured, lasting.metrics),
             Middleware(RequestId),
             Middleware(Unread),
-            *_doors(settings, lasting),
+            *_doors(settings, keys, lasting),
         ],
         exception_handlers=HANDLERS,
     )
 
 
-def _doors(settings: ServerSettings, lasting: Lasting) -> list[Middleware]:
+def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> list[Middleware]:
     """What lies between strangers and the routes."""
     origins = tuple(settings.origins.split())
     doorkeeper = Middleware(
         Doorkeeper,
-        keys.read(Path(settings.keys)) if settings.keys else None,
+        keys,
         lasting.secrets,
         origins,
         () if settings.open else (*LOCAL, settings.host),

@@ -16,7 +16,7 @@ from ..audio import Audio
 from ..flow import T, started
 from . import talk_frames
 from . import talk_protocol as words
-from .limits import Allowance
+from .limits import WITHDRAWN, Allowance
 from .session import Behind, Flooded, Place, Session, Sound, SoundEnded
 from .talk_frames import Frames
 
@@ -44,7 +44,7 @@ class Call:
     """A conversation, and the connection that carries it now, if any.
 
     about: what every connection is greeted with, besides what is chosen.
-    key: the name of the key it was begun with, which is the one it is resumed with.
+    key: the hash of the key it was begun with, which is the one it is resumed with.
     allowance: what that key may use.
     """
 
@@ -63,7 +63,8 @@ class Call:
         self._codec, self._about = codec, about
         self._connected: asyncio.Event | None = None
         """Set to end the present connection."""
-        self._over = False
+        self.is_over = False
+        """It has ended, and cannot be resumed."""
         self._changed = asyncio.Event()
         self._allowance = allowance
         conversing.add_done_callback(lambda _: self._changed.set())
@@ -71,15 +72,19 @@ class Call:
     async def left(self, window: float) -> None:
         """Wait until the conversation is over, or was without a connection for `window` s."""
         with suppress(TimeoutError):
-            while not (self._over or self._conversing.done()):
+            while not (self.is_over or self._conversing.done()):
                 self._changed.clear()
                 if self._connected:
                     await self._changed.wait()
-                elif self._closing.is_set():
+                elif self._closing.is_set() or self._allowance.withdrawn.is_set():
                     return
                 else:
                     async with asyncio.timeout(window):
-                        await _first(self._changed.wait(), self._closing.wait())
+                        await _first(
+                            self._changed.wait(),
+                            self._closing.wait(),
+                            self._allowance.withdrawn.wait(),
+                        )
 
     async def carry(self, websocket: WebSocket, place: Place, greeting: dict[str, Any]) -> None:
         """Let one connection carry the conversation from `place` on, until either is over."""
@@ -96,9 +101,10 @@ class Call:
                 self._tell(websocket, frames, place, greeting),
                 self._taken(mine),
                 self._closed(),
+                self._withdrawn(),
                 self._ended(),
             )
-            self._over = self._over or over.final
+            self.is_over = self.is_over or over.final
         finally:
             if self._connected is mine:
                 self._connected = None
@@ -110,6 +116,7 @@ class Call:
             try:
                 match await receive(websocket):
                     case Over() as over:
+                        self.is_over = over.final  # now: who has left may come again at once
                         return over
                     case bytes(data):
                         audio = frames.heard(data)
@@ -187,6 +194,10 @@ class Call:
         await self._closing.wait()
         await self._session.quiet()
         return Over(RESTART, "the server is shutting down")
+
+    async def _withdrawn(self) -> Over:
+        await self._allowance.withdrawn.wait()
+        return Over(REFUSED, WITHDRAWN)
 
     async def _ended(self) -> Over:
         """A conversation ends by itself only when something in it is broken, or all ends."""

@@ -20,7 +20,7 @@
     "resume", "token": ..., "number": last told, "turn": 1, "received": its samples you have}.
  8. {"event": "resumed", ...}, and what you have missed follows, as if nothing had been.
  9. {"event": "error", "code": ..., "reason": ...} is a message of yours that changed nothing.
-10. Close with 1000 to end. We close with 1008 (too much, or a key used up), 1009 (a frame too
+10. Close with 1000 to end. We close with 1008 (too much, a key used up or gone), 1009 (a frame too
     long), 1011 (our mistake), 1012 (shutting down), 1013 (come later), 4001 (resumed elsewhere).
 """
 
@@ -134,7 +134,7 @@ class TalkSocket:
             case words.Resume(token):
                 call = self._calls.get(token)
                 # Another's conversation would be on another's account.
-                if call and call.key == scope.get("key"):
+                if call and not call.is_over and call.key == scope.get("key"):
                     return message
                 raise words.BadMessage("gone", "that conversation is over; begin with hello")
             case _:
@@ -146,6 +146,8 @@ class TalkSocket:
         session = Session(self._parts.conversation, hello.rate)
         session.choose(words.choosing(session.choices, hello.choose))
         session.conversation.partial = hello.partial
+        limits = allowance(websocket.scope).limits
+        session.conversation.listen = limits.listening(session.conversation.listen)
         ready = {"event": "ready", "token": token, "window": self._window}
         about = {
             "rate": hello.rate,
