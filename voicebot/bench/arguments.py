@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..engines import Kind
+    from .job import Sound
     from .simulated import Costs
 
 ENGINES = ("simulated", "miniature", "random", "configured")
@@ -43,6 +45,17 @@ def add(bench: argparse.ArgumentParser) -> None:
             )
             kind.add_argument("--cycles", type=_count, default=1000, help="default %(default)s")
 
+    for name, measure, says in (
+        ("stt", _stt, "how long recordings take to be written down"),
+        ("tts", _tts, "how long texts take to be heard, by length"),
+        ("llm", _llm, "how long prompts take to be read, and replies to be written"),
+        ("vad", _vad, "how long a window of sound takes to be judged"),
+        ("knowledge", _knowledge, "how long documents take to be indexed and searched"),
+    ):
+        kind = kinds.add_parser(name, help=says, description=says.capitalize() + ".")
+        kind.set_defaults(measure=measure)
+        _add_alone(kind, name)
+
 
 PARTS = ("turns", "latency", "listening", "idle", "cycles")
 
@@ -51,15 +64,34 @@ def _add_common(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--audio", nargs="+", metavar="DIR", help="recorded questions")
     kind.add_argument("--turns", type=_count, metavar="N", help=f"in each session; default {TURNS}")
     kind.add_argument("--sessions", type=_counts, default=[1], metavar="N,N", help="at once")
-    kind.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="all figures; without FILE, printed"
-    )
     kind.add_argument("--plot", metavar="SVG", help="a picture of the first sounds")
-    kind.add_argument("--compare", metavar="JSON", help="an earlier run: what has changed?")
+    _add_output(kind)
     for name, says in COSTS.items():
         flag = f"--{name.replace('_', '-')}"
         kind.add_argument(flag, type=float, metavar="X", help=f"simulated: {says}")
     kind.add_argument("--reply", metavar="TEXT", help="simulated: what is answered")
+
+
+def _add_alone(kind: argparse.ArgumentParser, name: str) -> None:
+    if name in ("stt", "vad"):
+        kind.add_argument("--audio", nargs="+", metavar="DIR", help="recorded questions")
+    if name in ("stt", "tts", "llm"):
+        kind.add_argument("--engines", choices=ENGINES[:0:-1], default="configured")
+        kind.add_argument("--threads", type=_counts, metavar="N,N", help="one after the other")
+    if name == "knowledge":
+        kind.add_argument("--questions", metavar="DIR", help="a question set in BEIR's layout")
+    else:
+        kind.add_argument("--sessions", type=_counts, default=[1], metavar="N,N", help="at once")
+    help = f"inputs in each session; default {TURNS}, or each once if there are more"
+    kind.add_argument("--times", type=_count, metavar="N", help=help)
+    _add_output(kind)
+
+
+def _add_output(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="all figures; without FILE, printed"
+    )
+    kind.add_argument("--compare", metavar="JSON", help="an earlier run: what has changed?")
 
 
 def _count(text: str) -> int:
@@ -106,6 +138,68 @@ def _server(args: argparse.Namespace, config: Config, models: Path) -> int:
         tell=output.tell,
     )
     return output.give(result, json_to=args.json, plot_to=args.plot, before=before)
+
+
+def _stt(args: argparse.Namespace, config: Config, models: Path) -> int:
+    return _engine("stt", _sounds(args), args, config, models)
+
+
+def _tts(args: argparse.Namespace, config: Config, models: Path) -> int:
+    from .tts import TEXTS
+
+    return _engine("tts", TEXTS, args, config, models)
+
+
+def _llm(args: argparse.Namespace, config: Config, models: Path) -> int:
+    from .llm import WORDS
+
+    return _engine("llm", WORDS, args, config, models)
+
+
+def _vad(args: argparse.Namespace, config: Config, models: Path) -> int:
+    args.engines, args.threads = "configured", None
+    return _engine("vad", _sounds(args), args, config, models)
+
+
+def _sounds(args: argparse.Namespace) -> tuple[Sound, ...]:
+    from . import questions
+    from .job import Sound
+
+    asked = questions.read(args.audio or questions.own())
+    return tuple(Sound(question.name, question.audio) for question in asked)
+
+
+def _engine(
+    kind: Kind, inputs: tuple[Any, ...], args: argparse.Namespace, config: Config, models: Path
+) -> int:
+    from . import chosen, output, sweep
+
+    before = output.earlier(args.compare)
+    result = sweep.engine(
+        chosen.one(kind, config, args.engines, models),
+        inputs,
+        config,
+        source=args.engines,
+        threads=args.threads,
+        sessions=args.sessions,
+        times=args.times or max(TURNS, len(inputs)),
+        tell=output.tell,
+    )
+    return output.give(result, json_to=args.json, before=before)
+
+
+def _knowledge(args: argparse.Namespace, config: Config, models: Path) -> int:
+    from contextlib import nullcontext
+
+    from . import knowledge, output, sweep
+
+    before = output.earlier(args.compare)
+    own = nullcontext(knowledge.own(config)) if not args.questions else None
+    with own or knowledge.beir(Path(args.questions)) as asked:
+        job = knowledge.job(asked, args.times or max(TURNS, len(asked.queries)))
+        about = {"chosen": [f"documents of {args.questions or asked.folder}"]}
+        result = sweep.result([job], config, about, output.tell)
+    return output.give(result, json_to=args.json, before=before)
 
 
 def _costs(args: argparse.Namespace) -> Costs:

@@ -5,14 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from contextlib import aclosing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..assembly import Parts
+from .. import assembly
+from ..assembly import Chosen, Parts
 from ..audio import Audio
 from ..config import Config, DocumentSettings, EngineChoice
-from ..engines import ENGINES, ChatModel, Delta, Kind, Message, Segment, Transcriber
+from ..engines import (
+    ENGINES,
+    ChatModel,
+    Delta,
+    Kind,
+    Message,
+    Segment,
+    Transcriber,
+    install,
+    lacking,
+)
+from ..errors import Missing
 from ..flow import Stream
 from .simulated import QUESTION, Costs
 
@@ -53,20 +64,39 @@ def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Co
         return config, []
     picked: dict[str, EngineChoice] = costs.engines()
     missing = []
-    for kind, (name, file) in WEIGHTS.items() if engines in SIZES else ():
-        path = folder(models, engines) / file
-        absent = [package for package in ENGINES[kind][name].packages if not find_spec(package)]
-        if absent:
-            missing.append(f"{kind}: {name} needs {absent[0]}; simulated instead")
-        elif not path.exists():
-            missing.append(
-                f"{kind}: no {engines} weights in {path}; scripts/bench-weights {engines} "
-                "makes them; simulated instead"
-            )
+    for kind in WEIGHTS if engines in SIZES else ():
+        try:
+            mindless = _mindless(kind, engines, models)
+        except Missing as error:
+            missing.append(f"{error}; simulated instead")
         else:
-            picked[kind] = EngineChoice(name, {"model": str(path)})
+            picked[kind] = EngineChoice(mindless.name, mindless.options)
     replaced: dict[str, Any] = {**picked}
     return dataclasses.replace(config, **replaced), missing
+
+
+def one(kind: Kind, config: Config, engines: str, models: Path) -> Chosen:
+    """The engine of one kind. `engines` is "configured" or one of SIZES.
+
+    Raises:
+        Missing: it cannot run here; nothing is simulated instead.
+        ConfigError: it does not exist.
+    """
+    if engines in SIZES:
+        return _mindless(kind, engines, models)
+    (chosen,) = assembly.choose(config, models, [kind])
+    return chosen
+
+
+def _mindless(kind: Kind, size: str, models: Path) -> Chosen:
+    name, file = WEIGHTS[kind]
+    path = folder(models, size) / file
+    if absent := lacking(entry := ENGINES[kind][name]):
+        raise Missing(f"{kind}: {name} needs {absent[0]}; {install(entry)}")
+    if not path.exists():
+        makes = f"scripts/bench-weights {size} makes them"
+        raise Missing(f"{kind}: no {size} weights in {path}; {makes}")
+    return Chosen(kind, name, {"model": str(path)})
 
 
 def scripted(parts: Parts, costs: Costs) -> Parts:

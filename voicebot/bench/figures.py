@@ -1,19 +1,24 @@
-"""From turns to figures: percentiles, where the time went, how far from the floor. No I/O."""
+"""From turns and readings to figures: percentiles, where the time went, what changed. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .job import Reading
 from .simulated import Costs
 from .trial import Turn
 
 PERCENTILES = (50, 90, 95, 99)
 RESAMPLES = 10_000
 """Draws of a bootstrap: the ends of a 95 % interval then move by less than a twentieth of it."""
+DRAWN = 3_000_000
+"""Values drawn for them in all: where there are many values fewer draws do, and the rest would
+fill the memory."""
 PAIRS = 5
 """Fewer turns in common tell nothing in pairs."""
 STAGES = ("start", "recognition", "first_token", "first_clause", "synthesis", "gate", "network")
@@ -138,7 +143,7 @@ def _ms(seconds: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How much later the first sound comes than before, in milliseconds."""
+    """How much later something comes than before, in milliseconds."""
 
     median: float
     low: float
@@ -156,37 +161,93 @@ class Change:
 
 
 def compare(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> Change | None:
-    """What changed between two runs' `each`; None where one of them has no answer at all.
+    """What changed between two runs' `each`; None where one of them has no answer at all."""
+    old, new = (
+        timed((turn["question"], turn["first_audio_ms"]) for turn in each) for each in (before, now)
+    )
+    return changed(old, new) if old and new else None
 
-    Questions asked in both are paired, each time with the same time of asking: most of what
-    differs between turns is the questions. Where too few are, medians are compared.
+
+def compare_rows(
+    before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]
+) -> dict[str, Change]:
+    """What changed between two runs' rows, by row: of those in milliseconds that both have, with
+    enough values to tell."""
+    rows = {row["what"]: timed(row["each"]) for row in before if row["unit"] == "ms"}
+    return {
+        row["what"]: changed(old, new)
+        for row in now
+        if (old := rows.get(row["what"])) and len(old) >= PAIRS
+        if len(new := timed(row["each"])) >= PAIRS
+    }
+
+
+def changed(old: Mapping[Hashable, float], new: Mapping[Hashable, float]) -> Change:
+    """What changed between two runs that are not empty, in values by what they were measured of.
+
+    What was measured in both is paired: most of what differs between turns is the questions.
+    Where too little was, medians are compared.
     """
-    old, new = _by_question(before), _by_question(now)
-    if not old or not new:
-        return None
     random = np.random.default_rng(0)
     common = [key for key in new if key in old]
     if len(common) >= PAIRS:
         differences = np.array([new[key] - old[key] for key in common])
-        drawn = np.median(random.choice(differences, (RESAMPLES, len(common))), 1)
+        drawn = np.median(random.choice(differences, _draws(differences)), 1)
         median = float(np.median(differences))
     else:
         a, b = np.array(list(old.values())), np.array(list(new.values()))
-        drawn = np.median(random.choice(b, (RESAMPLES, len(b))), 1)
-        drawn -= np.median(random.choice(a, (RESAMPLES, len(a))), 1)
+        draws = min(_draws(a)[0], _draws(b)[0])
+        drawn = np.median(random.choice(b, (draws, len(b))), 1)
+        drawn -= np.median(random.choice(a, (draws, len(a))), 1)
         median = float(np.median(b) - np.median(a))
     low, high = np.percentile(drawn, [2.5, 97.5])
     paired = len(common) >= PAIRS
     return Change(median, float(low), float(high), len(common) if paired else len(new), paired)
 
 
-def _by_question(each: Sequence[dict[str, Any]]) -> dict[tuple[str, int], float]:
-    """First sounds by question and by how many times it had been asked before."""
+def _draws(values: NDArray[np.float64]) -> tuple[int, int]:
+    return min(RESAMPLES, DRAWN // len(values) + 1), len(values)
+
+
+def timed(values: Iterable[tuple[str, float | None]]) -> dict[Hashable, float]:
+    """Those that are there, by name and by how many times the name had come before."""
     times: dict[str, int] = {}
-    found = {}
-    for turn in each:
-        name = turn["question"]
+    found: dict[Hashable, float] = {}
+    for name, value in values:
         times[name] = times.get(name, 0) + 1
-        if turn["first_audio_ms"] is not None:
-            found[name, times[name]] = float(turn["first_audio_ms"])
+        if value is not None:
+            found[name, times[name]] = float(value)
     return found
+
+
+def rows(readings: Iterable[Reading]) -> list[dict[str, Any]]:
+    """The rows that readings make, in the order in which they first come.
+
+    Of each the median and what 95 in 100 keep to, interpolated: rates ("/s") are above it, all
+    else below. Of shares ("%") the mean, of a single value itself. `each` holds what the row was
+    made of.
+    """
+    found: dict[tuple[str, str], list[Reading]] = {}
+    for reading in readings:
+        found.setdefault((reading.what, reading.unit), []).append(reading)
+    made = []
+    for (what, unit), group in found.items():
+        values = [reading.value for reading in group]
+        middle = np.mean(values) if unit == "%" else np.median(values)
+        kept = 5 if unit == "/s" else 95
+        spread = unit != "%" and len(values) > 1
+        made.append(
+            {
+                "what": what,
+                "unit": unit,
+                "p50" if spread else "value": _short(float(middle)),
+                **({"p95": _short(float(np.percentile(values, kept)))} if spread else {}),
+                "count": len(values),
+                "each": [(reading.of, _short(reading.value)) for reading in group],
+            }
+        )
+    return made
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

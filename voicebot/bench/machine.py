@@ -13,7 +13,10 @@ from typing import Any
 from .. import __version__
 from ..config import Config
 
-PACKAGES = ("numpy", "onnxruntime", "silero-vad", "soxr", "starlette", "uvicorn", "websockets")
+PACKAGES = (
+    "ctranslate2", "espeakng-loader", "faster-whisper", "llama-cpp-python", "numpy", "onnxruntime",
+    "pocketsphinx", "silero-vad", "soxr", "starlette", "torch", "uvicorn", "websockets",
+)  # fmt: skip
 
 
 def describe(config: Config, settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
 from . import plot, report
-from .figures import compare
+from .figures import compare, compare_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,11 @@ def earlier(path: str | None) -> Earlier | None:
 
 
 def give(
-    result: dict[str, Any], *, json_to: str | None, plot_to: str | None, before: Earlier | None
+    result: dict[str, Any],
+    *,
+    json_to: str | None,
+    before: Earlier | None,
+    plot_to: str | None = None,
 ) -> int:
     """Print the figures, or write them where they are wanted; return the exit code.
 
@@ -55,12 +60,7 @@ def give(
     out = sys.stderr if json_to == "-" else sys.stdout
     print(*report.lines(result), sep="\n", file=out)
     if before:
-        now = {run["sessions"]: run["each"] for run in result["runs"]}
-        for run in before.runs:
-            if run["sessions"] in now:
-                change = compare(run["each"], now[run["sessions"]])
-                against = f"{before.path}, {run['sessions']} at once"
-                print(report.change(change, against), file=out)
+        print(*_changes(result["runs"], before), sep="\n", file=out)
     text = json.dumps(result, indent=1, ensure_ascii=False)
     if json_to == "-":
         print(text)
@@ -69,6 +69,26 @@ def give(
     if plot_to:
         _write(plot_to, plot.svg(result))
     return 0
+
+
+def _changes(runs: list[dict[str, Any]], before: Earlier) -> Iterator[str]:
+    now = {_place(run): run for run in runs}
+    for old in before.runs:
+        run = now.get(_place(old))
+        if run is None:
+            continue
+        against = f"{before.path}, {old['sessions']} at once"
+        if "each" in run:
+            yield report.change(compare(old["each"], run["each"]), against)
+        else:
+            threads = f", threads = {run['threads']}" if run["threads"] else ""
+            for what, change in compare_rows(old["rows"], run["rows"]).items():
+                yield report.change(change, f"{against}{threads}, {what}")
+
+
+def _place(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What two runs that can be compared have in common."""
+    return run["sessions"], run.get("threads"), "rows" in run
 
 
 def _write(path: str, text: str) -> None:

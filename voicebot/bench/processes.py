@@ -80,6 +80,13 @@ def usage(pid: int) -> Usage | None:
     return Usage(cpu, peak)
 
 
+def resident(pid: int) -> float | None:
+    """Megabytes that a process and its children hold now; None where there is no /proc."""
+    if not Path("/proc/self/status").exists():
+        return None
+    return sum(status(each, "VmRSS") for each in _tree(pid)) / 1024
+
+
 def status(pid: int, name: str) -> float:
     """A number of /proc's status; memory is in kB."""
     found = Path(f"/proc/{pid}/status").read_text().partition(f"{name}:")[2]

@@ -27,10 +27,13 @@ PARTS = {
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
-    """A result of `turn` or `server`, as a table."""
+    """A result, as a table."""
     yield about(result)
     for run in result.get("runs", []):
-        yield from _run(run)
+        yield from _rows(run) if "rows" in run else _run(run)
+    if left_out := result["settings"].get("left_out"):
+        yield ""
+        yield left_out
     if rows := result.get("rows"):
         yield ""
         yield f"{'':58} {'measured':>12} {'limit':>10}"
@@ -45,9 +48,13 @@ def about(result: dict[str, Any]) -> str:
     """Where and on what it was measured, on one line."""
     commit = f" ({result['commit']})" if result["commit"] else ""
     engines = result["settings"].get("engines", "")
+    chosen = result["settings"].get("chosen", [])
+    what = f"{engines} engines"
+    if len(chosen) == 1:
+        what = f"{engines} {chosen[0]}".strip()
     return (
         f"{result['machine']}, Python {result['python']}, voicebot {result['voicebot']}{commit}, "
-        f"{engines} engines, load {result['load']}"
+        f"{what}, load {result['load']}"
     )
 
 
@@ -74,12 +81,38 @@ def _row(what: str, found: dict[str, float], unit: str) -> Iterator[str]:
         yield f"{what:42}{values}{unit}"
 
 
+def _rows(run: dict[str, Any]) -> Iterator[str]:
+    many = "1 session" if run["sessions"] == 1 else f"{run['sessions']} sessions at once"
+    threads = f", threads = {run['threads']}" if run["threads"] else ""
+    yield ""
+    yield f"{many + threads:56} {'p50':>10} {'p95':>10} {'times':>6}"
+    for row in run["rows"]:
+        middle, high = row.get("p50", row.get("value")), row.get("p95")
+        values = f"{_value(middle, row['unit']):>10} {_value(high, row['unit']):>10}"
+        yield f"{row['what']:56} {values} {row['count']:6}"
+
+
+def _value(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{_figures(value)} {unit}".strip()
+
+
+def _figures(value: float) -> str:
+    """Three figures that count, or more before the point."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def change(found: Change | None, against: str) -> str:
     """What `--compare` found, on one line."""
     if found is None:
         return f"against {against}: one of the two holds no answers to compare"
     how = f"{found.turns} {'same questions' if found.paired else 'turns, not the same questions'}"
     return (
-        f"against {against}: {found.median:+.0f} ms in the median "
-        f"(95 % interval {found.low:+.0f} to {found.high:+.0f}, {how}): {found.verdict}"
+        f"against {against}: {_signed(found.median)} ms in the median "
+        f"(95 % interval {_signed(found.low)} to {_signed(found.high)}, {how}): {found.verdict}"
     )
+
+
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{_figures(abs(value))}"
