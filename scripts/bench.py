@@ -16,11 +16,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 
 from voicebot.audio import Audio, silence
+from voicebot.bench.processes import resident
 from voicebot.conversation import Conversation, ListenSettings
 from voicebot.engines import Delta, Segment, Speech
 from voicebot.events import SpeechEnded, SpeechStarted
@@ -33,7 +33,7 @@ TURNS = 300
 class Loudness:
     rate, window = RATE, WINDOW
 
-    def probability(self, window):
+    async def probability(self, window):
         return float(np.abs(window).max() > 0.1)
 
 
@@ -192,20 +192,8 @@ with assembly.assemble(read, Path("no-weights")) as parts:
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     child.stdout.readline()
-    pids = [child.pid, *children(child.pid)]
-    total = sum(resident(pid) for pid in pids)
-    print(f"{'idle memory, embedded engines':52} {total:.0f} MB in {len(pids)} processes")
+    print(f"{'idle memory, embedded engines':52} {resident(child.pid):.0f} MB")
     child.communicate()
-
-
-def children(pid):
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
-
-
-def resident(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def main():
