@@ -116,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     turns.add_argument("--html", metavar="OUT", help="write them as a page instead")
     turns.add_argument("--json", action="store_true", help="print their records, one a line")
 
+    replay = command("replay", _replay, "hold recorded conversations again and show what differs")
+    replay.add_argument("path", metavar="FILE", help="of a recording, or a folder of them")
+    replay.add_argument("--engines", choices=("recorded", "live"), default="recorded")
+    replay.add_argument(
+        "--tolerance", type=float, default=0.05, metavar="S", help="default %(default)s seconds"
+    )
+    replay.add_argument("--json", action="store_true", help="one JSON object per recording")
+
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
 
@@ -231,6 +239,19 @@ def _turns(args: argparse.Namespace) -> int:
 
     file = args.file or _config(args).log.file
     return turns.run(file, last=args.last, page=args.html, as_lines=args.json)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from .replay import run
+
+    return run.run(
+        _config(args),
+        _folder(args),
+        path=args.path,
+        engines=args.engines,
+        tolerance=args.tolerance,
+        as_lines=args.json,
+    )
 
 
 def _engines(args: argparse.Namespace) -> int:
