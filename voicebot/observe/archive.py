@@ -26,6 +26,8 @@ STORY = "session.jsonl"
 WAITING = 32_000_000
 """Bytes of sound that may wait to be written. More outlasts a slower disk: it is a quarter of an
 hour of one conversation, or some seconds of a hundred."""
+PART = 0.5
+"""Of the folder, what one session may take: others need room too, however long it goes on."""
 LAST_S = 2.0
 """Seconds that the last lines may take when we end."""
 
@@ -62,12 +64,12 @@ class _Files:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700)
-        self._story = open(_made(folder / STORY), "w", encoding="utf-8")
+        self._story = _made(folder / STORY).open("wb")
         self._tracks: dict[str, WavWriter] = {}
         self.size = 0
         self.full = False
 
-    def write(self, line: str, sound: Audio | None, track: str) -> None:
+    def write(self, line: bytes, sound: Audio | None, track: str) -> None:
         if sound:
             if track not in self._tracks:
                 self._tracks[track] = WavWriter(str(_made(self._folder / f"{track}.wav")))
@@ -90,7 +92,7 @@ def _made(path: Path) -> Path:
 class Archive:
     """Keeps sessions in `folder`, of which the oldest go when they fill `size` bytes.
 
-    A session that would not even fit alone ends where it is full.
+    Of a session that alone takes half of that, the rest is not kept.
     """
 
     def __init__(self, folder: str, size: int, waiting: int = WAITING) -> None:
@@ -145,7 +147,8 @@ class Archive:
             tape = job[0]
             try:
                 self._do(job)
-            except (OSError, ConfigError) as error:
+            # An engine of anybody's own may give what cannot be written down.
+            except (OSError, ConfigError, TypeError, ValueError) as error:
                 if not tape.lost:
                     self._lose(tape, error)
         for files in self._open.values():
@@ -167,24 +170,24 @@ class Archive:
         if name not in self._open:
             self._open[name] = _Files(self._folder / name)
         files = self._open[name]
-        text = json.dumps(line, ensure_ascii=False) + "\n"
-        size = len(text.encode()) + (2 * len(sound.samples) if sound else 0)
-        if files.full or not self._room(size):
-            if not files.full:
-                log.warning("the recording %s ends early: [record] size_mb is full", name)
+        text = json.dumps(line, ensure_ascii=False, default=float) + "\n"
+        data = text.encode(errors="backslashreplace")  # which is how JSON has it too
+        size = len(data) + (2 * len(sound.samples) if sound else 0)
+        if not files.full and not self._fits(files, size):
             files.full = True
-            return
-        files.size += size
-        files.write(text, sound, track)
+            log.warning("the recording %s ends early: [record] size_mb is full", name)
+        if not files.full:
+            files.size += size
+            files.write(data, sound, track)
 
-    def _room(self, size: int) -> bool:
+    def _fits(self, files: _Files, size: int) -> bool:
         """Make room for so much more; whether there is."""
-        begun = sum(files.size for files in self._open.values())
-        while begun + sum(self._kept.values()) + size > self._size and self._kept:
+        begun = sum(each.size for each in self._open.values()) + size
+        while begun + sum(self._kept.values()) > self._size and self._kept:
             oldest = next(iter(self._kept))
             del self._kept[oldest]
             shutil.rmtree(self._folder / oldest, ignore_errors=True)
-        return begun + size <= self._size
+        return begun <= self._size and files.size + size <= PART * self._size
 
     def _end(self, name: str, keep: bool) -> None:
         if files := self._open.pop(name, None):
@@ -204,5 +207,6 @@ def _sizes(folder: Path) -> dict[str, int]:
     sizes = {}
     for each in sorted(folder.iterdir()):
         if _NAME.fullmatch(each.name) and (each / STORY).is_file():
-            sizes[each.name] = sum(file.stat().st_size for file in each.iterdir())
+            with suppress(OSError):  # another process has just dropped it
+                sizes[each.name] = sum(file.stat().st_size for file in each.iterdir())
     return sizes

@@ -3,18 +3,16 @@
 A conversation is recorded where it meets the outside: at its voice detector (whose windows are
 the user's sound as it was listened to), its other engines, its speaker and its events. Nothing of
 it changes by that, and nothing waits: what happened is handed to the archive's thread.
-`voicebot.recorded` reads it again.
+`voicebot.replay` holds it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +20,10 @@ import numpy as np
 
 from .. import request
 from ..audio import Audio, Samples
-from ..conversation import Conversation, Hush, Speaker, Typed
-from ..engines import Message, Speech, VoiceDetector
-from ..errors import EngineError
+from ..conversation import Conversation, Hush, Typed
 from ..events import Event, Failed, RungTaken, as_json
-from ..flow import Stream, T
 from .archive import Archive, Line, Tape
+from .taps import Engine, Speaker, Vad, as_plain
 
 if TYPE_CHECKING:
     from ..config import RecordSettings
@@ -43,6 +39,9 @@ Given = Audio | Typed | Hush
 class Recorder:
     """Records the conversations of one process.
 
+    Those with Realtime clients are not among them: such a client says itself when a turn begins,
+    and what is said in it, so that they are no `Conversation` and cannot be held again as one.
+
     Raises:
         ConfigError: as `Archive`.
     """
@@ -53,17 +52,17 @@ class Recorder:
 
     def record(self, conversation: Conversation, **about: Any) -> None:
         """Record a conversation that is about to begin. about: what else to write down of it."""
-        _Recording(self._archive, conversation, self.settings.failed_only, about)
+        Recording(self._archive, conversation, self.settings.failed_only, about)
 
     def close(self) -> None:
         self._archive.close()
 
     def __str__(self) -> str:
         fails = " in which a turn fails" if self.settings.failed_only else ""
-        return f"[record] keeps every session{fails}, with all its sound"
+        return f"[record] keeps every conversation{fails}, with all its sound"
 
 
-class _Recording:
+class Recording:
     """Has all of a conversation pass through itself."""
 
     def __init__(
@@ -78,15 +77,13 @@ class _Recording:
         self._windows: list[tuple[float, float]] = []
         self._sound: list[Samples] = []
         self._heard = 0
-        conversation.vad = _Vad(conversation.vad, self)
-        conversation.stt = _Engine("stt", conversation.stt, self)
-        conversation.llm = _Engine("llm", conversation.llm, self)
-        conversation.tts = _Engine("tts", conversation.tts, self)
+        conversation.vad = Vad(conversation.vad, self)
+        conversation.stt = Engine("stt", conversation.stt, self)
+        conversation.llm = Engine("llm", conversation.llm, self)
+        conversation.tts = Engine("tts", conversation.tts, self)
         if light := conversation.reserve.light:
-            conversation.reserve = replace(
-                conversation.reserve, light=_Engine("light", light, self)
-            )
-        conversation.speaker = _Speaker(conversation.speaker, self)
+            conversation.reserve = replace(conversation.reserve, light=Engine("light", light, self))
+        conversation.speaker = Speaker(conversation.speaker, self)
         conversation.emit = functools.partial(self._tell, conversation, conversation.emit)
         # Not kept here: what is made in a voice, and kept with us, outlives the conversation.
         conversation.through = functools.partial(self._session, conversation)
@@ -189,110 +186,3 @@ class _Recording:
         for text in (budget.filler, budget.apology):
             if speech := reserve.canned.speech(conversation.tts, text):
                 self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
-
-
-class _Vad:
-    def __init__(self, vad: VoiceDetector, recording: _Recording) -> None:
-        self._vad, self._recording = vad, recording
-        self.rate, self.window = vad.rate, vad.window
-
-    def probability(self, window: Samples) -> float:
-        probability = self._vad.probability(window)
-        self._recording.listened(window, probability)
-        return probability
-
-
-_METHODS = {"stt": "transcribe", "llm": "reply", "tts": "synthesize", "light": "synthesize"}
-
-
-class _Engine:
-    """An engine whose one method is watched; all else is as it was."""
-
-    def __init__(self, kind: str, engine: Any, recording: _Recording) -> None:
-        self._kind, self._engine, self._recording = kind, engine, recording
-        name = _METHODS[kind]
-        method = getattr(engine, name)
-        # It keeps its signature, which says what options a call may have.
-        setattr(self, name, functools.wraps(method)(functools.partial(self._call, method)))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def __eq__(self, other: object) -> bool:
-        # What was made in a voice is for all who have it, recorded or not.
-        mine: bool = self._engine == (other._engine if isinstance(other, _Engine) else other)
-        return mine
-
-    async def _call(
-        self, method: Callable[..., Stream[T]], asked: Any, **options: Any
-    ) -> Stream[T]:
-        write, call = self._recording.write, self._recording.call()
-        write("call", call, kind=self._kind, **_question(asked, self._recording.heard))
-        how: dict[str, Any] = {"stopped": True}
-        try:
-            async with aclosing(method(asked, **options)) as items:
-                async for item in items:
-                    if isinstance(item, Speech):
-                        write("gave", call, item.audio, "spoken", item=as_plain(item))
-                    else:
-                        write("gave", call, item=as_plain(item))
-                    yield item
-            how = {}
-        except EngineError as error:
-            how = {"error": [error.stage, error.reason, error.kind]}
-            raise
-        except Exception as error:
-            how = {"error": [self._kind, f"{type(error).__name__}: {error}", EngineError.kind]}
-            raise
-        finally:
-            write("ended", call, **how)
-
-
-class _Speaker:
-    def __init__(self, speaker: Speaker, recording: _Recording) -> None:
-        self._speaker, self._recording = speaker, recording
-
-    async def play(self, audio: Audio) -> None:
-        since = self._recording.now
-        await self._speaker.play(audio)
-        self._recording.write("played", audio.seconds, since=since)
-
-    async def drain(self) -> None:
-        since = self._recording.now
-        await self._speaker.drain()
-        self._recording.write("drained", True, since=since)
-
-    def stop(self) -> float:
-        heard = self._speaker.stop()
-        self._recording.write("stopped", heard)
-        return heard
-
-
-def _question(asked: Any, heard: float) -> Line:
-    """What an engine is asked, so that it can be found again.
-
-    heard: seconds of the user's sound so far, for what is asked of sound.
-    """
-    if isinstance(asked, Audio):
-        return {"seconds": asked.seconds, "heard": heard}
-    if isinstance(asked, str):
-        return {"text": asked}
-    messages: Sequence[Message] = asked
-    return {"text": messages[-1].text, "before": digest(messages)}
-
-
-def digest(messages: Sequence[Message]) -> str:
-    """Tells one conversation's history from another."""
-    told = json.dumps([(message.role, message.text) for message in messages])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def as_plain(value: Any) -> Any:
-    """JSON's values of what an engine gave; of sound, only how much it is."""
-    if isinstance(value, Audio):
-        return {"samples": len(value.samples), "rate": value.rate}
-    if is_dataclass(value):
-        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [as_plain(each) for each in value]
-    return value

@@ -11,11 +11,11 @@ from typing import Any
 
 from ..audio import Audio, Samples, silence
 from ..conversation import Hush, Typed
-from ..engines import Delta, Message, Segment, Speech
+from ..engines import Delta, Message, Segment, Speech, VoiceDetector
 from ..errors import EngineError
 from ..flow import Stream, T
 from ..instant import InstantLoop
-from ..observe.recording import digest
+from ..observe.taps import digest
 from .recorded import Call, Recorded, Sounded
 
 LIKE = 0.5
@@ -60,7 +60,7 @@ class Detector:
         """Seconds listened to so far."""
         return self._fed / self.rate
 
-    def probability(self, window: Samples) -> float:
+    async def probability(self, window: Samples) -> float:
         self._fed += len(window)
         return next(self._probabilities, 0.0)
 
@@ -199,6 +199,30 @@ class Working:
             async with aclosing(method(asked, **options)) as items:
                 async for item in items:
                     yield item
+
+
+class Listening:
+    """A live detector, in the same way."""
+
+    def __init__(self, vad: VoiceDetector, loop: InstantLoop) -> None:
+        self._vad, self._loop = vad, loop
+        self.rate, self.window = vad.rate, vad.window
+
+    async def probability(self, window: Samples) -> float:
+        with self._loop.working():
+            return await self._vad.probability(window)
+
+
+class WorkingDetector:
+    """A live voice detector, likewise."""
+
+    def __init__(self, vad: VoiceDetector, loop: InstantLoop) -> None:
+        self._vad, self._loop = vad, loop
+        self.rate, self.window = vad.rate, vad.window
+
+    async def probability(self, window: Samples) -> float:
+        with self._loop.working():
+            return await self._vad.probability(window)
 
 
 async def _again(call: Call) -> Stream[Any]:

@@ -41,19 +41,19 @@ def differences(
     """
     tolerance: seconds that something may be sooner or later.
     """
-    was, now = [[_said(told) for _, told in story] for story in (recorded, replayed)]
+    was, now = [[named(told) for _, told in story] for story in (recorded, replayed)]
     for what, i, to_i, j, to_j in SequenceMatcher(None, was, now, autojunk=False).get_opcodes():
         if what == "equal":
             for (at, told), (later, tells) in zip(recorded[i:to_i], replayed[j:to_j], strict=True):
                 marks = dict(_marks(told, tells, tolerance))
                 if marks or abs(later - at) > tolerance:
-                    yield Difference(_said(told), at, later, marks)
+                    yield Difference(named(told), at, later, marks)
         else:
-            yield from (Difference(_said(told), at, None) for at, told in recorded[i:to_i])
-            yield from (Difference(_said(told), None, at) for at, told in replayed[j:to_j])
+            yield from (Difference(named(told), at, None) for at, told in recorded[i:to_i])
+            yield from (Difference(named(told), None, at) for at, told in replayed[j:to_j])
 
 
-def _said(told: dict[str, Any]) -> str:
+def named(told: dict[str, Any]) -> str:
     """What happened, without its times."""
     name = str(told["event"]).replace("_", " ")
     if "passages" in told:

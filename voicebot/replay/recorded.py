@@ -18,6 +18,7 @@ from ..observe.archive import STORY
 from ..observe.recording import VERSION
 from ..recordings import decode
 from ..resample import Windows
+from .differences import Happened, named
 
 LONGEST = 1e7
 """Seconds, beyond which a time is none: four months."""
@@ -83,7 +84,7 @@ class Recorded:
     calls: dict[int, Call] = field(default_factory=dict)
     canned: dict[str, list[Speech]] = field(default_factory=dict)
     sounded: list[Sounded] = field(default_factory=list)
-    events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    events: list[Happened] = field(default_factory=list)
     over: float = 0.0
     cut: bool = True
     """It was ended from outside: the user hung up."""
@@ -171,7 +172,7 @@ def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
         case {"played": _} | {"drained": _} | {"stopped": _}:
             _note_sound(recorded.sounded, at, given)
         case {"event": {"event": str()} as event}:
-            if not all(map(isfinite, event.get("marks", {}).values())):
+            if not (named(event) and all(map(isfinite, event.get("marks", {}).values()))):
                 raise ValueError(event)
             recorded.events.append((at, event))
         case {"over": bool(cut)}:
@@ -228,7 +229,7 @@ def _whole(value: Any) -> int:
 
 
 def _built(wanted: Any, value: Any) -> Any:
-    """What an engine gave, out of JSON's values: the reverse of `recording.as_plain`."""
+    """What an engine gave, out of JSON's values: the reverse of `taps.as_plain`."""
     if wanted is Audio:
         seconds = _seconds(value["samples"] / _whole(value["rate"]))
         return silence(min(seconds, LONGEST_SPEECH), value["rate"])

@@ -23,7 +23,16 @@ from ..conversation.reserve import Reserve
 from ..errors import ConfigError
 from ..events import Event, as_json
 from ..instant import InstantLoop
-from .again import Detector, Engines, Light, Speaker, Working, quiet, user
+from .again import (
+    Detector,
+    Engines,
+    Light,
+    Listening,
+    Speaker,
+    Working,
+    quiet,
+    user,
+)
 from .differences import Difference, Happened, differences
 from .recorded import LONGEST, Recorded, found, heard, read
 
@@ -124,7 +133,7 @@ def _recorded(session: Recorded) -> tuple[Any, ...]:
 def _live(parts: Parts, loop: InstantLoop) -> tuple[Any, ...]:
     light = parts.reserve.light
     others = [Working(engine, loop) for engine in (parts.stt, parts.llm, parts.tts)]
-    return parts.vad(), *others, Working(light, loop) if light else None
+    return Listening(parts.vad(), loop), *others, Working(light, loop) if light else None
 
 
 def _changes(session: Recorded, config: Config) -> Changes:
