@@ -176,6 +176,12 @@ def test_conversations_and_calls_are_what_they_are_when_it_is_asked():
     assert (figures("sessions", protocol="talk"), figures("engine_calls", engine="stt")) == (1, 2)
 
 
+def test_an_engine_that_was_exchanged_leaves_nothing_behind():
+    metrics = Metrics()
+    metrics.page("", {}, {"stt": 2, "llm": 1})
+    assert b"voicebot_engine_calls{" not in metrics.page("", {}, {})[0]
+
+
 def test_two_servers_count_apart():
     one, other = Metrics(), Metrics()
     one.observer().note(Failed("llm", "it broke"))

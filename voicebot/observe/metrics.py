@@ -168,6 +168,7 @@ class Metrics:
         """
         for protocol, count in sessions.items():
             self._sessions.labels(protocol).set(count)
+        self._calls.clear()  # after a reload an engine may have no calls that can be counted
         for engine, count in calls.items():
             self._calls.labels(engine).set(count)
         encode, media_type = choose_encoder(accept)
