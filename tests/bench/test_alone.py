@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -56,8 +57,9 @@ def test_a_transcriber_writes_down_recordings(tmp_path, capsys):
 def test_a_synthesizer_speaks_texts_of_several_lengths(tmp_path, capsys):
     pytest.importorskip("espeakng_loader")
     model = kokoro.build_hum(tmp_path / "kokoro")
-    _, rows = told(Job("tts", "kokoro", {"model": str(model)}, tts.TEXTS, times=4), capsys)
-    lengths = [f"{len(text)} characters" for text in tts.TEXTS]
+    texts = tts.TEXTS[::-1]
+    _, rows = told(Job("tts", "kokoro", {"model": str(model)}, texts, times=4), capsys)
+    lengths = [f"{len(text)} characters" for text in texts]
     for length in lengths:
         assert rows[f"first sound of {length}", "ms"] == [length]
         assert rows[f"all sound of {length}", "ms"] == [length]
@@ -77,6 +79,22 @@ def test_a_chat_model_reads_prompts_that_it_knows_and_that_it_does_not(tmp_path,
         assert rows[f"first token, {words} unread", "ms"] == [words]
         assert rows[f"first token, {words} read before", "ms"] == [words]
         assert rows[f"tokens in such a prompt, {words}", ""] == [words]
+
+
+def test_the_first_output_and_the_inputs_after_it_do_not_count(capsys):
+    texts = tuple("abcdef")
+    _, rows = told(Job("tts", f"{__name__}:Hoarse", {}, texts, times=6), capsys)
+    # It begins with "a", warms up with "a" to "d", and each text has its turn after that.
+    assert len(rows["real-time factor", "x"]) == 6
+    assert Hoarse.spoken == ["a", *"abcd", *texts]
+
+
+class Hoarse:
+    spoken: ClassVar = []
+
+    async def synthesize(self, text):
+        self.spoken.append(text)
+        yield Speech(SOUNDS[0].audio)
 
 
 def test_an_engine_that_fails_in_between_says_so(capsys):
