@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .job import Sound
     from .simulated import Costs
 
-ENGINES = ("simulated", "miniature", "random", "configured")
+REAL = ("miniature", "random", "configured")
+ENGINES = ("simulated", *REAL)
 COSTS = {
     "recognition_s": "until the transcript, once it has the utterance",
     "first_token_s": "until the first token",
@@ -76,14 +77,14 @@ def _add_alone(kind: argparse.ArgumentParser, name: str) -> None:
     if name in ("stt", "vad"):
         kind.add_argument("--audio", nargs="+", metavar="DIR", help="recorded questions")
     if name in ("stt", "tts", "llm"):
-        kind.add_argument("--engines", choices=ENGINES[:0:-1], default="configured")
+        kind.add_argument("--engines", choices=REAL, default="configured")
         kind.add_argument("--threads", type=_counts, metavar="N,N", help="one after the other")
     if name == "knowledge":
         kind.add_argument("--questions", metavar="DIR", help="a question set in BEIR's layout")
     else:
         kind.add_argument("--sessions", type=_counts, default=[1], metavar="N,N", help="at once")
-    help = f"inputs in each session; default {TURNS}, or each once if there are more"
-    kind.add_argument("--times", type=_count, metavar="N", help=help)
+    says = f"inputs in each session; default {TURNS}, or each once if there are more"
+    kind.add_argument("--times", type=_count, metavar="N", help=says)
     _add_output(kind)
 
 

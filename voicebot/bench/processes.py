@@ -43,14 +43,15 @@ async def child(
         )
         try:
             assert process.stdout
-            line = b""
+            line: bytes | None = None
             with suppress(TimeoutError):
                 async with asyncio.timeout(STARTS_S):
                     line = await process.stdout.readline()
             if not line:
                 complaints.seek(0)
                 said = complaints.read().decode(errors="replace").strip().splitlines()
-                raise DidNotStart(f"{what} did not start: {said[-1] if said else 'it hangs'}")
+                silent = "it hangs" if line is None else "it ended without a word"
+                raise DidNotStart(f"{what} did not start: {said[-1] if said else silent}")
             yield process, line.decode().strip()
         finally:
             await _end(process)
