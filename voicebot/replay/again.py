@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from heapq import merge
-from typing import Any
+from typing import Any, Literal
 
 from ..audio import Audio, Samples, silence
 from ..conversation import Hush, Typed
@@ -72,41 +72,31 @@ class Engines:
         self._calls, self._canned = session.calls.values(), session.canned
         self._detector = detector
 
-    async def transcribe(self, audio: Audio) -> Stream[Segment]:
+    def transcribe(self, audio: Audio) -> Stream[Segment]:
         def unlike(call: Call) -> float:
             end = abs(call.heard - self._detector.heard)
             return round(end + abs(call.seconds - audio.seconds), 3)
 
-        found = self._best("stt", unlike)
-        if not found or unlike(found) > LIKE:
-            raise EngineError("stt", f"no {audio.seconds:.1f} s like these were recorded")
-        async for segment in _again(found):
-            yield segment
+        found = self._best("stt", "", unlike)
+        alike = found if found and unlike(found) <= LIKE else None
+        return _again(alike, "stt", f"no {audio.seconds:.1f} s like these were recorded")
 
-    async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+    def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
         text, history = messages[-1].text, digest(messages)
-        found = self._best("llm", lambda call: call.before != history, text)
-        if not found:
-            raise EngineError("llm", f"no answer to {text!r} was recorded")
-        async for delta in _again(found):
-            yield delta
+        found = self._best("llm", text, lambda call: call.before != history)
+        return _again(found, "llm", f"no answer to {text!r} was recorded")
 
-    async def synthesize(self, text: str) -> Stream[Speech]:
-        async for chunk in self.speak("tts", text):
-            yield chunk
+    def synthesize(self, text: str) -> Stream[Speech]:
+        return self.speak("tts", text)
 
-    async def speak(self, kind: str, text: str) -> Stream[Speech]:
-        """In the usual voice, "tts", or that in reserve, "light"."""
-        if found := self._best(kind, lambda call: 0, text):
-            async for chunk in _again(found):
-                yield chunk
-        elif kind == "tts" and text in self._canned:
-            for chunk in self._canned[text]:
-                yield chunk
-        else:
-            raise EngineError("tts", f"no voice was recorded saying {text!r}")
+    def speak(self, kind: Literal["tts", "light"], text: str) -> Stream[Speech]:
+        """In the usual voice, or in that in reserve."""
+        found = self._best(kind, text, lambda call: 0)
+        if kind == "tts":
+            found = found or self._canned.get(text)
+        return _again(found, "tts", f"no voice was recorded saying {text!r}")
 
-    def _best(self, kind: str, unlike: Callable[[Call], float], text: str = "") -> Call | None:
+    def _best(self, kind: str, text: str, unlike: Callable[[Call], float]) -> Call | None:
         """The call most like it, of several the first that was not found before."""
         calls = [call for call in self._calls if call.kind == kind and call.text == text]
         best = min(calls, key=lambda call: (unlike(call), call.used), default=None)
@@ -225,15 +215,18 @@ class WorkingDetector:
             return await self._vad.probability(window)
 
 
-async def _again(call: Call) -> Stream[Any]:
+async def _again(call: Call | None, stage: str, otherwise: str) -> Stream[Any]:
+    """Yield what came of a call. otherwise: why nothing comes of none."""
+    if call is None:
+        raise EngineError(stage, otherwise)
     begun = _now()
     for seconds, item in call.items:
         await _until(begun + seconds)
         yield item
     if call.stopped:
-        await asyncio.sleep((call.ended or 0.0) + STRAGGLING)
-        raise EngineError(call.kind, "it was stopped here, and the recording has no more of it")
-    await _until(begun + (call.ended or 0.0))
+        await _until(begun + call.ended + STRAGGLING)
+        raise EngineError(stage, "it was stopped here, and the recording has no more of it")
+    await _until(begun + call.ended)
     if call.error:
         stage, reason, kind = call.error
         error = EngineError(stage, reason)

@@ -45,13 +45,14 @@ class Call:
     """Seconds of the user's sound up to then."""
     items: list[tuple[float, Any]] = field(default_factory=list)
     """What it gave, with the seconds since it was asked."""
-    ended: float | None = None
-    """Seconds until it was over; None where nobody waited for that."""
+    ended: float = 0.0
+    """Seconds until it was over."""
     error: tuple[str, str, str] | None = None
     """The stage, the reason and the kind of what went wrong."""
     stopped: bool = True
-    """Nobody wanted more of it."""
+    """Nobody wanted more of it, or the recording ended before it did."""
     used: bool = False
+    """It was found again."""
 
 
 @dataclass(slots=True)
@@ -82,7 +83,8 @@ class Recorded:
     """When each window of the user's sound was listened to, and how probably it is speech."""
     inputs: list[tuple[float, Typed | Hush]] = field(default_factory=list)
     calls: dict[int, Call] = field(default_factory=dict)
-    canned: dict[str, list[Speech]] = field(default_factory=dict)
+    canned: dict[str, Call] = field(default_factory=dict)
+    """Of each sentence that was made before it was needed, the sound, there at once."""
     sounded: list[Sounded] = field(default_factory=list)
     events: list[Happened] = field(default_factory=list)
     over: float = 0.0
@@ -168,7 +170,8 @@ def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
         case {"call": _} | {"gave": _} | {"ended": _}:
             _note_call(recorded.calls, at, given)
         case {"canned": str(text), "speech": speech}:
-            recorded.canned[text] = [_built(Speech, chunk) for chunk in speech]
+            chunks = [(0.0, _built(Speech, chunk)) for chunk in speech]
+            recorded.canned[text] = Call("tts", at, text, items=chunks, stopped=False)
         case {"played": _} | {"drained": _} | {"stopped": _}:
             _note_sound(recorded.sounded, at, given)
         case {"event": {"event": str()} as event}:

@@ -1,0 +1,33 @@
+"""Conversations in the pretend room that are recorded, and replayed with its settings."""
+
+from room import Room
+
+from voicebot.config import Config, RecordSettings
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.observe.recording import Recorder
+from voicebot.replay.differences import differences
+from voicebot.replay.recorded import found, read
+from voicebot.replay.run import replay
+
+AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""))
+
+
+def record(folder, room, *script, **settings):
+    """Hold the conversation and keep it; gives the room."""
+    recorder = Recorder(RecordSettings(str(folder), **settings))
+    recorder.record(room.conversation)
+    try:
+        return room.hear(*script)
+    finally:
+        recorder.close()
+
+
+def recorded(folder, *script, words=("It", "is", "noon."), **room):
+    """The one recording there is, once this was said in a room."""
+    record(folder, Room(*words, **room), *script)
+    (story,) = found(folder)
+    return read(story)
+
+
+def differing(session, config=AS_IN_THE_ROOM, parts=None, tolerance=0.001):
+    return [str(d) for d in differences(session.events, replay(session, config, parts), tolerance)]

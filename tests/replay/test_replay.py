@@ -1,0 +1,242 @@
+"""A recorded conversation, held again: what is the same, and what is told of what is not."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from recorded_room import AS_IN_THE_ROOM, differing, record, recorded
+from room import ChatModel, Room, Synthesizer, Transcriber
+
+from voicebot.config import AssistantSettings, Config
+from voicebot.conversation import Hush, ListenSettings, Typed
+from voicebot.conversation.budget import BudgetSettings
+from voicebot.conversation.canned import Canned
+from voicebot.conversation.ladder import Ladder
+from voicebot.conversation.reserve import Reserve
+from voicebot.engines import Delta
+from voicebot.errors import EngineError, InputError
+from voicebot.events import Passage, RungTaken
+from voicebot.replay.recorded import found, read
+from voicebot.replay.run import run
+
+QUESTION = ("wait", 0.5), ("speak", 1.0), ("wait", 3.0)
+LONG = [
+    "The",
+    "sun",
+    "shines,",
+    "and",
+    "so",
+    "it",
+    "will",
+    "for",
+    "as",
+    "long",
+    "as",
+    "anybody",
+    "asks",
+    "about",
+    "it.",
+]
+
+
+class Stumbling(ChatModel):
+    """Fails in the middle of its answer."""
+
+    async def reply(self, messages):
+        yield Delta("It is ")
+        raise EngineError("llm", "out of memory")
+
+
+# What is the same
+
+
+@pytest.mark.parametrize(
+    ("script", "room"),
+    [
+        (QUESTION, {}),
+        ((*QUESTION, *QUESTION), {"stt": Transcriber("what time is it", "and now")}),
+        ((("speak", 1.0), ("wait", 1.0), ("speak", 1.0), ("wait", 2.0)), {"words": LONG}),
+        ((("speak", 1.0), ("wait", 0.3), ("speak", 1.0), ("wait", 3.0)), {}),
+        ((Typed("what time is it"), ("wait", 3.0)), {}),
+        ((*QUESTION[:2], ("wait", 1.2), Hush(), ("wait", 2.0)), {"words": LONG}),
+        ((("speak", 0.05), ("wait", 1.0)), {}),
+        (QUESTION, {"stt": Transcriber("")}),
+        (QUESTION, {"llm": ChatModel("Noon.", passages=(Passage("day.md#1", "Noon is 12."),))}),
+        (QUESTION, {"llm": Stumbling()}),
+        (QUESTION, {"tts": Synthesizer(fails=True)}),
+        (QUESTION, {"tts": Synthesizer(hangs=True)}),
+        (QUESTION, {"tts": Synthesizer(times=True), "words": LONG}),
+    ],
+    ids=[
+        "a question", "two questions", "an interruption", "a pause", "a typed question", "a hush",
+        "a cough", "nothing understood", "passages", "a model that fails", "a voice that fails",
+        "a voice that hangs", "a voice that tells its words",
+    ],
+)  # fmt: skip
+def test_nothing_differs(tmp_path, script, room):
+    session = recorded(tmp_path, *script, **room)
+    assert session.events or script[0] == ("speak", 0.05)
+    assert differing(session) == []
+
+
+def test_what_was_read_along_with_is_again(tmp_path):
+    room = Room("Yes.")
+    room.conversation.partial = True
+    record(tmp_path, room, ("speak", 3.0), ("wait", 2.0))
+    session = read(*found(tmp_path))
+    assert "partial" in [told["event"] for _, told in session.events]
+    assert differing(session) == []
+
+
+def rescue():
+    """A budget of which every rung is taken, and a conversation's reserve for it."""
+    budget = BudgetSettings()
+    return budget, Reserve(Ladder(budget), Canned([budget.filler, budget.apology]), Synthesizer())
+
+
+@pytest.mark.parametrize(
+    ("room", "rung"),
+    [
+        ({"llm": ChatModel("Noon.", takes=3.0)}, "filler"),
+        ({"tts": Synthesizer(fails=True)}, "light_voice"),
+        ({"llm": Stumbling()}, "apology"),
+    ],
+)
+def test_so_is_what_helped_in_need(tmp_path, room, rung):
+    budget, reserve = rescue()
+    room = Room("It", "is", "noon.", **room, reserve=reserve)
+    record(tmp_path, room, *QUESTION, ("wait", 3.0))
+    assert rung in [event.rung for event in room.all(RungTaken)]
+    assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+
+
+def test_what_was_made_before_the_conversation_is_there_at_once(tmp_path):
+    budget, reserve = rescue()
+    tts = Synthesizer()
+    Room().live(reserve.canned.make(tts))
+    room = Room("Noon.", llm=ChatModel("Noon.", takes=3.0), tts=tts, reserve=reserve)
+    record(tmp_path, room, *QUESTION, ("wait", 3.0))
+    assert room.all(RungTaken)[0].rung == "filler"
+    assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+
+
+# What is told of what differs
+
+
+def test_another_setting_shows_in_what_it_changes(tmp_path, capsys):
+    recorded(tmp_path, *QUESTION)
+    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=900), budget=WAITING)
+    assert replayed(tmp_path, config) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert "[listen] end_ms was 480, is 900" in shown
+    assert "~    2.40  speech ended (at 2.00, now 2.40)" in shown
+    assert shown[-1].endswith(" differences")
+
+
+WAITING = BudgetSettings(ladder="", end_of_turn_ms=900, first_audio_ms=1300)
+
+
+def replayed(path, config=AS_IN_THE_ROOM, **how):
+    how = {"engines": "recorded", "tolerance": 0.001, "as_lines": False} | how
+    return run(config, path, path=str(path), **how)
+
+
+def test_two_replays_print_the_same(tmp_path, capsys):
+    recorded(tmp_path, *QUESTION, words=LONG)
+    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=200))
+    replayed(tmp_path, config)
+    once = capsys.readouterr().out
+    replayed(tmp_path, config)
+    assert capsys.readouterr().out == once != ""
+
+
+def test_what_is_within_the_tolerance_is_not_told(tmp_path):
+    session = recorded(tmp_path, *QUESTION)
+    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=400))
+    assert differing(session, config, tolerance=0.05) != []
+    assert differing(session, config, tolerance=0.1) == []
+
+
+def test_words_that_were_never_recognised_are_not_made_up(tmp_path):
+    session = recorded(tmp_path, ("speak", 2.0), ("wait", 0.7), ("speak", 2.0), ("wait", 3.0))
+    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=900), budget=WAITING)
+    told = differing(session, config)
+    assert any("failed: stt: no " in line and line.startswith("+") for line in told)
+
+
+def test_an_answer_that_was_cut_short_is_not_made_up_either(tmp_path):
+    script = ("speak", 1.0), ("wait", 1.0), ("speak", 0.3), ("wait", 3.0)
+    session = recorded(tmp_path, *script, words=LONG * 5)
+    assert "interrupted" in [told["event"] for _, told in session.events]
+    deaf = replace(AS_IN_THE_ROOM, listen=ListenSettings(start_ms=500))
+    assert any("the recording has no more of it" in line for line in differing(session, deaf))
+
+
+def test_programs_get_an_object_for_each_recording(tmp_path, capsys):
+    record(tmp_path, Room("Yes."), *QUESTION)
+    record(tmp_path, Room("No.", tts=Synthesizer(fails=True)), *QUESTION)
+    patient = replace(AS_IN_THE_ROOM, assistant=AssistantSettings(patience_s=5))
+    assert replayed(tmp_path, patient, as_lines=True) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["recording"] < second["recording"]
+    assert first["settings"] == {"[assistant] patience_s": {"recorded": 30.0, "now": 5}}
+    assert first["differences"] == second["differences"] == []
+
+
+# What is no recording
+
+
+def story(*lines):
+    return "".join(json.dumps({"at": 0, **line}) + "\n" for line in lines)
+
+
+SESSION = {"session": 1, "rate": 16000, "window": 512, "partial": False, "light": False,
+           "ahead": [], "settings": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "there is nothing in it"),
+        ("hello\n", "line 1 is none of a recording"),
+        ("\x00\udcff\n", "line 0 is none of a recording"),
+        (story({**SESSION, "session": 7}), "recorded as version 7, and this is 1"),
+        (story({**SESSION, "rate": 0}), "line 1 is none of a recording"),
+        (story(SESSION, {"at": -1, "hush": True}), "line 2 is none of a recording"),
+        (story(SESSION, {"news": 1}), "line 2 is none of a recording"),
+        (story(SESSION, {"gave": 1, "item": {}}), "line 2 is none of a recording"),
+        (story(SESSION, {"event": {"event": "passages", "passages": [1]}}), "line 2 is none"),
+        (story(SESSION, {"windows": [[0, None]]}), "line 2 is none of a recording"),
+    ],
+)
+def test_rubbish_is_told_in_one_line(tmp_path, text, says):
+    file = tmp_path / "session.jsonl"
+    file.write_text(text, "utf-8", errors="surrogateescape")
+    with pytest.raises(InputError, match=f"{file}: {says}"):
+        replayed(file)
+
+
+def test_a_line_that_was_never_finished_is_left_out(tmp_path):
+    session = recorded(tmp_path, *QUESTION)
+    text = session.path.read_text()
+    session.path.write_text(text[: text.rindex("{")] + '{"at": 3.1, "ov')
+    assert differing(read(session.path)) == []
+
+
+def test_from_the_command_line(tmp_path):
+    def replay(*arguments):
+        command = [sys.executable, "-m", "voicebot", "replay", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    (tmp_path / "voicebot.toml").write_text('[budget]\nladder = ""')
+    (tmp_path / "kept").mkdir()
+    nothing = replay("kept")
+    assert (nothing.returncode, nothing.stdout) == (5, "")
+    assert nothing.stderr == "voicebot: kept: there is no recording in it\n"
+    session = recorded(tmp_path / "kept", *QUESTION)
+    done = replay("kept")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{session.name}: 4.5 s, 6 events\nnothing differs\n"
+    assert replay(str(session.path), "--tolerance", "-1").returncode == 2
