@@ -171,7 +171,7 @@ def test_a_realtime_answer_begun_too_early_is_a_false_start():
     metrics, client = Metrics(), Client("Good", "morning.")
     client.parts.observers.append(metrics.observer)
     client.does(("speak", 1.0), ("wait", 0.3), *ASK, ("wait", 3.0))
-    figures = read(metrics.page("", {}, {})[0].decode())
+    figures = read(asyncio.run(metrics.page({}, {})).decode())
     assert figures["false_starts_total",] == 1
     assert figures["turns_total", "answered"] == 1
 

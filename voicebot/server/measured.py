@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..assembly import Parts
 from ..engines import Kind
 from ..flow import Worker
-from ..observe.metrics import OTHER, Metrics
+from ..observe.metrics import MEDIA_TYPE, OTHER, Metrics
 from .house import House
 
 _BEGINS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
@@ -27,8 +27,8 @@ _COMPUTING: tuple[Kind, ...] = ("stt", "llm", "tts")
 def route(metrics: Metrics, parts: Parts, house: House) -> Route:
     async def page(request: Request) -> Response:
         sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime")}
-        text, kind = metrics.page(request.headers.get("accept", ""), sessions, _calls(parts))
-        return Response(text, headers={"content-type": kind})
+        text = await metrics.page(sessions, _calls(parts))
+        return Response(text, headers={"content-type": MEDIA_TYPE})
 
     return Route("/metrics", page)
 

@@ -195,9 +195,7 @@ def description() -> dict[str, Any]:
                 "get": {
                     "summary": "What was done since the start, for Prometheus.",
                     "responses": {
-                        "200": _answer(
-                            "The figures, as text.", plain | {"application/openmetrics-text": {}}
-                        ),
+                        "200": _answer("The figures, in its text format.", plain),
                         **_errors(401, 403, 429),
                     },
                 }
