@@ -51,7 +51,7 @@ def now():
 class LoudnessVad:
     rate, window = RATE, WINDOW
 
-    def probability(self, window):
+    async def probability(self, window):
         return float(np.abs(window).max() > 0.1)
 
 

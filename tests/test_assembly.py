@@ -144,10 +144,15 @@ def test_each_conversation_has_a_voice_detector_of_its_own(tmp_path):
         speech = next(iter(decode(str(EXAMPLES / "question.wav"), 16000))).samples
         loud = np.resize(speech, 512).astype(np.float32)
         quiet = Audio(np.zeros(512, np.float32), 16000).samples
-        before = second.probability(quiet)
-        for _ in range(10):
-            first.probability(loud)
-        assert replace(parts).vad().probability(quiet) == before
+
+        async def told():
+            before = await second.probability(quiet)
+            for _ in range(10):
+                await first.probability(loud)
+            return before, await replace(parts).vad().probability(quiet)
+
+        before, after = asyncio.run(told())
+        assert before == after
 
 
 def test_a_whole_turn_runs_through_the_real_libraries(models, tmp_path):

@@ -97,7 +97,7 @@ async def _utterances(listening: Ears, sound: Stream[Audio]) -> Stream[Utterance
     async with aclosing(sound) as blocks:
         async for block in blocks:
             for window in windows.feed(block):
-                event = listener.feed(window, vad.probability(window))
+                event = listener.feed(window, await vad.probability(window))
                 if isinstance(event, SpeechEnded):
                     yield event.utterance
     if last := listener.finish():

@@ -24,7 +24,8 @@ FRAME = 0.02
 
 def test_it_is_known_which_frame_begins_and_which_ends_the_speech():
     loud, quiet = np.full(9600, 0.5, np.float32), np.zeros(16000, np.float32)
-    script = Script(np.concatenate([quiet, loud, quiet]), Loudness(), ListenSettings())
+    sound = Script(np.concatenate([quiet, loud, quiet]))
+    script = asyncio.run(sound.heard(Loudness(), ListenSettings()))
     (started, begins), (stopped, ends) = script.decides
     assert (started, stopped) == (STARTED, STOPPED)
     # Three windows after 1.0 s, and fifteen after 1.6 s; resampling holds some of it back.

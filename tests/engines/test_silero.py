@@ -1,5 +1,6 @@
 """Silero hears people and not noise, remembers one stream each, and leaves torch alone."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,14 +9,19 @@ import numpy as np
 import pytest
 import recordings
 
-from voicebot.engines.silero import Silero, probabilities
+from voicebot.engines.silero import TOGETHER, Silero, probabilities
 
 
 def listen(samples):
     """What a fresh detector says of each whole window."""
-    silero = Silero()
-    whole = len(samples) // silero.window * silero.window
-    return [silero.probability(w) for w in samples[:whole].reshape(-1, silero.window)]
+
+    async def told():
+        silero = Silero()
+        whole = len(samples) // silero.window * silero.window
+        windows = samples[:whole].reshape(-1, silero.window)
+        return [await silero.probability(window) for window in windows]
+
+    return asyncio.run(told())
 
 
 @recordings.needed
@@ -37,13 +43,18 @@ def test_dishes_and_taps_and_trumpets_and_birds_are_not_speech():
 @recordings.needed
 def test_two_streams_do_not_disturb_each_other():
     speech = recordings.read("whisper_fixtures/jfk.flac").samples[: 512 * 60].reshape(-1, 512)
+
+    async def beside_others(others):
+        ours, theirs = Silero(), [Silero() for _ in range(others)]
+        told = []
+        for window in speech:
+            chances = [silero.probability(window[::-1].copy()) for silero in theirs]
+            told.append((await asyncio.gather(ours.probability(window), *chances))[0])
+        return told
+
     alone = listen(speech.reshape(-1))
-    ours, theirs = Silero(), Silero()
-    together = []
-    for window in speech:
-        together.append(ours.probability(window))
-        theirs.probability(window[::-1].copy())
-    assert together == alone
+    assert asyncio.run(beside_others(1)) == pytest.approx(alone, abs=1e-5)
+    assert asyncio.run(beside_others(TOGETHER + 1)) == pytest.approx(alone, abs=1e-5)
 
 
 @recordings.needed
@@ -61,11 +72,11 @@ def test_the_last_piece_of_a_recording_is_heard_too():
 @pytest.mark.parametrize("shape", [(511,), (513,), (1, 512), (0,)])
 def test_a_window_of_another_size_is_refused(shape):
     with pytest.raises(ValueError, match="512 samples"):
-        Silero().probability(np.zeros(shape, np.float32))
+        asyncio.run(Silero().probability(np.zeros(shape, np.float32)))
 
 
 def test_its_chances_are_plain_numbers():
-    assert type(Silero().probability(np.zeros(512, np.float32))) is float
+    assert type(*listen(np.zeros(512, np.float32))) is float
 
 
 def in_a_fresh_process(code):
@@ -74,10 +85,10 @@ def in_a_fresh_process(code):
 
 def test_torch_stays_out():
     done = in_a_fresh_process(
-        "import sys, numpy as np\n"
+        "import asyncio, sys, numpy as np\n"
         "from voicebot.engines.silero import Silero\n"
         "assert 'onnxruntime' not in sys.modules\n"
-        "Silero().probability(np.zeros(512, np.float32))\n"
+        "asyncio.run(Silero().probability(np.zeros(512, np.float32)))\n"
         "assert not {'torch', 'silero_vad'} & sys.modules.keys()\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

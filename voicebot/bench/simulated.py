@@ -133,7 +133,7 @@ class Loudness:
     rate = 16000
     window = 512
 
-    def probability(self, window: Samples) -> float:
+    async def probability(self, window: Samples) -> float:
         return float(np.abs(window).max() > 0.1)
 
 

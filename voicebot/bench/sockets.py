@@ -46,32 +46,36 @@ SOUND = "response.output_audio.delta"
 class Script:
     """Sound as messages, and which of them make the server decide what."""
 
-    def __init__(self, samples: Samples, vad: VoiceDetector, settings: ListenSettings) -> None:
+    def __init__(self, samples: Samples) -> None:
         """samples: at the rate of recorded questions."""
         resampled = Resampler(RATE).feed(Audio(samples, recorded.RATE))
         size = round(FRAME_S * RATE)
         count = len(resampled) // size
-        cut = [Audio(resampled[i * size : (i + 1) * size], RATE) for i in range(count)]
-        self.messages = [appending(frame) for frame in cut]
+        self._cut = [Audio(resampled[i * size : (i + 1) * size], RATE) for i in range(count)]
+        self.messages = [appending(frame) for frame in self._cut]
         self.decides: list[tuple[str, int]] = []
-        """An event's type, and the message after which it is told."""
+        """An event's type, and the message after which it is told; known once it was heard."""
+
+    async def heard(self, vad: VoiceDetector, settings: ListenSettings) -> Script:
+        """Find out what is decided where. Returns itself."""
         listener = Listener(vad.rate, vad.window, settings)
         windows = Windows(vad.rate, vad.window)
-        for i, frame in enumerate(cut):
+        for i, frame in enumerate(self._cut):
             # Through the wire's 16 bits, as the server hears it.
             for window in windows.feed(from_pcm16(to_pcm16(frame), RATE)):
-                match listener.feed(window, vad.probability(window)):
+                match listener.feed(window, await vad.probability(window)):
                     case SpeechStarted():
                         self.decides.append((STARTED, i))
                     case SpeechEnded():
                         self.decides.append((STOPPED, i))
+        return self
 
 
 async def latency(served: Served, settings: ListenSettings, sessions: int) -> list[dict[str, Any]]:
     """Rows of what the socket layer adds, with engines and a voice detector that cost nothing."""
     loud = np.full(round(0.4 * recorded.RATE), 0.5, np.float32)
     quiet = np.zeros(round(1.6 * recorded.RATE), np.float32)
-    script = Script(np.tile(np.concatenate([loud, quiet]), 8), Loudness(), settings)
+    script = await Script(np.tile(np.concatenate([loud, quiet]), 8)).heard(Loudness(), settings)
     delays = await _play(served, [script], sessions, session=None)
     late = [d for kind, d in delays if kind in (STARTED, STOPPED)]
     sound = [d for kind, d in delays if kind == SOUND]
@@ -93,7 +97,7 @@ async def listening(
         name = "silero" if config.vad.engine == "auto" else config.vad.engine
         vad: VoiceDetector = engines.load("vad", name, **config.vad.options)
         samples = _one_after_another([*questions[first:], *questions[:first]])
-        scripts.append(await asyncio.to_thread(Script, samples, vad, config.listen))
+        scripts.append(await Script(samples).heard(vad, config.listen))
     quiet = {"type": "server_vad", "create_response": False, "interrupt_response": False}
     detect = {"audio": {"input": {"turn_detection": quiet}}}
     delays = await _play(served, scripts, sessions, session=detect)

@@ -31,7 +31,7 @@ def load(job: Job) -> Detectors:
 
 async def first(engine: Detectors, given: Sound) -> None:
     detector = engine()
-    detector.probability(np.zeros(detector.window, np.float32))
+    await detector.probability(np.zeros(detector.window, np.float32))
 
 
 async def once(engine: Detectors, given: Sound, nth: int) -> Done:
@@ -41,7 +41,7 @@ async def once(engine: Detectors, given: Sound, nth: int) -> Done:
     readings = []
     for at in range(0, len(samples) - size + 1, size):
         began = time.perf_counter()
-        detector.probability(samples[at : at + size])
+        await detector.probability(samples[at : at + size])
         readings.append(Reading(what, "ms", given.name, (time.perf_counter() - began) * 1000))
         await asyncio.sleep(0)  # as many detectors take turns as there are sessions
     return Done(readings, len(readings) * size / detector.rate)

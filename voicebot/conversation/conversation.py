@@ -185,7 +185,7 @@ class Conversation:
                     yield given, 0.0
                     continue
                 for window in windows.feed(given):
-                    event = listener.feed(window, self.vad.probability(window))
+                    event = listener.feed(window, await self.vad.probability(window))
                     if event:
                         await partials.stop()
                         yield event, _late(event, listener.now)

@@ -108,8 +108,11 @@ class VoiceDetector(Protocol):
     window: int
     """Samples per call."""
 
-    def probability(self, window: Samples) -> float:
-        """Chance in [0, 1] that this window holds speech. Takes under 1 ms, on the loop."""
+    async def probability(self, window: Samples) -> float:
+        """Chance in [0, 1] that this window holds speech. One is asked for at a time.
+
+        It blocks the loop for no more than a millisecond; what takes longer has a thread.
+        """
 
 
 class Transcriber(Protocol):

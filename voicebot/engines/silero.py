@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import Samples
 from ..errors import EngineError, Missing
+from ..flow import Together
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it has no stubs
@@ -24,8 +25,16 @@ RATE = 16000
 WINDOW = 512
 CONTEXT = 64
 """Samples of the window before that the network reads again."""
+TOGETHER = 32
+"""Windows of as many streams judged at once, in 2 ms. Each costs half of what one alone does, and
+in larger batches no less; smaller ones keep fewer waiting."""
 BATCH = 1000
 """Windows at once: half a minute. More takes memory by the gigabyte, and is no faster."""
+STREAMED = "silero_vad_16k_op15.onnx"
+
+_RATE = np.array(RATE)
+_Given: TypeAlias = tuple[Samples, Samples]
+"""A window behind its context, shape (1, CONTEXT + WINDOW), and the state before it."""
 
 
 class Silero:
@@ -35,11 +44,11 @@ class Silero:
     window = WINDOW
 
     def __init__(self) -> None:
-        self._session = _session("silero_vad_16k_op15.onnx")
+        _session(STREAMED)  # fails here rather than in the first conversation
         self._state = np.zeros((2, 1, 128), np.float32)
         self._heard = np.zeros((1, CONTEXT + WINDOW), np.float32)
 
-    def probability(self, window: Samples) -> float:
+    async def probability(self, window: Samples) -> float:
         """Chance in [0, 1] that this window holds speech.
 
         Raises:
@@ -48,10 +57,25 @@ class Silero:
         if window.shape != (WINDOW,):
             raise ValueError(f"silero takes {WINDOW} samples at a time, not {window.shape}")
         self._heard = np.concatenate((self._heard[:, -CONTEXT:], window[None]), 1, dtype=np.float32)
-        chance, self._state = _run(
-            self._session, input=self._heard, state=self._state, sr=np.array(RATE)
-        )
-        return float(chance[0, 0])
+        chance, self._state = await _detection().do((self._heard, self._state))
+        return chance
+
+
+@cache
+def _detection() -> Together[_Given, tuple[float, Samples]]:
+    """One thread for all streams: the network lets go of the interpreter while it computes."""
+    return Together("vad", _detect, TOGETHER)
+
+
+def _detect(given: list[_Given]) -> list[tuple[float, Samples]]:
+    chances, states = _run(
+        _session(STREAMED),
+        input=np.concatenate([heard for heard, _ in given]),
+        state=np.concatenate([state for _, state in given], axis=1),
+        sr=_RATE,
+    )
+    # Copies, or each stream would keep the states of all of them in memory.
+    return [(float(chance), states[:, i : i + 1].copy()) for i, chance in enumerate(chances[:, 0])]
 
 
 def probabilities(samples: Samples) -> Samples:

@@ -112,11 +112,11 @@ class Call:
                     reason = f"this key has used its {used_up}"
                     raise Refused("rate_limit_exceeded", reason, "audio")
                 self._allowance.charge(_now(), audio_s=audio.seconds)
-                for event in self._ears.hear(audio):
-                    if event:
-                        await self._heard(event)
-                    await self._mind_silence()
-                    await asyncio.sleep(0)  # a minute in one message must not keep others waiting
+                async with aclosing(self._ears.hear(audio)) as events:
+                    async for event in events:
+                        if event:
+                            await self._heard(event)
+                        await self._mind_silence()
         except Refused as refused:
             self._protocol.refuse(refused, event_id)
 

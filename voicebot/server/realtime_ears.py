@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..audio import Audio, Samples
 from ..conversation.listen import Listener, ListenSettings
 from ..engines import VoiceDetector
 from ..events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
+from ..flow import Stream
 from ..resample import Resampler, Windows
 from .realtime_fields import Refused
 
@@ -19,8 +21,9 @@ LONGEST = 300.0
 SHORTEST = 0.1
 """Seconds that are worth committing; the protocol says so."""
 
-PIECE = 0.5
-"""Seconds resampled at once: a client may append minutes, and others are waiting."""
+PIECE = 0.1
+"""Seconds heard before others get their turn, and three calls of the detector at most: a client
+may append minutes."""
 
 Event = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 
@@ -53,7 +56,7 @@ class Ears:
         self._kept: list[Samples] = []
         self._length = 0.0
 
-    def hear(self, audio: Audio) -> Iterator[Event | None]:
+    async def hear(self, audio: Audio) -> Stream[Event | None]:
         """Yield after each window what has changed in it.
 
         Raises:
@@ -66,17 +69,21 @@ class Ears:
             )
         step = round(audio.rate * PIECE)
         for start in range(0, len(audio.samples), step):
+            if len(audio.samples) > step:
+                await asyncio.sleep(0)
             piece = Audio(audio.samples[start : start + step], audio.rate)
             if self._listener:
-                yield from self._detect(self._listener, piece)
+                async with aclosing(self._detect(self._listener, piece)) as events:
+                    async for event in events:
+                        yield event
             else:
                 self._keep(self._resampler.feed(piece))
                 yield None
 
-    def _detect(self, listener: Listener, audio: Audio) -> Iterator[Event | None]:
+    async def _detect(self, listener: Listener, audio: Audio) -> Stream[Event | None]:
         for window in self._windows.feed(audio):
             self._fed += len(window)
-            event = listener.feed(window, self._vad.probability(window))
+            event = listener.feed(window, await self._vad.probability(window))
             yield event and self._placed(event)
 
     def _keep(self, samples: Samples) -> None:

@@ -87,7 +87,7 @@ class Warmth:
 
     async def _detect(self) -> None:
         vad = self._parts.vad()
-        vad.probability(np.zeros(vad.window, np.float32))
+        await vad.probability(np.zeros(vad.window, np.float32))
 
     async def _speak(self) -> None:
         async with aclosing(self._parts.tts.synthesize(SAYING)) as speech:
