@@ -116,9 +116,9 @@ class LogSettings:
 @dataclass(frozen=True, slots=True)
 class TracesSettings:
     endpoint: str = ""
-    """Where an OpenTelemetry collector takes OTLP over HTTP, without a path: "http://localhost:4318".
-    "env": where OTEL_EXPORTER_OTLP_ENDPOINT says, as the standard has it. Empty: no traces.
-    The standard's other variables, for headers, certificates and sampling, hold in both cases."""
+    """The address of an OpenTelemetry collector that takes OTLP over HTTP: "http://localhost:4318".
+    "env": what OTEL_EXPORTER_OTLP_ENDPOINT says. Empty: no traces are made. The standard's other
+    variables, for headers, certificates, sampling and more, hold in both cases."""
 
     def __post_init__(self) -> None:
         url = urlsplit(self.endpoint)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -242,28 +243,23 @@ def test_the_settings_go_before_the_environment(collector, monkeypatch):
     assert span.resource["service.name"] == "voicebot"
 
 
-@pytest.fixture
-def hasty(monkeypatch):
-    """Batches are small and go at once, and are soon given up."""
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "5")
-    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
-    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
+def test_a_dead_collector_is_told_of_once_and_once_that_it_is_back(monkeypatch, caplog):
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "5")  # milliseconds
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
-
-
-def test_a_dead_collector_is_told_of_once_and_once_that_it_is_back(hasty, caplog):
     caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with Export(f"http://127.0.0.1:{port}") as export:
-        for _ in range(200):
-            export.tracer.start_span("lost").end()
+    with ExitStack() as later, Export(f"http://127.0.0.1:{port}") as export:
         while not caplog.records:
+            export.tracer.start_span("lost").end()
             threading.Event().wait(0.01)
-        with collecting(port) as collector:
-            while not collector.bodies:
-                export.tracer.start_span("one").end()
-                threading.Event().wait(0.05)
+        for _ in range(20):
+            export.tracer.start_span("lost").end()
+            threading.Event().wait(0.01)
+        collector = later.enter_context(collecting(port))
+        while not collector.bodies:
+            export.tracer.start_span("one").end()
+            threading.Event().wait(0.01)
     where = f"http://127.0.0.1:{port}/v1/traces"
     first, last = [record.getMessage() for record in caplog.records]
     assert first.startswith(f"no traces reach {where}: ")
@@ -283,6 +279,9 @@ def test_a_collector_that_never_answers_delays_nobody_and_is_not_waited_for(
         for _ in range(1000):
             export.tracer.start_span("lost").end()
     collector.answers.set()
+    for thread in threading.enumerate():
+        if thread.name == "traces":
+            thread.join()
     assert len(collector.spans) <= 12
     (record,) = caplog.records
     assert "Queue full" in record.getMessage()

@@ -1,13 +1,16 @@
-"""The way of spans to an OpenTelemetry collector: in batches, from a thread, or not at all.
+"""The way of spans to an OpenTelemetry collector: made and sent by threads, in batches.
 
-A conversation only puts them into a bounded queue. What a collector that is slow, or dead, does
-not take in time is lost, and the log says once that it does not take them.
+Their queues are bounded. What a collector that is slow, or dead, does not take in time is lost,
+and the log says once that it does not take them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Full, Queue
 from threading import Thread
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -19,6 +22,9 @@ from .. import __version__
 
 log = logging.getLogger(__name__)
 
+WAITING = 512
+"""Turns of which spans may still have to be made. More outlasts a busier machine, at about 10 kB
+each."""
 LAST_S = 2.0
 """Seconds that the last spans may take when we end."""
 
@@ -32,12 +38,13 @@ _COMPLAIN = (
 class Export:
     """Sends spans to a collector, from `with` to its end.
 
-    endpoint: its address without a path, or "env": what the environment says.
+    endpoint: the address below which it takes `v1/traces`, or "env": what the environment says.
     """
 
     def __init__(self, endpoint: str) -> None:
         url = None if endpoint == "env" else f"{endpoint.rstrip('/')}/v1/traces"
-        self._complaint = _Complaint("the collector" if url is None else url)
+        # Without a name and password, which the log should not have.
+        self._complaint = _Complaint(re.sub("//.*@", "//", url) if url else "the collector")
         self._exporter = _Exporter(OTLPSpanExporter(url), self._complaint)
         ours = Resource.create({"service.name": "voicebot", "service.version": __version__})
         # What the environment says of us goes before what we say.
@@ -46,52 +53,78 @@ class Export:
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self.tracer = self._provider.get_tracer("voicebot", __version__)
+        self._waiting: Queue[Callable[[], None] | None] = Queue(WAITING)
+        self._thread = Thread(target=self._work, name="traces", daemon=True)
+
+    def later(self, make: Callable[[], None]) -> None:
+        """Make spans in a thread of ours, in the order they are asked for, or not at all."""
+        try:
+            self._waiting.put_nowait(make)
+        except Full:
+            self._complaint.make("more turns end than can be told of")
 
     def __enter__(self) -> Export:
         for name in _COMPLAIN:
             logging.getLogger(name).addFilter(self._complaint)
+        self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Send what waits. A collector that takes too long for it is given up."""
-        ending = Thread(target=self._provider.shutdown, name="traces", daemon=True)
-        ending.start()
-        ending.join(LAST_S)
-        if ending.is_alive():
+        with suppress(Full):
+            self._waiting.put(None, timeout=LAST_S)
+        self._thread.join(LAST_S)
+        if self._thread.is_alive():
             self._exporter.shutdown()
+
+    def _work(self) -> None:
+        while make := self._waiting.get():
+            make()
+        self._provider.shutdown()
+        # Here, because what was given up goes on complaining for a while.
         for name in _COMPLAIN:
             logging.getLogger(name).removeFilter(self._complaint)
 
 
 class _Complaint(logging.Filter):
-    """Lets the log say once that nothing arrives, and once that it does again."""
+    """Lets the log say once that spans do not arrive, and once that they do again."""
 
     def __init__(self, where: str) -> None:
         super().__init__()
-        self._where, self._told = where, False
+        self._where, self._made = where, False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not self._told:
-            self._told = True
-            log.warning("no traces reach %s: %s", self._where, record.getMessage())
+        self.make(record.getMessage())
         return False
+
+    def make(self, why: str) -> None:
+        if not self._made:
+            self._made = True
+            log.warning("no traces reach %s: %s", self._where, why)
 
     def withdraw(self) -> None:
         """Something has arrived."""
-        if self._told:
-            self._told = False
+        if self._made:
+            self._made = False
             log.info("traces reach %s again", self._where)
 
 
 class _Exporter(SpanExporter):
+    """The SDK's, which may be given up while it is still at work."""
+
     def __init__(self, exporter: SpanExporter, complaint: _Complaint) -> None:
         self._exporter, self._complaint = exporter, complaint
+        self._is_over = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self._is_over:
+            return SpanExportResult.FAILURE
         result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
+        if result is SpanExportResult.SUCCESS and not self._is_over:
             self._complaint.withdraw()
         return result
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        if not self._is_over:
+            self._is_over = True
+            self._exporter.shutdown()

@@ -16,11 +16,12 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from .. import request
@@ -38,6 +39,7 @@ from ..events import (
     TurnEnded,
 )
 from . import genai
+from .otlp import Export
 
 Attributes = dict[str, AttributeValue]
 
@@ -63,6 +65,7 @@ class _Stage:
 class _Turn:
     """What is known of a turn so far."""
 
+    number: int = 1
     heard: str = ""
     said: list[str] = field(default_factory=list)
     reached: str | None = None
@@ -77,8 +80,8 @@ class Spans:
     transcripts: tell what was said, too.
     """
 
-    def __init__(self, tracer: Tracer, *, transcripts: bool = False) -> None:
-        self.tracer = tracer
+    def __init__(self, export: Export, *, transcripts: bool = False) -> None:
+        self.tracer, self.later = export.tracer, export.later
         self.transcripts = transcripts
 
     def observer(self) -> Traces:
@@ -87,7 +90,7 @@ class Spans:
 
 
 class Traces:
-    """The traces of one conversation's turns, each made when it ends, in some 0.2 ms of the loop.
+    """The traces of one conversation's turns, made of each when it ends, and not on the loop.
 
     They belong to the trace in which the conversation began, where its client has one; otherwise
     each turn is a trace of its own.
@@ -98,7 +101,7 @@ class Traces:
         self._within = context.get_current()
         # By a client elsewhere that has told us of its trace.
         self._is_asked_for = trace.get_current_span(self._within).get_span_context().is_remote
-        self._session, self._number = request.current(), 1
+        self._session = request.current()
         self._turn = _Turn()
 
     def note(self, event: Event) -> None:
@@ -117,11 +120,12 @@ class Traces:
             case Failed():
                 turn.failed = event
             case TurnEnded():
-                self._trace(turn, event)
-                self._number, self._turn = self._number + 1, _Turn()
+                zero = time.time_ns() - _ns(event.ended)
+                self._spans.later(partial(self._trace, turn, event, zero))
+                self._turn = _Turn(turn.number + 1)
 
-    def _trace(self, turn: _Turn, end: TurnEnded) -> None:
-        zero = time.time_ns() - _ns(end.ended)
+    def _trace(self, turn: _Turn, end: TurnEnded, zero: int) -> None:
+        """zero: when the user stopped speaking, in nanoseconds since 1970."""
         whole = self._spans.tracer.start_span(
             f"{genai.INVOKE} {AGENT}",
             self._within,
@@ -148,7 +152,7 @@ class Traces:
             genai.AGENT: AGENT,
             genai.CONVERSATION: self._session,
             genai.REQUEST: self._session,
-            genai.TURN: request.of_turn(self._session, self._number),
+            genai.TURN: request.of_turn(self._session, turn.number),
             genai.OUTCOME: end.outcome,
         }
         if (first := end.marks.get("speaker.first")) is not None:

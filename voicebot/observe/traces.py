@@ -34,4 +34,4 @@ def traced(config: Config) -> Iterator[Spans | None]:
             raise
         raise Missing("[traces] needs OpenTelemetry; pip install 'voicebot[otel]'") from None
     with Export(config.traces.endpoint) as export:
-        yield Spans(export.tracer, transcripts=config.log.transcripts)
+        yield Spans(export, transcripts=config.log.transcripts)
