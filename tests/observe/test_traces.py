@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from voicebot.conversation.timeline import GAPS
 from voicebot.engines import Delta
 from voicebot.errors import ConfigError
 from voicebot.events import Passage
+from voicebot.observe import genai
 from voicebot.observe.account import Account
 from voicebot.observe.identity import Identity
 from voicebot.observe.otlp import Export
@@ -320,6 +322,14 @@ def test_an_endpoint_that_is_no_address_is_a_wrong_setting(tmp_path, endpoint):
     (tmp_path / "voicebot.toml").write_text(f'[traces]\nendpoint = "{endpoint}"\n')
     with pytest.raises(ConfigError, match=r"\[traces\] endpoint should look like http://local"):
         config.read(tmp_path / "voicebot.toml")
+
+
+def test_the_names_that_the_documentation_tells_are_ours():
+    told = (ROOT / "docs" / "observability.md").read_text("utf-8")
+    named = set(re.findall(r"voicebot\.[a-z_]+(?:\.[a-z_]+)*", told))
+    ours = {value for value in vars(genai).values() if isinstance(value, str)}
+    assert {"voicebot.first_audio_ms", "voicebot.turn.outcome"} <= named
+    assert named <= ours
 
 
 # A whole turn with real engines
