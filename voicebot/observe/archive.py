@@ -31,7 +31,7 @@ PART = 0.5
 LAST_S = 2.0
 """Seconds that the last lines may take when we end."""
 
-_NAME = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
+_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 _LINE = 200
 """Bytes that a line counts as while it waits; sound counts as what it is."""
 
@@ -44,8 +44,7 @@ class Tape:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        now = datetime.now(UTC)
-        self.name = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{uuid4().hex[:8]}"
+        self.name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
         self.lost = False
         """It could not be kept, and nothing more of it will be."""
 
@@ -104,6 +103,8 @@ class Archive:
         self._folder, self._size, self._most = Path(folder), size, waiting
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._kept = _sizes(self._folder)
+            """Bytes of each session that is over, the oldest first."""
         except OSError as error:
             raise ConfigError(f"[record] folder {folder}: {error.strerror}") from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
@@ -112,8 +113,6 @@ class Archive:
         # Each is written by one thread and read by the other: their difference waits.
         self._taken = self._written = 0
         self._open: dict[str, _Files] = {}
-        self._kept: dict[str, int] = {}
-        """Bytes of each session that is over, the oldest first."""
         self._thread = Thread(target=self._work, name="record", daemon=True)
         self._thread.start()
 
@@ -142,7 +141,6 @@ class Archive:
         log.warning("the recording %s is lost: %s", tape.name, why)
 
     def _work(self) -> None:
-        self._kept = _sizes(self._folder)
         while (job := self._queue.get()) is not None:
             tape = job[0]
             try:
