@@ -6,6 +6,8 @@ import httpx
 import pytest
 import room
 from serving import EXAMPLES, app, embedded, served, wav
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from voicebot.engines import Delta
 from voicebot.errors import EngineError
@@ -319,3 +321,16 @@ def test_every_answer_has_an_id(costless, given, kept):
         named = costless.get(path, headers={"x-request-id": given}).headers["x-request-id"]
         assert (named == given) == kept
         assert len(named) >= 9
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [("/v1/talk", {"origin": "https://evil.example"}, 403), ("/nowhere", {}, 404)],
+)
+def test_a_websocket_that_is_denied_is_told_why_and_by_which_id(costless, path, headers, status):
+    url = f"ws{str(costless.base_url).removeprefix('http').rstrip('/')}{path}"
+    with pytest.raises(InvalidStatus) as denied:
+        connect(url, additional_headers={"x-request-id": "mine-1", **headers}, proxy=None)
+    answer = denied.value.response
+    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine-1")
+    assert json.loads(answer.body)["error"]["message"]

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 """What a client may call its own request: nothing that could forge a line of a log."""
 
+_HEADS = "http.response.start", "websocket.accept", "websocket.http.response.start"
+"""The messages that headers are sent with: of answers, and of websockets opened and denied."""
+
 
 class RequestId:
     """ASGI middleware: an `x-request-id` on every answer, the client's own if it is a sane one.
@@ -33,10 +36,11 @@ class RequestId:
         scope["request_id"] = request_id
 
         async def labelled(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept"):
+            if message["type"] in _HEADS:
                 MutableHeaders(scope=message)["x-request-id"] = request_id
                 if "status" in message:
-                    log.debug("%s %s %d", scope["method"], scope["path"], message["status"])
+                    asked = scope.get("method", "websocket")
+                    log.debug("%s %s %d", asked, scope["path"], message["status"])
             await send(message)
 
         request.begin(request_id)  # to the end of this task: what it died of is logged after us

@@ -10,7 +10,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from ..assembly import Parts
 from ..config import ServerSettings
@@ -23,7 +24,7 @@ from .doorkeeper import LOCAL, Doorkeeper
 from .house import House
 from .keys import Keys
 from .limits import Allowance
-from .refusals import HANDLERS
+from .refusals import HANDLERS, Refusal
 from .request_id import RequestId
 from .talk_call import Call
 from .unread import Unread
@@ -105,6 +106,7 @@ def site(
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
+            WebSocketRoute("/{path:path}", _nowhere),
         ],
         middleware=[
             Middleware(measured.Measured, lasting.metrics),
@@ -114,6 +116,11 @@ def site(
         ],
         exception_handlers=HANDLERS,
     )
+
+
+async def _nowhere(websocket: WebSocket) -> None:
+    path = websocket.url.path
+    raise Refusal(404, f"there is no {path} here; a websocket opens /v1/realtime or /v1/talk")
 
 
 def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> list[Middleware]:
