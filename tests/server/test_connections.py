@@ -227,7 +227,7 @@ def test_a_message_that_never_ends_is_cut_off(monkeypatch):
 )
 def test_what_is_no_websocket_ends_the_connection_and_not_the_conversation(frame, caplog):
     async def script():
-        parts = Parts(*["word"] * 300)
+        parts = Parts(*["One", "two", "three."] * 100)
         async with serving(parts) as host:
             async with wired(host) as wire:
                 await wire.say(type="hello", rate=RATE)
@@ -243,6 +243,35 @@ def test_what_is_no_websocket_ends_the_connection_and_not_the_conversation(frame
 
     asyncio.run(script())
     assert "ASGI" not in caplog.text
+
+
+@pytest.mark.parametrize("pieces", [[b"\xff\xfe"], [b'{"type": "', b'\xc3"}']])
+def test_a_text_that_is_none_ends_the_connection_and_is_logged_in_one_line(pieces, caplog):
+    async def script():
+        async with serving(Parts("Yes.")) as host, wired(host) as wire:
+            last = len(pieces) - 1
+            for at, piece in enumerate(pieces):
+                kind = Opcode.CONT if at else Opcode.TEXT
+                await wire.raw(masked(kind, piece, fin=at == last))
+            return await closed(wire)
+
+    assert asyncio.run(script()) == 1007
+    said = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert [record.getMessage() for record in said] == [
+        "hung up on a client whose text is not UTF-8"
+    ]
+    assert said[0].exc_info is None
+
+
+def test_a_letter_may_be_in_two_pieces():
+    async def script():
+        async with serving(Parts("Yes.")) as host, wired(host) as wire:
+            await wire.raw(masked(Opcode.TEXT, '"\N{SNOWMAN}'.encode()[:2], fin=False))
+            await wire.raw(masked(Opcode.CONT, '"\N{SNOWMAN}"'.encode()[2:]))
+            (answer,) = await wire.read()
+            return json.loads(answer.data)
+
+    assert "\N{SNOWMAN}" in asyncio.run(script())["reason"]
 
 
 def test_who_sends_to_a_client_that_was_cut_off_finds_it_gone():

@@ -7,6 +7,7 @@ answers pings, and collects the fragments of a message, without a bound.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn._types import ASGIReceiveEvent
@@ -15,6 +16,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from .realtime_fields import LONGEST
+
+log = logging.getLogger(__name__)
 
 MOST = 500
 """Connections at once: half of the files a process may usually have open, and several for each
@@ -73,6 +76,11 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """As uvicorn has it, which stops reading at every message: two system calls for each."""
+        if not self._is_text():
+            log.warning("hung up on a client whose text is not UTF-8")
+            self.conn.fail(1007, "text should be UTF-8")
+            self.handle_parser_exception()
+            return
         reads = not self.read_paused
         if reads and self.queue.qsize() < FEW and sum(map(len, self.frames)) <= SMALL:
             self.read_paused = True  # for all it knows
@@ -80,6 +88,15 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
             self.read_paused = False
         else:
             super().send_receive_event_to_app()
+
+    def _is_text(self) -> bool:
+        """Whether the message that has come is what it says it is; uvicorn would log a bug."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                return False
+        return True
 
     async def receive(self) -> ASGIReceiveEvent:
         if not self.queue.empty():
