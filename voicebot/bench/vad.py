@@ -1,4 +1,4 @@
-"""`voicebot bench vad`: how long a window of sound takes to be judged, which blocks the loop."""
+"""`voicebot bench vad`: how long a window of sound takes to be judged."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ async def once(engine: Detectors, given: Sound, nth: int) -> Done:
         began = time.perf_counter()
         await detector.probability(samples[at : at + size])
         readings.append(Reading(what, "ms", given.name, (time.perf_counter() - began) * 1000))
-        await asyncio.sleep(0)  # as many detectors take turns as there are sessions
+        await asyncio.sleep(0)  # or a detector that judges on the loop would keep it
     return Done(readings, len(readings) * size / detector.rate)
