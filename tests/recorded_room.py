@@ -1,6 +1,6 @@
 """Conversations in the pretend room that are recorded, and replayed with its settings."""
 
-from room import Room
+from room import ChatModel, Room, Transcriber
 
 from voicebot.config import Config, RecordSettings
 from voicebot.conversation.budget import BudgetSettings
@@ -12,9 +12,19 @@ from voicebot.replay.run import replay
 AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""))
 
 
-def record(folder, room, *script, **settings):
+class Hears(Transcriber):
+    def __init__(self):
+        super().__init__("hello there")
+
+
+class Writes(ChatModel):
+    def __init__(self):
+        super().__init__("It", "is", "noon.")
+
+
+def record(folder, room, *script, recorder=None, **settings):
     """Hold the conversation and keep it; gives the room."""
-    recorder = Recorder(RecordSettings(str(folder), **settings))
+    recorder = recorder or Recorder(RecordSettings(str(folder), **settings))
     recorder.record(room.conversation)
     try:
         return room.hear(*script)

@@ -2,6 +2,7 @@
 
 import logging
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from recorded_room import record, recorded
 from room import ChatModel, Room, Synthesizer, Transcriber
 
 from voicebot import config
+from voicebot.assembly import build
 from voicebot.audio import join, silence
-from voicebot.config import RecordSettings
+from voicebot.config import Config, EngineChoice, RecordSettings
 from voicebot.engines.per_call import taken
 from voicebot.errors import ConfigError
 from voicebot.events import Said
@@ -18,6 +20,12 @@ from voicebot.observe.archive import Archive, Tape
 from voicebot.observe.recording import Recorder
 from voicebot.recordings import decode
 
+OWN = {
+    "vad": EngineChoice("room:LoudnessVad"),
+    "stt": EngineChoice("recorded_room:Hears"),
+    "llm": EngineChoice("recorded_room:Writes"),
+    "tts": EngineChoice("room:Synthesizer"),
+}
 QUESTION = ("wait", 0.5), ("speak", 1.0), ("wait", 2.0)
 
 
@@ -86,6 +94,27 @@ def test_engines_have_the_options_they_had(tmp_path):
     recorder.close()
     assert taken(room.conversation.tts.synthesize) == {"speed"}
     assert room.conversation.tts == room.tts
+
+
+def test_a_reload_goes_on_with_the_same_folder_unless_told_otherwise(tmp_path):
+    def settings(**record):
+        return Config(**OWN, record=RecordSettings(str(tmp_path), **record))
+
+    first = build(settings(), tmp_path)
+    second = build(settings(), tmp_path, first)
+    assert second.recorder is first.recorder
+    first.close(but=[second])
+    record(tmp_path, room := Room("Yes."), *QUESTION, recorder=second.recorder)
+    assert room.all(Said)
+    third = build(settings(failed_only=True), tmp_path, second)
+    assert third.describe()[-1].startswith(
+        "[record] keeps every conversation in which a turn fails"
+    )
+    fourth = build(replace(settings(), record=RecordSettings()), tmp_path, third)
+    assert fourth.recorder is None
+    second.close()
+    third.close()
+    assert len(names(tmp_path)) == 1
 
 
 # How much is kept

@@ -174,15 +174,15 @@ class Recording:
         self, conversation: Conversation, emit: Callable[[Event], None], event: Event
     ) -> None:
         self._failed = self._failed or isinstance(event, Failed)
-        if isinstance(event, RungTaken) and not event.ahead:
-            self._keep_canned(conversation)
+        if isinstance(event, RungTaken):
+            self._keep_canned(conversation, event.rung)
         self.write("event", as_json(event))
         emit(event)
 
-    def _keep_canned(self, conversation: Conversation) -> None:
+    def _keep_canned(self, conversation: Conversation, rung: str) -> None:
         """What is said where an answer is late was perhaps made before the conversation began."""
         reserve = conversation.reserve
         budget = reserve.ladder.budget
-        for text in (budget.filler, budget.apology):
-            if speech := reserve.canned.speech(conversation.tts, text):
-                self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
+        text = {"filler": budget.filler, "apology": budget.apology}.get(rung, "")
+        if speech := reserve.canned.speech(conversation.tts, text):
+            self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
