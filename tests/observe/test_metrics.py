@@ -14,7 +14,7 @@ from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import Ladder
 from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Delta
-from voicebot.events import Failed, RungTaken
+from voicebot.events import Failed, Heard, RungTaken
 from voicebot.observe import metrics
 from voicebot.observe.account import Account
 from voicebot.observe.identity import Identity
@@ -124,6 +124,10 @@ def test_a_noise_is_a_rejected_transcript():
     assert figures("transcripts_rejected_total") == 1
     assert figures("turns_total", outcome="nothing_heard") == 1
     assert figures("question_characters_count") == 0
+
+
+def test_a_question_without_words_has_no_length():
+    assert noted(Heard(""))("question_characters_count") == 0
 
 
 def test_what_was_given_up_to_be_in_time_is_counted():

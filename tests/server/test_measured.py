@@ -176,19 +176,23 @@ def test_a_realtime_answer_begun_too_early_is_a_false_start():
     assert figures["turns_total", "answered"] == 1
 
 
-def test_figures_go_on_over_a_reload():
+@pytest.mark.parametrize("again", [None, lambda now: (parts(), ServerSettings())])
+def test_figures_go_on_over_a_reload_whether_or_not_engines_are_exchanged(again):
+    async def asks(host):
+        async with calling(host) as caller:
+            await caller.say(type="text", text="Hello.")
+            await caller.until("turn_ended")
+
     async def life():
         first = parts()
-        reloaded = create(first, ServerSettings(), again=lambda now: (parts(), ServerSettings()))
-        async with serving_app(None, app=reloaded) as host:
-            for engines in (first, None):
-                async with calling(host) as caller:
-                    await caller.say(type="text", text="Hello.")
-                    await caller.until("turn_ended")
-                if engines:
-                    reloaded.reload()
-                    while reloaded.standing().reload != "done":  # noqa: ASYNC110 - who asks is told
-                        await asyncio.sleep(0.01)
+        first.observers.append(Metrics().observer)  # others may observe it too
+        served = create(first, ServerSettings(), again=again)
+        async with serving_app(None, app=served) as host:
+            await asks(host)
+            served.reload()
+            while served.standing().reload != "done":  # noqa: ASYNC110 - who asks is told
+                await asyncio.sleep(0.01)
+            await asks(host)
             return await asked(host)
 
     assert asyncio.run(life())["turns_total", "answered"] == 2
