@@ -9,7 +9,7 @@ from math import inf
 import pytest
 
 from voicebot import request
-from voicebot.flow import REQUEST, SWITCH, Worker, ahead, due, pulled, started, stop
+from voicebot.flow import REQUEST, SWITCH, Together, Worker, ahead, due, pulled, started, stop
 
 
 @pytest.fixture
@@ -570,3 +570,59 @@ def test_what_is_started_for_a_block_is_stopped_with_it():
         return task.cancelled() and tidied.is_set()
 
     assert asyncio.run(main())
+
+
+class Doubling:
+    """Doubles what it is given, once it is let, and keeps what it was given at once."""
+
+    def __init__(self, most):
+        self.begun, self.let, self.lists = threading.Event(), threading.Event(), []
+        self.together = Together("doubling", self.work, most)
+
+    def work(self, numbers):
+        self.begun.set()
+        assert self.let.wait(5)
+        self.lists.append(numbers)
+        if None in numbers:
+            raise ValueError("no number")
+        return [2 * number for number in numbers]
+
+    async def asked(self, *numbers):
+        """Asked the first, and then the others while it is at work."""
+        asked = [asyncio.create_task(self.together.do(numbers[0]))]
+        await asyncio.to_thread(self.begun.wait)
+        asked += [asyncio.create_task(self.together.do(number)) for number in numbers[1:]]
+        await asyncio.sleep(0)
+        return asked
+
+
+def test_what_is_asked_meanwhile_is_done_together():
+    async def life():
+        doubling = Doubling(most=2)
+        asked = await doubling.asked(1, 2, 3, 4)
+        doubling.let.set()
+        return await asyncio.gather(*asked), doubling.lists
+
+    assert asyncio.run(life()) == ([2, 4, 6, 8], [[1], [2, 3], [4]])
+
+
+def test_who_no_longer_waits_does_not_keep_the_others_from_their_answers():
+    async def life():
+        doubling = Doubling(most=9)
+        first, gone, last = await doubling.asked(1, 2, 3)
+        await stop(gone)
+        doubling.let.set()
+        return await asyncio.gather(first, last)
+
+    assert asyncio.run(life()) == [2, 6]
+
+
+def test_what_fails_together_is_told_to_all_who_asked_and_the_next_is_done():
+    async def life():
+        doubling = Doubling(most=9)
+        asked = await doubling.asked(1, None, 3)
+        doubling.let.set()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        return [str(each) for each in told], await doubling.together.do(4)
+
+    assert asyncio.run(life()) == (["2", "no number", "no number"], 8)
