@@ -29,6 +29,9 @@ SMALL = 4096
 """Bytes of a message that is taken in without a pause: 40 ms of sound, as Realtime sends it."""
 FEW = 32
 """Messages that may wait before we read no more: a second of such sound, and 128 kB at most."""
+READ = 8192
+"""Bytes of a websocket read at once, instead of asyncio's 256 kB: that many may be 43,000 empty
+frames, and everybody would wait until all are taken apart. Less makes long messages slower."""
 FRAGMENTS = 10_000
 """Pieces a message may come in: the longest one in pieces of 2 kB. Empty ones count for no length,
 and would go on for ever."""
@@ -72,6 +75,7 @@ class Http(_Looked, H11Protocol):
 class Websocket(_Looked, WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        transport.max_size = READ  # type: ignore[attr-defined]  # asyncio's sockets have it
         self._look()
 
     def send_receive_event_to_app(self) -> None:
@@ -91,7 +95,7 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
 
     def _is_text(self) -> bool:
         """Whether the message that has come is what it says it is; uvicorn would log a bug."""
-        if self.curr_msg_data_type == "text":
+        if self.curr_msg_data_type == "text" and not all(map(bytes.isascii, self.frames)):
             try:
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
