@@ -99,12 +99,12 @@ def test_the_reply_is_what_the_peers_were_measured_with():
 
 def test_the_first_sound_comes_when_costs_and_listening_say():
     turn = tried()
-    # Speech ends with a window. A pause is six windows of silence, an end is fifteen.
+    # Speech ends with a window. A pause is four windows of silence, an end is fifteen.
     assert turn.end_of_turn == pytest.approx(15 * WINDOW, abs=0.021)
     assert turn.clause == "It is ten past three,"
     # Its five words are certain to be all with the sixth.
     begun, costs = turn.marks["stt.begun"], Costs()
-    assert begun == pytest.approx(6 * WINDOW, abs=0.021)
+    assert begun == pytest.approx(4 * WINDOW, abs=0.021)
     assert turn.first_audio - begun == pytest.approx(costs.floor(turn.clause) + 0.04)
     assert stages(turn)["network"] == pytest.approx(0)
     assert measured(turn) == pytest.approx(costs.floor(turn.clause) + 0.04)
@@ -117,7 +117,7 @@ def test_a_frame_cannot_be_heard_before_it_is_spoken():
 def test_an_answer_that_is_ready_waits_for_the_decision():
     turn = tried(stt=Recogniser(0), llm=Writer(0, float("inf")), tts=Voice(0), end_ms=960)
     assert turn.first_audio == turn.end_of_turn == pytest.approx(30 * WINDOW, abs=0.021)
-    assert stages(turn)["gate"] == pytest.approx(24 * WINDOW, abs=0.021)
+    assert stages(turn)["gate"] == pytest.approx(26 * WINDOW, abs=0.021)
 
 
 def test_an_interruption_is_counted_from_its_first_sound():
