@@ -84,7 +84,8 @@ class RemoteMicrophone:
                     await asyncio.sleep(0)  # a queue that is not empty waits for nobody
             else:
                 yield given
-                await asyncio.sleep(0)
+                if not self._given.empty():
+                    await asyncio.sleep(0)  # as above
             self.waiting -= seconds
 
 
