@@ -7,6 +7,7 @@ import selectors
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 
 class InstantLoop(asyncio.SelectorEventLoop):
@@ -18,6 +19,10 @@ class InstantLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clock.now
+
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        with self.working():  # its threads end when they end
+            await super().shutdown_default_executor(*timeout)
 
     @contextmanager
     def working(self) -> Iterator[None]:

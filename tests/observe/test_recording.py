@@ -3,6 +3,7 @@
 import logging
 import stat
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -194,6 +195,19 @@ def test_too_much_at_once_loses_the_recording_and_is_told_once(tmp_path, caplog)
     assert [r.getMessage() for r in caplog.records] == [
         f"the recording {lost.name} is lost: the disk is too slow"
     ]
+
+
+def test_what_has_been_written_waits_no_more(tmp_path, caplog):
+    archive = Archive(str(tmp_path), 10**9, waiting=100_000)
+    tape = Tape(archive)
+    heard = tmp_path / tape.name / "heard.wav"
+    for seconds in range(1, 6):
+        second(tape)
+        while not heard.exists() or heard.stat().st_size < 32_000 * seconds:
+            Event().wait(0.01)
+    tape.end(keep=True)
+    archive.close()
+    assert caplog.records == []
 
 
 def test_an_engine_may_give_numbers_of_its_own_kind(tmp_path):
