@@ -30,19 +30,19 @@ _JOINT = (
     "|have|if|in|into|is|may|might|must|near|on|or|should|since|so|than|that|through|under|until"
     "|was|were|when|where|which|while|who|will|with|without|would"
 )
-_END = re.compile(
-    rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})|(?P<phrase>\s+(?=(?:{_JOINT})\s))"
-    r"|(?P<word>\s+(?=\S))"
-)
+_SURE = rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})"
+_END = re.compile(_SURE)
+_FIRST_END = re.compile(rf"{_SURE}|(?P<phrase>\s+(?=(?:{_JOINT})\s))")
+_HURRIED_END = re.compile(rf"{_FIRST_END.pattern}|(?P<word>\s+(?=\S))")
 # English words that lean on the next one, so that a voice cannot rest there; and numbers, which
 # may go on.
 _LEANS = re.compile(
-    r"\b(?:an?|the|this|that|these|those|my|your|his|her|its|our|their|of|to|in|on|at|by|for|from"
+    r"(?:an?|the|this|that|these|those|my|your|his|her|its|our|their|of|to|in|on|at|by|for|from"
     r"|with|and|or|but|as|if|than|not|no|very|so|too|more|most|about|into|every|each|one|two|three"
-    r"|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million)\s*$",
+    r"|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million)",
     re.IGNORECASE,
 )
-_CLOSE = re.compile(r"[A-Z0-9]\S*\s*$")  # a name or a number may go on behind the next word
+_CLOSE = re.compile(r"[A-Z0-9]")  # a name or a number may go on behind the next word
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|vol|fig|inc|ltd|jr|sr|ca|z|bzw"
     r"|[a-z]|(?:[a-z]\.)+[a-z])\.$",
@@ -82,7 +82,8 @@ class Clauses:
     def feed(self, text: str) -> list[Clause]:
         self._pending += text
         pieces, start = [], 0
-        for end in _END.finditer(self._pending):
+        ends = _END if self._begun else _HURRIED_END if self.hurried else _FIRST_END
+        for end in ends.finditer(self._pending):
             piece = self._pending[start : end.end()]
             if self._cuts(piece, str(end.lastgroup)):
                 pieces += self._speakable(piece, goes_on=end.lastgroup in ("phrase", "word"))
@@ -96,15 +97,15 @@ class Clauses:
         return self._speakable(rest)
 
     def _cuts(self, piece: str, end: str) -> bool:
-        words = len(piece.split())
         if end == "sentence":
             return not (_ABBREVIATION.search(piece) or _LIST_NUMBER.search(piece))
+        words = piece.split()
         if end == "phrase":
-            return not self._begun and words >= PHRASE and not _CLOSE.search(piece)
+            return not self._begun and len(words) >= PHRASE and not _CLOSE.search(words[-1])
         if end == "word":
-            rests = not (_CLOSE.search(piece) or _LEANS.search(piece))
-            return self.hurried and not self._begun and words >= FIRST and rests
-        return words >= (LONG if self._begun else FIRST)
+            rests = words and not (_CLOSE.search(words[-1]) or _LEANS.fullmatch(words[-1]))
+            return not self._begun and len(words) >= FIRST and bool(rests)
+        return len(words) >= (LONG if self._begun else FIRST)
 
     def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:
         for pattern, plain in _MARKUP:
