@@ -18,9 +18,9 @@ SOFT = 0.35
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
     threshold: float = 0.3
-    """Probability from which on a window counts as speech. Higher hears soft beginnings late: at 0.5
-    one interruption in twenty takes 0.3 s, at 0.3 it takes 0.18 s, and three minutes of dishes,
-    taps, cats and trumpets pass for speech at neither."""
+    """Probability from which on a window counts as speech. Higher hears soft beginnings late: at
+    0.5 one interruption in twenty takes 0.3 s, at 0.3 it takes 0.18 s, and three minutes of
+    dishes, taps, cats and trumpets pass for speech at neither."""
     start_ms: int = 96
     """Speech needed before we believe it: shorter is a cough, longer is a late barge-in."""
     pause_ms: int = 128

@@ -23,7 +23,6 @@ from ..errors import ConfigError
 from ..flow import Stream
 from .protocols import Segment, Speech, Synthesizer, Transcriber
 
-
 given_up: ContextVar[frozenset[str]] = ContextVar("given_up", default=frozenset())
 """What the turn in progress gives up because its time is short; `conversation.ladder` says what
 there is. An engine does what it can, and need not know any of them."""
