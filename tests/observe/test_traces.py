@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,16 +27,17 @@ from voicebot.conversation.ladder import Ladder
 from voicebot.conversation.reserve import Reserve
 from voicebot.conversation.timeline import GAPS
 from voicebot.engines import Delta
-from voicebot.errors import ConfigError
+from voicebot.errors import ConfigError, EngineError
 from voicebot.events import Passage
 from voicebot.observe import genai
 from voicebot.observe.account import Account
 from voicebot.observe.identity import Identity
-from voicebot.observe.otlp import Export
+from voicebot.observe.otlp import WAITING, Export
 from voicebot.observe.traces import traced
 
 ROOT = Path(__file__).resolve().parents[2]
 ASK = ("speak", 1.0)
+CLIENT = 3
 STAGES = ["recognition", "retrieval", "llm", "synthesis", "speaker"]
 STORY = "One two three. Four five six. Seven eight nine.".split()  # noqa: SIM905 - it is a story
 CLIENTS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -47,9 +49,12 @@ def collector():
         yield collector
 
 
-def told(spans, *script, **room):
+VOICE = Chosen("tts", "room:Synthesizer", {"voice": "anna"})
+
+
+def told(spans, *script, chosen=(VOICE,), **room):
     """Have a conversation in the pretend room traced."""
-    identity = Identity([Chosen("tts", "room:Synthesizer", {"voice": "anna"})])
+    identity = Identity(chosen)
     request.begin("abc")
     pretend = Room(**room)
     account = Account(identity, pretend.note, observers=[spans.observer])
@@ -76,7 +81,7 @@ class Counting(ChatModel):
 
     async def reply(self, messages):
         async for delta in super().reply(messages):
-            yield Delta(tokens=(31, 7), finish="stop") if delta.finish else delta
+            yield Delta(tokens=(31, 7), kept=20, finish="stop") if delta.finish else delta
 
 
 def test_a_turn_is_one_trace_with_a_span_for_each_stage(spans, collector):
@@ -90,6 +95,7 @@ def test_a_turn_is_one_trace_with_a_span_for_each_stage(spans, collector):
     assert whole.about["voicebot.turn.outcome"] == "answered"
     assert (whole.about["voicebot.request.id"], whole.about["voicebot.turn.id"]) == ("abc", "abc.1")
     assert not any(span.failed for span in [whole, *stages])
+    assert whole.ends <= time.time()
     assert collector.paths == ["/v1/traces"]
 
 
@@ -124,8 +130,19 @@ def test_it_tells_which_engines_did_it_and_what_they_used(spans):
     assert (llm.name, llm.about["gen_ai.operation.name"]) == ("chat", "chat")
     assert llm.about["gen_ai.usage.input_tokens"] == 31
     assert llm.about["gen_ai.usage.output_tokens"] == 7
+    assert llm.about["gen_ai.usage.cache_read.input_tokens"] == 20
     documents = json.loads(search.about["gen_ai.retrieval.documents"])
     assert documents == [{"id": "lease.md#3", "score": 2.5}]
+
+
+def test_what_a_server_of_others_does_is_a_call_of_it(spans):
+    options = {"url": "http://localhost:11434/v1", "model": "qwen3:4b"}
+    llm = ChatModel("Yes.")
+    *_, llm, _, _ = spans(ASK, ("wait", 3.0), llm=llm, chosen=[Chosen("llm", "openai", options)])
+    assert (llm.name, llm.kind) == ("chat qwen3:4b", CLIENT)
+    assert llm.about["gen_ai.provider.name"] == "openai"
+    assert llm.about["gen_ai.request.model"] == "qwen3:4b"
+    assert llm.about["gen_ai.request.temperature"] == 0.7
 
 
 def test_the_waits_between_chunks_are_a_histogram_and_no_spans(spans):
@@ -155,6 +172,26 @@ def test_a_failure_is_told_by_the_turn_and_by_the_stage_that_failed(spans):
     assert {span.reason for span in failed} == {"tts: no voice"}
     assert {span.about["error.type"] for span in failed} == {"failed"}
     assert found[0].about["voicebot.turn.outcome"] == "failed"
+
+
+class Deaf:
+    async def transcribe(self, audio):
+        raise EngineError("stt", "no ears")
+        yield
+
+
+def test_a_failed_recognition_has_a_span_and_the_excuse_that_was_heard(spans):
+    reserve = Reserve(Ladder(BudgetSettings()), Canned(["", BudgetSettings().apology]))
+    whole, stt, speaker = spans(ASK, ("wait", 9.0), stt=Deaf(), reserve=reserve)
+    assert (stt.about["voicebot.stage"], stt.reason) == ("recognition", "stt: no ears")
+    assert speaker.about["voicebot.stage"] == "speaker"
+    assert "voicebot.first_audio_ms" not in whole.about  # an excuse is no answer
+
+
+def test_a_model_that_says_nothing_was_waited_for_all_the_same(spans):
+    *_, llm = spans(ASK, ("wait", 9.0), llm=ChatModel("Yes.", takes=5.0), patience=2.0)
+    assert (llm.about["voicebot.stage"], llm.about["error.type"]) == ("llm", "silent")
+    assert llm.ends - llm.begins == pytest.approx(2.0, abs=0.01)
 
 
 def test_an_engine_that_hangs_has_a_span_as_long_as_it_was_waited_for(spans):
@@ -222,6 +259,14 @@ def test_what_was_said_is_told_only_where_the_log_may_keep_it(spans, collector):
     assert answered["parts"][0]["content"] == "Good morning."
 
 
+def test_of_an_interrupted_reply_only_what_was_heard_is_told(spans):
+    found = spans(ASK, ("wait", 2.0), ASK, ("wait", 9.0), llm=ChatModel(*STORY), transcripts=True)
+    (answered,) = json.loads(turns(found)[0].about["gen_ai.output.messages"])
+    heard = answered["parts"][0]["content"]
+    assert heard
+    assert len(heard) < len(" ".join(STORY))
+
+
 # The way to the collector
 
 
@@ -287,6 +332,27 @@ def test_a_collector_that_never_answers_delays_nobody_and_is_not_waited_for(
     assert len(collector.spans) <= 12
     (record,) = caplog.records
     assert "Queue full" in record.getMessage()
+
+
+def test_no_password_of_a_collector_gets_into_the_log(monkeypatch, caplog):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Export(f"http://me:secret@127.0.0.1:{port}") as export:
+        export.tracer.start_span("lost").end()
+    (record,) = caplog.records
+    assert f"no traces reach http://127.0.0.1:{port}/v1/traces: " in record.getMessage()
+    assert "secret" not in caplog.text
+
+
+def test_more_turns_than_can_be_told_of_are_lost_and_told_of_once(collector, caplog):
+    busy = threading.Event()
+    with Export(collector.url) as export:
+        for make in [busy.wait, *[lambda: None] * (WAITING + 5)]:
+            export.later(make)
+        busy.set()
+    (record,) = caplog.records
+    assert "more turns end than can be told of" in record.getMessage()
 
 
 # Where no traces are wanted, or can be had

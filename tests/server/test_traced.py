@@ -16,6 +16,7 @@ from room import Synthesizer
 from websockets.asyncio.client import connect
 
 from voicebot.config import Config, ServerSettings, TracesSettings
+from voicebot.errors import EngineError
 from voicebot.observe.traces import traced
 from voicebot.server.app import create
 from voicebot.server.traced import Traced
@@ -106,6 +107,18 @@ def test_one_that_fails_tells_where(collector):
     spans = tracing(collector, lambda host: realtime(host, {}), tts=Synthesizer(fails=True))
     failed = [(span.about.get("voicebot.stage"), span.reason) for span in spans if span.failed]
     assert failed == [(None, "tts: no voice"), ("synthesis", "tts: no voice")]
+
+
+class Mute:
+    async def reply(self, messages):
+        raise EngineError("llm", "no words")
+        yield
+
+
+def test_a_model_that_fails_at_once_has_a_span_that_says_so(collector):
+    whole, llm = tracing(collector, lambda host: realtime(host, {}), llm=Mute())
+    assert (llm.about["voicebot.stage"], llm.reason) == ("llm", "llm: no words")
+    assert whole.failed
 
 
 async def posts(host, headers, **question):

@@ -45,13 +45,13 @@ class Export:
         url = None if endpoint == "env" else f"{endpoint.rstrip('/')}/v1/traces"
         # Without a name and password, which the log should not have.
         self._complaint = _Complaint(re.sub("//.*@", "//", url) if url else "the collector")
-        self._exporter = _Exporter(OTLPSpanExporter(url), self._complaint)
+        exporter = _Exporter(OTLPSpanExporter(url), self._complaint)
         ours = Resource.create({"service.name": "voicebot", "service.version": __version__})
         # What the environment says of us goes before what we say.
         self._provider = TracerProvider(
             resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self.tracer = self._provider.get_tracer("voicebot", __version__)
         self._waiting: Queue[Callable[[], None] | None] = Queue(WAITING)
         self._thread = Thread(target=self._work, name="traces", daemon=True)
@@ -74,8 +74,6 @@ class Export:
         with suppress(Full):
             self._waiting.put(None, timeout=LAST_S)
         self._thread.join(LAST_S)
-        if self._thread.is_alive():
-            self._exporter.shutdown()
 
     def _work(self) -> None:
         while make := self._waiting.get():
@@ -110,21 +108,14 @@ class _Complaint(logging.Filter):
 
 
 class _Exporter(SpanExporter):
-    """The SDK's, which may be given up while it is still at work."""
-
     def __init__(self, exporter: SpanExporter, complaint: _Complaint) -> None:
         self._exporter, self._complaint = exporter, complaint
-        self._is_over = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        if self._is_over:
-            return SpanExportResult.FAILURE
         result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS and not self._is_over:
+        if result is SpanExportResult.SUCCESS:
             self._complaint.withdraw()
         return result
 
     def shutdown(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._exporter.shutdown()
+        self._exporter.shutdown()

@@ -133,17 +133,16 @@ class Traces:
             self._about(turn, end),
             start_time=zero,
         )
-        if whole.is_recording():
-            if "gate" in end.marks:
-                whole.add_event("gate", timestamp=zero + _ns(end.marks["gate"]))
-            for rung in turn.rungs:
-                about: Attributes = {genai.RUNG: rung.rung, genai.AHEAD: rung.ahead}
-                whole.add_event("rung", about, zero + _ns(rung.at))
-            if turn.failed:
-                _fail(whole, turn.failed)
-            within = trace.set_span_in_context(whole, self._within)
-            for stage in _stages(turn, end):
-                self._stage(stage, turn, end, within, zero)
+        if "gate" in end.marks:
+            whole.add_event("gate", timestamp=zero + _ns(end.marks["gate"]))
+        for rung in turn.rungs:
+            about: Attributes = {genai.RUNG: rung.rung, genai.AHEAD: rung.ahead}
+            whole.add_event("rung", about, zero + _ns(rung.at))
+        if turn.failed:
+            _fail(whole, turn.failed)
+        within = trace.set_span_in_context(whole, self._within)
+        for stage in _stages(turn, end):
+            self._stage(stage, turn, end, within, zero)
         whole.end(zero + _ns(end.ended))
 
     def _about(self, turn: _Turn, end: TurnEnded) -> Attributes:

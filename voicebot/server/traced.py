@@ -23,15 +23,10 @@ class Traced:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or "traceparent" not in (headers := Headers(scope=scope)):
             return await self._app(scope, receive, send)
-        token = context.attach(propagate.extract(dict(headers)))
-        try:
-            if scope["type"] == "http":
-                await self._request(scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
-        finally:
-            context.detach(token)
-        return None
+        context.attach(propagate.extract(dict(headers)))  # to the end of this task
+        if scope["type"] == "websocket":
+            return await self._app(scope, receive, send)
+        return await self._request(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
