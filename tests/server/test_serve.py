@@ -250,12 +250,20 @@ class Missing:
 """
 
 
+FOLLOWED_LATER = """
+[log]
+file = "log"
+[traces]
+endpoint = "http://localhost:4318"
+"""
+
+
 def test_what_needs_a_restart_is_said_in_one_line_and_the_rest_is_followed(place):
     settings = (place / "voicebot.toml").read_text().replace('"slow:Slow"', '"extractive"')
     with serving(place) as (process, url):
         wait_until_ready(url)
         server = '[server]\nhost = "0.0.0.0"\nport = 1\norigins = "https://a.example"\n'
-        (place / "voicebot.toml").write_text(settings + server + '[log]\nfile = "log"\n')
+        (place / "voicebot.toml").write_text(settings + server + FOLLOWED_LATER)
         assert reloaded(process, url)["reload"] == "done"
         friend = httpx.get(f"{url}/v1/models", headers={"origin": "https://a.example"})
         process.send_signal(signal.SIGTERM)
@@ -263,7 +271,7 @@ def test_what_needs_a_restart_is_said_in_one_line_and_the_rest_is_followed(place
     assert friend.headers["access-control-allow-origin"] == "https://a.example"
     assert "extractive" in [model["id"] for model in friend.json()["data"]]
     assert err.splitlines()[4:] == [
-        "voicebot: [server] host, port and [log]: as before until a restart"
+        "voicebot: [server] host, port and [log] and [traces]: as before until a restart"
     ]
 
 
