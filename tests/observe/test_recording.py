@@ -183,8 +183,9 @@ def test_what_the_disk_cannot_take_is_lost_but_no_turn(tmp_path, caplog):
 
 
 def test_too_much_at_once_loses_the_recording_and_is_told_once(tmp_path, caplog):
-    archive = Archive(str(tmp_path), 10**9, waiting=100_000)
+    archive = Archive(str(tmp_path), 10**9, waiting=200_000)
     lost, kept = Tape(archive), Tape(archive)
+    second(lost)
     lost.write({"at": 0}, silence(10.0, 16000), "heard")
     lost.write({"at": 0}, silence(10.0, 16000), "heard")
     lost.end(keep=True)

@@ -1,15 +1,17 @@
 """A recorded conversation, held again: what is the same, and what is told of what is not."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from unittest.mock import ANY
 
 import pytest
 from recorded_room import AS_IN_THE_ROOM, differing, record, recorded
-from room import ChatModel, Room, Synthesizer, Transcriber
+from room import ChatModel, Room, Synthesizer, Transcriber, user
 
-from voicebot.config import AssistantSettings, Config
+from voicebot.config import AssistantSettings, Config, RecordSettings
 from voicebot.conversation import Hush, ListenSettings, Typed
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.canned import Canned
@@ -18,8 +20,9 @@ from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Delta
 from voicebot.errors import EngineError, InputError
 from voicebot.events import Passage, RungTaken
+from voicebot.observe.recording import Recorder
 from voicebot.replay.recorded import found, read
-from voicebot.replay.run import run
+from voicebot.replay.run import replay, run
 
 QUESTION = ("wait", 0.5), ("speak", 1.0), ("wait", 3.0)
 LONG = [
@@ -120,6 +123,45 @@ def test_what_was_made_before_the_conversation_is_there_at_once(tmp_path):
     record(tmp_path, room, *QUESTION, ("wait", 3.0))
     assert room.all(RungTaken)[0].rung == "filler"
     assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+
+
+def test_what_was_given_up_in_advance_is_again(tmp_path):
+    budget, reserve = rescue()
+    reserve.ladder.ahead.add("short_clause")
+    record(tmp_path, room := Room(*LONG, reserve=reserve), *QUESTION)
+    assert room.all(RungTaken)[0] == RungTaken("short_clause", ahead=True, at=ANY)
+    assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+
+
+def test_what_was_being_said_when_the_user_hung_up_is_not_finished(tmp_path):
+    room = Room("Yes.")
+
+    async def hang_up():
+        async with asyncio.timeout(1.0):
+            await room.conversation.run(user(("speak", 2.0)))
+
+    recorder = Recorder(RecordSettings(str(tmp_path)))
+    recorder.record(room.conversation)
+    with pytest.raises(TimeoutError):
+        room.live(hang_up())
+    recorder.close()
+    session = read(*found(tmp_path))
+    assert [told["event"] for _, told in session.events] == ["speech_started"]
+    assert differing(session) == []
+
+
+def test_a_failure_is_again_of_its_kind(tmp_path):
+    class Refused(EngineError):
+        kind = "refused"
+
+    class Proud(ChatModel):
+        async def reply(self, messages):
+            raise Refused("llm", "not today")
+            yield
+
+    session = recorded(tmp_path, *QUESTION, llm=Proud())
+    kinds = [told["kind"] for _, told in replay(session, AS_IN_THE_ROOM) if "kind" in told]
+    assert kinds == ["refused"]
 
 
 # What is told of what differs
@@ -226,17 +268,17 @@ def test_a_line_that_was_never_finished_is_left_out(tmp_path):
 
 
 def test_from_the_command_line(tmp_path):
-    def replay(*arguments):
+    def voicebot(*arguments):
         command = [sys.executable, "-m", "voicebot", "replay", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
 
     (tmp_path / "voicebot.toml").write_text('[budget]\nladder = ""')
     (tmp_path / "kept").mkdir()
-    nothing = replay("kept")
+    nothing = voicebot("kept")
     assert (nothing.returncode, nothing.stdout) == (5, "")
     assert nothing.stderr == "voicebot: kept: there is no recording in it\n"
     session = recorded(tmp_path / "kept", *QUESTION)
-    done = replay("kept")
+    done = voicebot("kept")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{session.name}: 4.5 s, 6 events\nnothing differs\n"
-    assert replay(str(session.path), "--tolerance", "-1").returncode == 2
+    assert voicebot(str(session.path), "--tolerance", "-1").returncode == 2

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 STORY = "session.jsonl"
 """What happened in a session, one JSON object a line, beside the sound."""
 WAITING = 32_000_000
-"""Bytes of sound that may wait to be written. More outlasts a slower disk: it is a quarter of an
-hour of one conversation, or some seconds of a hundred."""
+"""Bytes of sound that may wait to be written. More outlasts a slower disk: it is eight minutes of
+one conversation, or five seconds of a hundred."""
 PART = 0.5
 """Of the folder, what one session may take: others need room too, however long it goes on."""
 LAST_S = 2.0
