@@ -128,7 +128,8 @@ def test_what_was_given_up_in_advance_is_again(tmp_path):
     budget, reserve = rescue()
     reserve.ladder.ahead.add("short_clause")
     record(tmp_path, room := Room(*LONG, reserve=reserve), *QUESTION)
-    assert [(taken.rung, taken.ahead) for taken in room.all(RungTaken)][0] == ("short_clause", True)
+    first = room.all(RungTaken)[0]
+    assert (first.rung, first.ahead) == ("short_clause", True)
     assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
 
 
