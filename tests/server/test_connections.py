@@ -1,6 +1,7 @@
 """Connections that are of no use to anybody, over real sockets: each is given up."""
 
 import asyncio
+import gc
 import json
 import socket
 import time
@@ -345,3 +346,19 @@ def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
             return "hung up"
 
     assert asyncio.run(script()) == "hung up"
+
+
+def test_nothing_is_kept_of_a_connection_that_has_ended(monkeypatch):
+    monkeypatch.setattr(connections, "LOOK_S", 1000.0)  # nothing is tidied up by looking
+
+    async def script():
+        async with serving(Parts("Yes.")) as host:
+            for _ in range(3):
+                async with connected(host) as caller:
+                    await caller.say(type="hello", rate=RATE)
+                    await caller.until("ready")
+            while any(type(kept) is connections.Websocket for kept in gc.get_objects()):
+                await asyncio.sleep(0.01)
+                gc.collect()
+
+    asyncio.run(asyncio.wait_for(script(), 20.0))

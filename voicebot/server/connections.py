@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from weakref import ref
 
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -51,11 +52,17 @@ class _Looked:
         if waits_for is not None and waits_for == before:
             # Where something is still to be read, closing would wait for it to be read.
             self.transport.abort()
-        self.loop.call_later(LOOK_S, self._look, waits_for)
+        # Weakly, or all that a connection held would be kept until it is looked at once more.
+        self.loop.call_later(LOOK_S, _look_again, ref(self), waits_for)
 
     def _waits_for(self) -> object:
         """What the client has to do next for the connection to be of use; None while it is."""
         return "to read" if self.transport.is_closing() else None
+
+
+def _look_again(connection: ref[_Looked], before: object) -> None:
+    if there := connection():
+        there._look(before)
 
 
 class Http(_Looked, H11Protocol):
