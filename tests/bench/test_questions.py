@@ -48,6 +48,18 @@ def test_a_click_is_no_speech():
     assert end == pytest.approx(1.0)
 
 
+def test_a_click_alone_is_no_question():
+    click = sound(("wait", 0.5), ("speak", 0.06), ("wait", 2.0), ("speak", 0.5), ("wait", 0.5))
+    assert speech(click) == [(pytest.approx(2.56), pytest.approx(3.06))]
+
+
+def test_rumble_is_no_speech_however_loud():
+    spoken = sound(("wait", 0.7), ("speak", 1.0), ("wait", 0.3))
+    rumble = 0.6 * np.sin(2 * np.pi * 20 * np.arange(len(spoken.samples)) / RATE)
+    ((start, end),) = speech(Audio(spoken.samples + rumble.astype(np.float32), RATE))
+    assert (start, end) == (pytest.approx(0.7, abs=0.02), pytest.approx(1.7, abs=0.02))
+
+
 def test_a_pause_is_within_a_question_and_a_long_one_begins_another():
     short = sound(("speak", 1.0), ("wait", 1.0), ("speak", 0.5), ("wait", 0.5))
     assert speech(short) == [(0.0, pytest.approx(2.5))]

@@ -24,8 +24,12 @@ ABOVE_DB = 6.0
 """Sound has to be this far above the room: in a noisy one BELOW_DB alone would hear no end."""
 SILENT_DB = -60.0
 """A recording that is nowhere louder, of full scale, holds nothing that could be heard."""
+DEEPEST_HZ = 80
+"""No voice is deeper. Handling and a microphone that drifts are, and are louder than speech."""
 SHORTEST_FRAMES = 3
 """Loud frames in a row that are speech: fewer are a click."""
+SHORTEST_S = 0.1
+"""A stretch this short says nothing: it is a mouse or a microphone that is switched on."""
 FIRM_DB, FIRM_S, MOST = 20.0, 0.2, 0.8
 """What nobody takes for a breath or a chair: louder, for longer, and most of that time."""
 PAUSE_S = 1.5
@@ -127,13 +131,20 @@ def _questions(path: Path, entry: dict[str, Any]) -> Iterator[Question]:
 
 
 def _levels(audio: Audio) -> NDArray[np.float64]:
-    """Decibels of full scale, a number for each FRAME_S."""
-    size = round(FRAME_S * audio.rate)
-    count = len(audio.samples) // size
-    frames = audio.samples[: count * size].reshape(count, size)
-    level: NDArray[np.float64] = 20 * np.log10(
-        np.sqrt((frames.astype(np.float64) ** 2).mean(1)) + 1e-6
-    )
+    """Decibels of full scale of what is not below DEEPEST_HZ, a number for each FRAME_S."""
+    smooth = np.hanning(2 * audio.rate // DEEPEST_HZ + 1)
+    rest = audio.samples
+    for _ in range(2):  # takes 20 dB from 30 Hz and nothing from 80
+        rest = rest - np.convolve(rest, smooth / smooth.sum(), "same")[: len(rest)]
+    # Both: without what is deep, a beginning that has nothing deep would be spread over 12 ms.
+    return np.minimum(_decibels(audio.samples, audio.rate), _decibels(rest, audio.rate))
+
+
+def _decibels(samples: NDArray[np.floating], rate: int) -> NDArray[np.float64]:
+    size = round(FRAME_S * rate)
+    count = len(samples) // size
+    frames = samples[: count * size].reshape(count, size).astype(np.float64)
+    level: NDArray[np.float64] = 20 * np.log10(np.sqrt((frames**2).mean(1)) + 1e-6)
     return level
 
 
@@ -141,8 +152,9 @@ def speech(audio: Audio) -> list[tuple[float, float]]:
     """Where each stretch of speech begins and ends, in seconds, by loudness alone.
 
     Speech is what is at most BELOW_DB quieter than the loudest twentieth of the recording, at
-    least ABOVE_DB louder than its quietest tenth, and longer than a click. Pauses of less than
-    PAUSE_S are within a stretch. No voice detector is asked: it is among what is measured.
+    least ABOVE_DB louder than its quietest tenth, not deeper than a voice, and longer than a
+    click. Pauses of less than PAUSE_S are within a stretch. No voice detector is asked: it is
+    among what is measured.
     """
     level = _levels(audio)
     if not len(level):
@@ -161,4 +173,4 @@ def speech(audio: Audio) -> list[tuple[float, float]]:
         if stretches and start - stretches[-1][1] < PAUSE_S:
             start = stretches.pop()[0]
         stretches.append((start, end))
-    return stretches
+    return [(start, end) for start, end in stretches if end - start >= SHORTEST_S - 1e-9]

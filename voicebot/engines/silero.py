@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,6 +26,12 @@ RATE = 16000
 WINDOW = 512
 CONTEXT = 64
 """Samples of the window before that the network reads again."""
+LOUDEST = 0.1
+"""Peak, of full scale, at which the network is given what is louder. High voices that begin loudly
+out of silence it hears up to 0.3 s late: of 156 words spoken over a reply one in twenty takes
+over 0.31 s untouched, 0.22 s like this; soft ones are not touched."""
+FADING = 0.999
+"""Of how loud it was, what counts a window later: a minute later less than a sixth does."""
 TOGETHER = 32
 """Windows of as many streams judged at once, in 2 ms. Each costs half of what one alone does, and
 in larger batches no less; smaller ones keep fewer waiting."""
@@ -47,6 +54,7 @@ class Silero:
         _session(STREAMED)  # fails here rather than in the first conversation
         self._state = np.zeros((2, 1, 128), np.float32)
         self._heard = np.zeros((1, CONTEXT + WINDOW), np.float32)
+        self._peak = 0.0
 
     async def probability(self, window: Samples) -> float:
         """Chance in [0, 1] that this window holds speech.
@@ -56,9 +64,20 @@ class Silero:
         """
         if window.shape != (WINDOW,):
             raise ValueError(f"silero takes {WINDOW} samples at a time, not {window.shape}")
-        self._heard = np.concatenate((self._heard[:, -CONTEXT:], window[None]), 1, dtype=np.float32)
+        self._peak = _louder(self._peak, float(np.abs(window).max()))
+        quiet = window[None] * _gain(self._peak)
+        self._heard = np.concatenate((self._heard[:, -CONTEXT:], quiet), 1, dtype=np.float32)
         chance, self._state = await _detection().do((self._heard, self._state))
         return chance
+
+
+def _louder(peak: float, now: float) -> float:
+    """How loud it is after a window whose peak is `now`."""
+    return max(peak * FADING, now)
+
+
+def _gain(peak: float) -> float:
+    return LOUDEST / peak if peak > LOUDEST else 1.0
 
 
 @cache
@@ -89,6 +108,9 @@ def probabilities(samples: Samples) -> Samples:
         return np.zeros(0, np.float32)
     padded = np.zeros(CONTEXT + count * WINDOW, np.float32)
     padded[CONTEXT : CONTEXT + len(samples)] = samples
+    cut = padded[CONTEXT:].reshape(count, WINDOW)
+    peaks = accumulate(np.abs(cut).max(1).tolist(), _louder)
+    cut *= np.array([[_gain(peak)] for peak in peaks], np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + WINDOW)[::WINDOW]
     hidden = cell = np.zeros((1, 1, 128), np.float32)
     chances = []
