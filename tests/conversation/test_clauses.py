@@ -85,6 +85,32 @@ def test_a_long_sentence_is_cut_at_a_comma():
     ]
 
 
+def test_a_reply_without_any_stop_is_cut_where_a_voice_can_rest():
+    written = " ".join(["word"] * 39) + " of the " + " ".join(["next"] * 39) + " 7 words follow"
+    assert cut(written) == [
+        " ".join(["word"] * 39) + " of the next",
+        " ".join(["next"] * 38) + " 7 words",
+        "follow",
+    ]
+
+
+def test_its_voice_stays_up_there():
+    cutter = Clauses()
+    (endless,) = cutter.feed("word " * 41)
+    assert endless.spoken == " ".join(["word"] * 40) + ","
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_a_line_ends_at_its_end_whatever_space_is_before(hurried):
+    cutter = Clauses()
+    cutter.hurried = hurried
+    pieces = cutter.feed("Monday \n and then \t\n ")
+    assert [(piece.text, piece.goes_on) for piece in pieces] == [
+        ("Monday", False),
+        ("and then", False),
+    ]
+
+
 def test_languages_without_spaces_are_cut_too():
     assert cut("你好。今天天气很好。我们去公园吧") == ["你好。", "今天天气很好。", "我们去公园吧"]
 

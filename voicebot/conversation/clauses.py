@@ -20,6 +20,9 @@ PHRASE = 3
 """Words a first phrase has at least, for the same reason; it has no pause of its own to hide in."""
 LONG = 24
 """Words after which a sentence is cut at its next comma: about eight seconds of speech."""
+ENDLESS = 40
+"""Words after which it is cut where a voice can rest: some models forget to write full stops, and
+nothing more would be heard until the reply is complete."""
 
 _SENTENCE = r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”]?|\n+"
 _CLAUSE = r"[,;:][\"'”’)\]]*(?=\s)|\s[—–-](?=\s)|[，、；：]"
@@ -30,10 +33,10 @@ _JOINT = (
     "|have|if|in|into|is|may|might|must|near|on|or|should|since|so|than|that|through|under|until"
     "|was|were|when|where|which|while|who|will|with|without|would"
 )
-_SURE = rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})"
-_END = re.compile(_SURE)
-_FIRST_END = re.compile(rf"{_SURE}|(?P<phrase>\s+(?=(?:{_JOINT})\s))")
-_HURRIED_END = re.compile(rf"{_FIRST_END.pattern}|(?P<word>\s+(?=\S))")
+_END = re.compile(
+    rf"(?P<sentence>{_SENTENCE})|(?P<clause>{_CLAUSE})"
+    rf"|(?P<phrase>[^\S\n]+(?=(?:{_JOINT})\s))|(?P<word>[^\S\n]+(?=\S))"
+)
 # English words that lean on the next one, so that a voice cannot rest there; and numbers, which
 # may go on.
 _LEANS = re.compile(
@@ -82,8 +85,7 @@ class Clauses:
     def feed(self, text: str) -> list[Clause]:
         self._pending += text
         pieces, start = [], 0
-        ends = _END if self._begun else _HURRIED_END if self.hurried else _FIRST_END
-        for end in ends.finditer(self._pending):
+        for end in _END.finditer(self._pending):
             piece = self._pending[start : end.end()]
             if self._cuts(piece, str(end.lastgroup)):
                 pieces += self._speakable(piece, goes_on=end.lastgroup in ("phrase", "word"))
@@ -100,12 +102,14 @@ class Clauses:
         if end == "sentence":
             return not (_ABBREVIATION.search(piece) or _LIST_NUMBER.search(piece))
         words = piece.split()
-        if end == "phrase":
-            return not self._begun and len(words) >= PHRASE and not _CLOSE.search(words[-1])
-        if end == "word":
-            rests = words and not (_CLOSE.search(words[-1]) or _LEANS.fullmatch(words[-1]))
-            return not self._begun and len(words) >= FIRST and bool(rests)
-        return len(words) >= (LONG if self._begun else FIRST)
+        if end == "clause":
+            return len(words) >= (LONG if self._begun else FIRST)
+        if not words or _CLOSE.search(words[-1]):
+            return False
+        if end == "phrase" and not self._begun and len(words) >= PHRASE:
+            return True
+        enough = FIRST if self.hurried and not self._begun else ENDLESS
+        return len(words) >= enough and not _LEANS.fullmatch(words[-1])
 
     def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:
         for pattern, plain in _MARKUP:
