@@ -99,7 +99,23 @@ def test_broken_lines_are_passed_over_and_counted(log, capsys):
 
 
 def test_a_log_cannot_steer_a_terminal(log, shown):
-    assert "\x1b" not in shown(log(line(heard="\x1b[2Jgone", outcome="\x1b]0;x")))
+    marks = {"\x1b[2Jstt.first": 0.4}
+    assert "\x1b" not in shown(log(line(heard="\x1b[2Jgone", outcome="\x1b]0;x", marks=marks)))
+
+
+def test_text_that_no_file_can_hold_is_shown_all_the_same(log, tmp_path, shown):
+    half = "half of an emoji: \ud83d"  # as JSON from a client may have it, and the log after it
+    path = log(line(heard=half, marks={f"{half}.first": 0.5}))
+    assert shown(path).encode()
+    (told,) = shown(path, lines=True).encode().splitlines()
+    assert json.loads(told)["heard"] == half
+    shown(path, page=str(tmp_path / "t.html"))
+    assert "half of an emoji: \\ud83d" in (tmp_path / "t.html").read_text("utf-8")
+
+
+def test_engines_may_tell_of_themselves_what_they_like(log, shown):
+    engines = {"stt": {"engine": 5, "model": ["a"]}, "llm": {"engine": None}}
+    assert "by 5 ['a'], " in shown(log(line(spoke={"engines": engines})))
 
 
 def test_records_are_printed_for_programs(log, shown):
@@ -148,6 +164,9 @@ def test_a_mistake_says_what_to_do(log, tmp_path):
         turns.run("", last=10, page=None, as_lines=False)
     with pytest.raises(ConfigError, match="--last should be at least 1, not 0"):
         turns.run("v.log", last=0, page=None, as_lines=False)
+    with pytest.raises(ConfigError, match=r"--html .*v\.log would overwrite the log itself"):
+        turns.run(str(log(line())), last=1, page=str(tmp_path / "v.log"), as_lines=False)
+    assert "answered" in (tmp_path / "v.log").read_text()
     with pytest.raises(InputError, match=r"nowhere\.log: no such file or directory"):
         turns.run(str(tmp_path / "nowhere.log"), last=1, page=None, as_lines=False)
     with pytest.raises(ConfigError, match="cannot be written"):
@@ -162,6 +181,10 @@ def test_the_log_of_the_settings_is_shown_without_colours_to_a_pipe(log, tmp_pat
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("2026-01-01T00:00:01Z  abc.1  answered\n")
     assert "\x1b" not in done.stdout
+
+
+def test_all_turns_are_shown_however_many_are_asked_for(log, shown):
+    assert shown(log(line()), last=10**30).startswith("2026-01-01T00:00:01Z")
 
 
 def test_a_log_without_turns_says_so(log, shown):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def read(log: Path, last: int) -> History:
     Raises:
         InputError: it is not there or cannot be read.
     """
-    history, turns = History(), deque[PastTurn](maxlen=last)
+    history, turns = History(), deque[PastTurn](maxlen=min(last, sys.maxsize))
     try:
         for file in _files(log):
             with file.open("rb") as lines:

@@ -35,20 +35,23 @@ def run(log: str, *, last: int, page: str | None, as_lines: bool) -> int:
     if history.broken:
         print(f"{history.broken} broken lines were passed over", file=sys.stderr)
     if page:
-        _write(Path(page), turns_page.html(history))
+        _write(Path(page), turns_page.html(history), Path(log))
     elif as_lines:
         for turn in history.turns:
             line = {"at": turn.at, "request": turn.request, **turn.record}
-            print(json.dumps(line, ensure_ascii=False))
+            text = json.dumps(line, ensure_ascii=False)
+            print(text.encode(errors="backslashreplace").decode())  # which is how JSON has it too
     else:
         for text in _shown(history, shutil.get_terminal_size().columns, sys.stdout.isatty()):
             print(text)
     return 0
 
 
-def _write(page: Path, html: str) -> None:
+def _write(page: Path, html: str, log: Path) -> None:
     try:
-        page.write_text(html, "utf-8")
+        if page.exists() and page.samefile(log):
+            raise ConfigError(f"--html {page} would overwrite the log itself")
+        page.write_text(html, "utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"{page} cannot be written ({error.strerror})") from error
     print(page)
@@ -63,14 +66,18 @@ def _shown(history: History, columns: int, colours: bool) -> Iterator[str]:
         yield _styled(title, columns, _BOLD if colours else "")
         for about in _about(turn):
             yield _styled(f"  {about}", columns, _DIM if colours else "")
-        yield from (f"  {line}" for line in waterfall(turn, columns - 2))
+        yield from (f"  {_printable(line)}" for line in waterfall(turn, columns - 2))
         yield ""
 
 
 def _styled(text: str, columns: int, style: str) -> str:
-    # A log is text of strangers: a terminal must not obey it.
-    text = "".join(c if c.isprintable() else " " for c in text)[:columns]
+    text = _printable(text)[:columns]
     return f"{style}{text}{_PLAIN}" if style else text
+
+
+def _printable(text: str) -> str:
+    # A log is text of strangers: a terminal must not obey it.
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _about(turn: PastTurn) -> Iterator[str]:
@@ -89,11 +96,16 @@ def said(value: Any) -> str:
 
 
 def spoken_by(turn: PastTurn) -> str:
-    """Engines and voice, shortly."""
+    """Engines, voice and seed, shortly."""
     spoke: dict[str, Any] = turn.record.get("spoke", {})
     engines = spoke.get("engines", {})
-    names = [" ".join(filter(None, (e.get("engine"), e.get("model")))) for e in engines.values()]
-    return ", ".join([*names, *([f"voice {spoke['voice']}"] if spoke.get("voice") else [])])
+    names = [
+        " ".join(str(engine[name]) for name in ("engine", "model") if engine.get(name))
+        for engine in engines.values()
+    ]
+    return ", ".join(
+        [*names, *(f"{told} {spoke[told]}" for told in ("voice", "seed") if told in spoke)]
+    )
 
 
 def waterfall(turn: PastTurn, columns: int) -> Iterator[str]:
