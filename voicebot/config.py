@@ -108,9 +108,11 @@ class LogSettings:
     """Write down what was said. Otherwise only how long it was and a hash of it."""
 
     def __post_init__(self) -> None:
-        for name in ("size_mb", "keep"):
-            if (value := getattr(self, name)) < 1:
-                raise ConfigError(f"[log] {name} should be at least 1, not {value}")
+        if self.size_mb < 1:
+            raise ConfigError(f"[log] size_mb should be at least 1, not {self.size_mb}")
+        # Each is looked for whenever a new one is begun.
+        if not 1 <= self.keep <= 9999:
+            raise ConfigError(f"[log] keep should be from 1 to 9999, not {self.keep}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,18 @@ class TracesSettings:
     variables, for headers, certificates, sampling and more, hold in both cases."""
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.endpoint)
-        if self.endpoint not in ("", "env") and not (
-            url.scheme in ("http", "https") and url.netloc
-        ):
+        if self.endpoint not in ("", "env") and not _is_address(self.endpoint):
             raise ConfigError(
                 f"[traces] endpoint should look like http://localhost:4318, not {self.endpoint}"
             )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # its port, or a half of its brackets
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +246,7 @@ _PATHS = {
 def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     section = get_type_hints(Config)[name]
     if section is not EngineChoice:
-        return _placed(_checked(name, values, section), folder, *_PATHS.get(name, ()))
+        return _placed(name, _checked(name, values, section), folder)
     kind: Kind = next(kind for kind in ENGINES if kind == name)
     options = dict(values)
     engine = options.pop("engine", "auto")
@@ -258,9 +265,12 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     return EngineChoice(engine, options)
 
 
-def _placed(settings: S, folder: Path, *names: str) -> S:
-    """The settings with those of `names` that are not empty made paths below `folder`."""
-    paths = {name: getattr(settings, name) for name in names}
+def _placed(section: str, settings: S, folder: Path) -> S:
+    """The settings with those of _PATHS that are not empty made paths below `folder`."""
+    paths = {name: getattr(settings, name) for name in _PATHS.get(section, ())}
+    for name, path in paths.items():
+        if "\0" in path:
+            raise ConfigError(f"[{section}] {name} should be a path, not {path!r}")
     placed = {name: str(folder / path) for name, path in paths.items() if path not in ("", "-")}
     return dataclasses.replace(settings, **placed)  # type: ignore[type-var]  # each is a dataclass
 

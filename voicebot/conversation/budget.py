@@ -57,6 +57,8 @@ class BudgetSettings:
                 raise ConfigError(
                     f"[budget] ladder has no rung {rung!r}; there is {', '.join(RUNGS)}"
                 )
+            if self.ladder.split().count(rung) > 1:
+                raise ConfigError(f"[budget] ladder has {rung!r} more than once")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

@@ -15,6 +15,7 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
 from ..errors import ConfigError, Missing
@@ -186,6 +187,8 @@ def fits(value: Any, hint: Any) -> bool:
         return True
     if isinstance(value, bool):
         return bool in types
+    if isinstance(value, float) and not isfinite(value):  # which TOML can write
+        return False
     return isinstance(value, types) or (float in types and isinstance(value, int))
 
 
