@@ -17,7 +17,7 @@ from voicebot.config import ServerSettings
 from voicebot.errors import ConfigError
 from voicebot.server import keys
 from voicebot.server.app import create
-from voicebot.server.client_secrets import MOST, ClientSecrets
+from voicebot.server.client_secrets import MOST, SETTINGS, ClientSecrets
 from voicebot.server.limits import NAMES
 
 
@@ -431,6 +431,29 @@ def test_many_secrets_cost_no_memory():
     values = [secrets.issue(None, {}, 60)[0] for _ in range(MOST)]
     assert secrets.find(first) is None
     assert all(map(secrets.find, values))
+
+
+def test_secrets_for_large_sessions_push_out_the_oldest_of_their_key_sooner():
+    secrets = ClientSecrets()
+    theirs, _ = secrets.issue("laptop", {}, 60)
+    small, _ = secrets.issue("phone", {}, 60)
+    large = {"instructions": "x" * (SETTINGS // 4)}
+    first, *others = [secrets.issue("phone", large, 60)[0] for _ in range(4)]
+    assert secrets.find(small) is None
+    assert secrets.find(first) is None
+    assert [secrets.find(value).session for value in others] == [large] * 3
+    assert secrets.find(theirs)
+
+
+def test_expired_secrets_make_room_before_good_ones_do():
+    now = [1000.0]
+    secrets = ClientSecrets(lambda: now[0])
+    large = {"instructions": "x" * (SETTINGS // 3)}
+    good, _ = secrets.issue("phone", large, 7200)
+    secrets.issue("phone", large, 60)
+    now[0] += 60
+    secrets.issue("phone", large, 60)
+    assert secrets.find(good)
 
 
 def test_a_key_that_makes_many_secrets_takes_none_of_anothers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ ANCHOR = "created_at"
 MOST = 1000
 """Secrets kept of a key; its oldest go first, so that asking for many costs no memory, and nobody
 else theirs."""
+SETTINGS = 10_000_000
+"""Bytes of the sessions they open, together: 10 kB for each of so many, or ten of the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,14 @@ class Secret:
     expires_at: float
     owner: str | None
     """The hash of the key that made it, and pays for it; None where no key is needed."""
-    session: dict[str, Any]
-    """What a Realtime session opened with it is set to."""
+    settings: str
+    """`session` as JSON: as objects a small text may take 20 times the memory."""
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """What a Realtime session opened with it is set to."""
+        session: dict[str, Any] = json.loads(self.settings)
+        return session
 
 
 class ClientSecrets:
@@ -40,15 +49,21 @@ class ClientSecrets:
 
     def issue(self, owner: str | None, session: dict[str, Any], seconds: int) -> tuple[str, int]:
         """A new secret, and when it expires."""
-        owned = self._owned.setdefault(owner, {})
-        if len(owned) >= MOST:
-            expired = [value for value in owned if self.find(value) is None]
-            for old in expired or list(owned)[:1]:
-                del owned[old]
+        owned, settings = self._owned.setdefault(owner, {}), json.dumps(session)
+        self._make_room(owned, len(settings))
         value = PREFIX + secrets.token_urlsafe(32)
         expires_at = int(self._now()) + seconds
-        owned[value] = Secret(expires_at, owner, session)
+        owned[value] = Secret(expires_at, owner, settings)
         return value, expires_at
+
+    def _make_room(self, owned: dict[str, Secret], size: int) -> None:
+        """For one more whose settings have `size` bytes."""
+        used = sum(len(secret.settings) for secret in owned.values())
+        by_use = sorted(owned, key=lambda value: owned[value].expires_at > self._now())
+        for value in by_use:  # those that are good for nothing, then the oldest
+            if len(owned) < MOST and used + size <= SETTINGS:
+                break
+            used -= len(owned.pop(value).settings)
 
     def revoke(self, owner: str) -> None:
         """Forget what this key has made."""
