@@ -1,5 +1,6 @@
 """What is written to the log, what never is, and what happens when it cannot be written."""
 
+import io
 import json
 import logging
 import os
@@ -189,6 +190,50 @@ def test_a_full_disk_is_told_once_and_stops_nobody(capsys):
         for _ in range(3):
             OURS.info("all is well")
     assert capsys.readouterr().err.count("the log /dev/full cannot be written") == 1
+
+
+class Terminal(io.StringIO):
+    """Standard error, and when it was told that the log cannot be written."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = Event()
+
+    def write(self, text):
+        if "cannot be written" in text:
+            self.told.set()
+        return super().write(text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there")
+def test_once_there_is_room_again_the_log_tells_what_it_lacks(path, monkeypatch):
+    import resource
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Log() as log:
+        log.keep(LogSettings(str(path)))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, unlimited[1]))
+        try:
+            for _ in range(600):
+                OURS.info("x" * 100)
+            assert sys.stderr.told.wait(10)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        OURS.info("there is room")
+        OURS.info("and more")
+    told = [json.loads(line)["message"] for line in path.read_text().splitlines()]
+    (lost,) = [message for message in told if "lost" in message]
+    assert re.fullmatch(r"up to \d+ lines of the log were lost: \[Errno 27\] File too large", lost)
+    assert told[-1] == "and more"
+
+
+def test_a_file_that_cannot_be_begun_anew_goes_on(path, capsys):
+    older = path.with_name("voicebot.log.1")
+    older.mkdir()
+    lines = kept(path, lambda: [OURS.info("x" * 1000) for _ in range(1500)], size_mb=1, keep=1)
+    assert len(lines) == 1500
+    assert capsys.readouterr().err.count(f"the log {path} cannot be begun anew") == 1
 
 
 class Stuck(logging.Handler):

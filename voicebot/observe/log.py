@@ -98,15 +98,34 @@ class _File(RotatingFileHandler):
         size, keep = settings.size_mb * 10**6, settings.keep
         super().__init__(settings.file, "a", size, keep, "utf-8", errors="backslashreplace")
         self._complained = False
+        self._lost = 0
+        self._why: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lost = self._lost
+        super().emit(record)
+        if lost and self._lost == lost:  # there is room again
+            self._lost = 0
+            # What was still in a buffer is not lost.
+            super().emit(_loss(f"up to {lost}", self._why))
+
+    def doRollover(self) -> None:
+        try:
+            super().doRollover()
+        except OSError as error:
+            # It may be the only file that we may write. Better too large a log than none.
+            self._complain("begun anew", error)
 
     def handleError(self, record: logging.LogRecord) -> None:
+        self._lost += 1
+        self._why = sys.exc_info()[1]
+        self._complain("written", self._why)
+
+    def _complain(self, what: str, why: BaseException | None) -> None:
         # Once: a full disk must not fill standard error too.
         if not self._complained:
             self._complained = True
-            why = sys.exc_info()[1]
-            print(
-                f"voicebot: the log {self.baseFilename} cannot be written: {why}", file=sys.stderr
-            )
+            print(f"voicebot: the log {self.baseFilename} cannot be {what}: {why}", file=sys.stderr)
 
 
 class LastingStderr(io.TextIOWrapper):
@@ -179,7 +198,7 @@ class Deferred(QueueHandler):
                 self.acquire()
                 self._lost -= lost
                 self.release()
-                self._handle(_loss(lost))
+                self._handle(_loss(lost, "too many came at once"))
             if record is None:
                 return
             self._handle(record)
@@ -190,12 +209,12 @@ class Deferred(QueueHandler):
                 handler.handle(record)
 
 
-def _loss(lines: int) -> logging.LogRecord:
-    level = {"levelno": logging.WARNING, "levelname": "WARNING"}
+def _loss(lines: object, why: object) -> logging.LogRecord:
     return logging.makeLogRecord(
         {
             "name": __name__,
-            **level,
-            "msg": f"{lines} lines of the log were lost: too many came at once",
+            "levelno": logging.WARNING,
+            "levelname": "WARNING",
+            "msg": f"{lines} lines of the log were lost: {why}",
         }
     )
