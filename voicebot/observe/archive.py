@@ -33,7 +33,7 @@ LAST_S = 2.0
 
 _NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 _LINE = 200
-"""Bytes that a line counts as while it waits; sound counts as what it is."""
+"""Bytes that a line counts as while it waits, if nobody says more; sound counts as what it is."""
 
 Line: TypeAlias = dict[str, Any]
 """What is written of one thing that happened, as JSON's values."""
@@ -48,9 +48,12 @@ class Tape:
         self.lost = False
         """It could not be kept, and nothing more of it will be."""
 
-    def write(self, line: Line, sound: Audio | None = None, track: str = "") -> None:
-        """Note what happened, and the sound of it at the end of `track`. It never waits."""
-        self._archive.take(self, line, sound, track)
+    def write(self, line: Line, sound: Audio | None = None, track: str = "", size: int = 0) -> None:
+        """Note what happened, and the sound of it at the end of `track`. It never waits.
+
+        size: bytes that the line has, where it may be long.
+        """
+        self._archive.take(self, line, sound, track, size)
 
     def end(self, *, keep: bool) -> None:
         """Nothing follows. keep: otherwise it is thrown away."""
@@ -116,11 +119,11 @@ class Archive:
         self._thread = Thread(target=self._work, name="record", daemon=True)
         self._thread.start()
 
-    def take(self, tape: Tape, line: Line, sound: Audio | None, track: str) -> None:
+    def take(self, tape: Tape, line: Line, sound: Audio | None, track: str, size: int) -> None:
         """See `Tape.write`."""
         if tape.lost:
             return
-        size = _LINE + (sound.samples.nbytes if sound else 0)
+        size += _LINE + (sound.samples.nbytes if sound else 0)
         if self._taken + size - self._written > self._most:
             self._lose(tape, "the disk is too slow")
             return

@@ -3,15 +3,16 @@
 A conversation is recorded where it meets the outside: at its voice detector (whose windows are
 the user's sound as it was listened to), its other engines, its speaker and its events. Nothing of
 it changes by that, and nothing waits: what happened is handed to the archive's thread.
-`voicebot.replay` holds it again.
+`voicebot.replay` holds it again. `server.realtime_recorded` does the same with those of Realtime
+clients, which are no `Conversation`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ import numpy as np
 
 from .. import request
 from ..audio import Audio, Samples
-from ..conversation import Conversation, Hush, Typed
+from ..conversation import Conversation, Hush, ListenSettings, Typed
+from ..conversation.reserve import Reserve
+from ..engines import Synthesizer, VoiceDetector
 from ..events import Event, Failed, RungTaken, as_json
 from .archive import Archive, Line, Tape
 from .taps import Engine, Speaker, Vad, as_plain
@@ -39,9 +42,6 @@ Given = Audio | Typed | Hush
 class Recorder:
     """Records the conversations of one process.
 
-    Those with Realtime clients are not among them: such a client says itself when a turn begins,
-    and what is said in it, so that they are no `Conversation` and cannot be held again as one.
-
     Raises:
         ConfigError: as `Archive`.
     """
@@ -52,7 +52,11 @@ class Recorder:
 
     def record(self, conversation: Conversation, **about: Any) -> None:
         """Record a conversation that is about to begin. about: what else to write down of it."""
-        Recording(self._archive, conversation, self.settings.failed_only, about)
+        _Conversation(self.recording(), conversation, about)
+
+    def recording(self) -> Recording:
+        """An empty one, for whoever has something to write down."""
+        return Recording(self._archive, self.settings.failed_only)
 
     def close(self) -> None:
         self._archive.close()
@@ -63,45 +67,94 @@ class Recorder:
 
 
 class Recording:
-    """Has all of a conversation pass through itself."""
+    """What is written of one conversation while it goes on; before and after, nothing is."""
 
-    def __init__(
-        self, archive: Archive, conversation: Conversation, failed_only: bool, about: Line
-    ) -> None:
-        self._archive, self._failed_only, self._about = archive, failed_only, about
-        self._rate = conversation.vad.rate
+    def __init__(self, archive: Archive, failed_only: bool) -> None:
+        self._archive, self._failed_only = archive, failed_only
         self._tape: Tape | None = None  # while it goes on
         self._zero = 0.0
         self._failed = False
         self._calls = count(1)
+        self._rate = 1
         self._windows: list[tuple[float, float]] = []
         self._sound: list[Samples] = []
         self._heard = 0
-        conversation.vad = Vad(conversation.vad, self)
-        conversation.stt = Engine("stt", conversation.stt, self)
-        conversation.llm = Engine("llm", conversation.llm, self)
-        conversation.tts = Engine("tts", conversation.tts, self)
-        if light := conversation.reserve.light:
-            conversation.reserve = replace(conversation.reserve, light=Engine("light", light, self))
-        conversation.speaker = Speaker(conversation.speaker, self)
-        conversation.emit = functools.partial(self._tell, conversation, conversation.emit)
-        # Not kept here: what is made in a voice, and kept with us, outlives the conversation.
-        conversation.through = functools.partial(self._session, conversation)
+
+    @contextmanager
+    def session(
+        self,
+        vad: VoiceDetector,
+        listen: ListenSettings,
+        patience: float,
+        reserve: Reserve,
+        **about: Any,
+    ) -> Iterator[None]:
+        """The whole of a conversation that has these. about: what else to write down of it."""
+        self._zero, self._tape = asyncio.get_running_loop().time(), Tape(self._archive)
+        self._rate = vad.rate
+        self.write(
+            "session",
+            VERSION,
+            request=request.current(),
+            rate=vad.rate,
+            window=vad.window,
+            light=reserve.light is not None,
+            ahead=sorted(reserve.ladder.ahead),
+            settings={
+                "listen": asdict(listen),
+                "budget": asdict(reserve.ladder.budget),
+                "assistant": {"patience_s": patience},
+            },
+            **about,
+        )
+        cut = True
+        try:
+            yield
+            cut = False
+        except Exception:
+            self._failed = True
+            raise
+        finally:
+            self._flush()
+            self.write("over", cut)
+            self._tape.end(keep=self._failed or not self._failed_only)
+            self._tape = None
 
     def write(
-        self, what: str, value: Any, sound: Audio | None = None, track: str = "", **more: Any
+        self,
+        what: str,
+        value: Any,
+        sound: Audio | None = None,
+        track: str = "",
+        size: int = 0,
+        **more: Any,
     ) -> None:
-        """Write down that something happened now."""
+        """Write down that something happened now. sound, track, size: as `Tape.write` has them."""
         if self._tape:
-            self._tape.write({"at": self.now, what: value, **more}, sound, track)
+            self._tape.write({"at": self.now, what: value, **more}, sound, track, size)
 
     def listened(self, samples: Samples, probability: float) -> None:
         """So much more was listened to, and it is speech as probably as that."""
-        self._windows.append((self.now, probability))
         self._sound.append(samples)
+        self.weighed(samples, probability)
+
+    def weighed(self, samples: Samples, probability: float) -> None:
+        """The same of sound that is kept otherwise."""
+        self._windows.append((self.now, probability))
         self._heard += len(samples)
         if len(self._windows) == WINDOWS:
             self._flush()
+
+    def happened(self, event: Event) -> None:
+        self._failed = self._failed or isinstance(event, Failed)
+        self.write("event", as_json(event))
+
+    def helped(self, rung: str, reserve: Reserve, voice: Synthesizer) -> None:
+        """What is said in `voice` where an answer is late was perhaps made before all began."""
+        budget = reserve.ladder.budget
+        text = {"filler": budget.filler, "apology": budget.apology}.get(rung, "")
+        if speech := reserve.canned.speech(voice, text):
+            self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
 
     def call(self) -> int:
         """The number of a call that begins."""
@@ -121,68 +174,56 @@ class Recording:
         windows, sound = self._windows, self._sound
         self._windows, self._sound = [], []
         if windows:
-            audio = Audio(np.concatenate(sound), self._rate)
+            audio = Audio(np.concatenate(sound), self._rate) if sound else None
             self.write("windows", windows, audio, "heard")
+
+
+class _Conversation:
+    """Has all of a conversation pass through a recording."""
+
+    def __init__(self, recording: Recording, conversation: Conversation, about: Line) -> None:
+        self._recording, self._about = recording, about
+        conversation.vad = Vad(conversation.vad, recording.listened)
+        conversation.stt = Engine("stt", conversation.stt, recording)
+        conversation.llm = Engine("llm", conversation.llm, recording)
+        conversation.tts = Engine("tts", conversation.tts, recording)
+        if light := conversation.reserve.light:
+            light = Engine("light", light, recording)
+            conversation.reserve = replace(conversation.reserve, light=light)
+        conversation.speaker = Speaker(conversation.speaker, recording)
+        conversation.emit = functools.partial(self._tell, conversation, conversation.emit)
+        # Not kept here: what is made in a voice, and kept with us, outlives the conversation.
+        conversation.through = functools.partial(self._session, conversation)
 
     @asynccontextmanager
     async def _session(
         self, conversation: Conversation, user: AsyncGenerator[Given]
     ) -> AsyncIterator[AsyncGenerator[Given]]:
         """The whole of the conversation, and what its user gives."""
-        self._zero, self._tape = asyncio.get_running_loop().time(), Tape(self._archive)
-        ladder = conversation.reserve.ladder
-        self.write(
-            "session",
-            VERSION,
-            request=request.current(),
-            rate=self._rate,
-            window=conversation.vad.window,
+        with self._recording.session(
+            conversation.vad,
+            conversation.listen,
+            conversation.patience,
+            conversation.reserve,
             partial=conversation.partial,
-            light=conversation.reserve.light is not None,
-            ahead=sorted(ladder.ahead),
-            settings={
-                "listen": asdict(conversation.listen),
-                "budget": asdict(ladder.budget),
-                "assistant": {"patience_s": conversation.patience},
-            },
             **self._about,
-        )
-        cut = True
-        try:
+        ):
             async with aclosing(user):
                 yield self._seen(user)
-            cut = False
-        except Exception:
-            self._failed = True
-            raise
-        finally:
-            self._flush()
-            self.write("over", cut)
-            self._tape.end(keep=self._failed or not self._failed_only)
-            self._tape = None
 
     async def _seen(self, user: AsyncGenerator[Given]) -> AsyncGenerator[Given]:
         async with aclosing(user):
             async for given in user:
                 if isinstance(given, Typed):
-                    self.write("typed", given.text)
+                    self._recording.write("typed", given.text)
                 elif isinstance(given, Hush):
-                    self.write("hush", True)
+                    self._recording.write("hush", True)
                 yield given
 
     def _tell(
         self, conversation: Conversation, emit: Callable[[Event], None], event: Event
     ) -> None:
-        self._failed = self._failed or isinstance(event, Failed)
         if isinstance(event, RungTaken):
-            self._keep_canned(conversation, event.rung)
-        self.write("event", as_json(event))
+            self._recording.helped(event.rung, conversation.reserve, conversation.tts)
+        self._recording.happened(event)
         emit(event)
-
-    def _keep_canned(self, conversation: Conversation, rung: str) -> None:
-        """What is said where an answer is late was perhaps made before the conversation began."""
-        reserve = conversation.reserve
-        budget = reserve.ladder.budget
-        text = {"filler": budget.filler, "apology": budget.apology}.get(rung, "")
-        if speech := reserve.canned.speech(conversation.tts, text):
-            self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])

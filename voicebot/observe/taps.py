@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 
 class Vad:
-    def __init__(self, vad: VoiceDetector, recording: Recording) -> None:
-        self._vad, self._recording = vad, recording
+    """listened: is told of each window, and how probably it is speech."""
+
+    def __init__(self, vad: VoiceDetector, listened: Callable[[Samples, float], None]) -> None:
+        self._vad, self._listened = vad, listened
         self.rate, self.window = vad.rate, vad.window
 
     async def probability(self, window: Samples) -> float:
         probability = await self._vad.probability(window)
-        self._recording.listened(window, probability)
+        self._listened(window, probability)
         return probability
 
 
