@@ -124,6 +124,16 @@ def test_a_model_that_calls_nothing_answers_unless_it_must(ask):
     assert [(m.role, m.text) for m in llm.given[-1]] == [("user", "")]
 
 
+def test_an_empty_question_is_asked_as_it_is(ask):
+    llm = room.ChatModel("Yes.", takes=0)
+    create = ask(llm)
+    nothing = {"role": "user", "content": ""}
+    create(nothing)
+    assert [(m.role, m.text) for m in llm.given[-1]] == [("user", "")]
+    create(ASKED, {"role": "assistant", "content": "No."}, nothing)
+    assert [m.role for m in llm.given[-1]] == ["user", "assistant", "user"]
+
+
 @pytest.mark.parametrize(
     ("messages", "options", "says"),
     [

@@ -52,7 +52,7 @@ def without_calls(messages: Sequence[Message]) -> list[Message]:
     for message in messages:
         if message.role == "tool":
             _inform(told, Passage(names.get(message.call_id, "function"), message.text))
-        elif message.text:
+        elif message.text or not message.calls:
             told.append(replace(message, calls=()))
     return told
 
