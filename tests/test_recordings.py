@@ -70,6 +70,12 @@ def test_a_long_recording_is_read_a_little_at_a_time(tmp_path):
     assert max(part.seconds for part in decode(path, 16000)) <= 0.21
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_a_recording_shorter_than_a_block_is_heard_too(tmp_path, rate):
+    path = record(tmp_path / "click.wav", seconds=0.05, rate=rate)
+    assert read(path).seconds == pytest.approx(0.05, abs=0.005)
+
+
 def test_numbers_that_are_no_sound_are_brought_into_range(tmp_path):
     wild = np.array([[0.1, np.nan, np.inf, -np.inf, 7.0] * 4000], np.float32)
     with av.open(str(tmp_path / "wild.wav"), "w") as container:

@@ -57,8 +57,6 @@ def decode(source: str | IO[bytes], rate: int, name: str = "") -> Generator[Audi
             mono = av.AudioResampler("flt", "mono", rate, frame_size=round(BLOCK_S * rate))
             frames: Iterator[av.AudioFrame | None] = container.decode(audio=0)
             for frame in chain(frames, [None]):  # None: give what was kept back
-                if frame is None and not seconds:
-                    break
                 for block in mono.resample(frame):
                     audio = _audio(block, rate)
                     seconds += audio.seconds
