@@ -36,6 +36,12 @@ def test_a_short_form_has_the_text_and_what_it_cost():
     }
 
 
+def test_a_duration_added_up_of_pieces_is_not_charged_for_what_rounding_adds():
+    pieces = Transcript([], sum([0.2] * 25), "transcribe")
+    assert pieces.seconds > 5
+    assert json.loads(answer(pieces, "json", ()).body)["usage"]["seconds"] == 5
+
+
 @pytest.mark.parametrize(
     ("granularities", "has"),
     [((), {"segments"}), (("word",), {"words"}), (("word", "segment"), {"words", "segments"})],

@@ -49,7 +49,7 @@ def answer(transcript: Transcript, form: str, granularities: Collection[str]) ->
 
 
 def short(transcript: Transcript) -> dict[str, Any]:
-    usage = {"type": "duration", "seconds": math.ceil(transcript.seconds)}
+    usage = {"type": "duration", "seconds": math.ceil(round(transcript.seconds, 3))}
     return {"text": transcript.text, "usage": usage}
 
 
