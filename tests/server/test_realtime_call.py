@@ -283,6 +283,40 @@ def test_a_recording_can_be_asked_as_an_item():
     assert client.all(COMPLETED)[0]["usage"]["seconds"] == 2.0
 
 
+@pytest.mark.parametrize("where", ["conversation.item.create", "response.create"])
+def test_a_recording_that_is_longer_than_its_key_may_speak_is_refused(where):
+    """In both places that take one; in one of two pieces, of which each alone is short enough."""
+    one, two = spoken_item(0.6), spoken_item(0.6)
+    one["content"] += two["content"]
+    about = {"item": one} if where.startswith("conv") else {"response": {"input": [one]}}
+    client = Client("Yes.", limits=Limits(utterance_s=1)).does(
+        (where, {"event_id": "mine", **about}), ("wait", 0.5),
+        ("conversation.item.create", {"item": spoken_item(1.0)}), ("wait", 0.5),
+    )  # fmt: skip
+    (refused,) = client.all("error")
+    assert refused["error"]["code"] == "utterance_too_long"
+    assert refused["error"]["event_id"] == "mine"
+    assert refused["error"]["param"].endswith("content[0].audio")
+    assert "1.2 s" in refused["error"]["message"]
+    assert "utterance_s is 1" in refused["error"]["message"]
+    assert len(client.all("conversation.item.added")) == 1
+    assert client.all("response.created") == []
+
+
+def test_a_recording_longer_than_anybody_may_speak_is_refused_too():
+    client = Client().does(("conversation.item.create", {"item": spoken_item(301.0)}))
+    assert "the 300 s of one utterance" in client.all("error")[0]["error"]["message"]
+
+
+def test_a_recording_costs_what_saying_it_would():
+    client = Client(limits=Limits(audio_s_per_day=2)).does(
+        ("conversation.item.create", {"item": spoken_item(2.0)}),
+        ("conversation.item.create", {"item": spoken_item(0.1)}),
+    )
+    assert [e["error"]["code"] for e in client.all("error")] == ["rate_limit_exceeded"]
+    assert len(client.all("conversation.item.added")) == 1
+
+
 def test_one_response_may_answer_what_the_conversation_never_hears_of():
     wish = {"conversation": "none", "input": [spoken_item()], "output_modalities": ["text"]}
     client = Client("Good", "morning.").does(

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from voicebot.audio import Audio, silence, to_pcm16
 from voicebot.conversation import ListenSettings
 from voicebot.conversation.spoken import Spoken
 from voicebot.engines import Speech, ToolCall
-from voicebot.server.realtime_actions import Cancel, Clear, Commit, Respond
+from voicebot.server.realtime_actions import Cancel, Clear, Commit, Create, Respond
+from voicebot.server.realtime_fields import Refused
 from voicebot.server.realtime_items import messages
 from voicebot.server.realtime_protocol import Protocol, as_text
 from voicebot.server.realtime_settings import initial
@@ -76,6 +78,9 @@ def test_no_message_breaks_a_session_or_its_order(seed):
         match action:
             case Commit():
                 waiting.append(protocol.hearing.committed(Audio(np.zeros(160, np.float32), 16000)))
+            case Create(item, after):
+                with suppress(Refused):
+                    protocol.create(item, after)
             case Clear():
                 protocol.hearing.cleared()
             case Respond(wish):

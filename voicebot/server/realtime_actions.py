@@ -21,6 +21,15 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
+class Create:
+    """An item of the client's has sound in it to be decoded. `create` is to be called then."""
+
+    item: Item
+    after: str | None
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """What was appended is a message of the user's."""
 
@@ -48,9 +57,10 @@ class Configure:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer. `begin` is to be called with the wish."""
+    """Answer. `begin` is to be called with the wish, the sound of whose context is decoded."""
 
     wish: Wish
+    event_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +68,4 @@ class Cancel:
     """Stop the response; there is one."""
 
 
-Action = Append | Commit | Clear | Retrieve | Configure | Respond | Cancel
+Action = Append | Create | Commit | Clear | Retrieve | Configure | Respond | Cancel

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from ..assembly import Parts
@@ -30,10 +30,12 @@ from .realtime_actions import (
     Clear,
     Commit,
     Configure,
+    Create,
     Respond,
     Retrieve,
 )
 from .realtime_answers import Answers
+from .realtime_decoding import decode
 from .realtime_ears import LONGEST, Ears
 from .realtime_fields import Refused
 from .realtime_items import Item
@@ -82,10 +84,8 @@ class Call:
             case Append(audio, event_id):
                 await self._hear(audio, event_id)
             case Commit(event_id):
-                try:
+                with self._refusing(event_id):
                     await self._commit()
-                except Refused as refused:
-                    self._protocol.refuse(refused, event_id)
             case Clear():
                 self._ears.clear()
                 await self._answers.forget()
@@ -98,25 +98,43 @@ class Call:
                     self._ears.listen(now)
                     await self._answers.forget()
                 self._start(self._answers.keep_ready())
-            case Respond(wish):
-                await self._answers.forget()
-                self._answers.begin(wish)
-                await self._answers.open()
+            case Create(item, after, event_id):
+                with self._refusing(event_id):
+                    await self._decode([item])
+                    self._protocol.create(item, after)
+            case Respond(wish, event_id):
+                with self._refusing(event_id):
+                    await self._decode(wish.context or [])
+                    await self._answers.forget()
+                    self._answers.begin(wish)
+                    await self._answers.open()
             case Cancel():
                 await self._answers.interrupt("client_cancelled")
 
     async def _hear(self, sounds: Iterator[Audio], event_id: str | None) -> None:
-        try:
+        with self._refusing(event_id):
             for audio in sounds:
-                if used_up := self._allowance.exhausted(_now()):
-                    reason = f"this key has used its {used_up}"
-                    raise Refused("rate_limit_exceeded", reason, "audio")
-                self._allowance.charge(_now(), audio_s=audio.seconds)
+                self._charge(audio)
                 async with aclosing(self._ears.hear(audio)) as events:
                     async for event in events:
                         if event:
                             await self._heard(event)
                         await self._mind_silence()
+
+    async def _decode(self, items: list[Item]) -> None:
+        """Raises: Refused, as `decode`, or the key has used up its sound."""
+        for item in items:
+            await decode(item, self._allowance.limits, self._charge)
+
+    def _charge(self, audio: Audio) -> None:
+        if used_up := self._allowance.exhausted(_now()):
+            raise Refused("rate_limit_exceeded", f"this key has used its {used_up}", "audio")
+        self._allowance.charge(_now(), audio_s=audio.seconds)
+
+    @contextmanager
+    def _refusing(self, event_id: str | None) -> Iterator[None]:
+        try:
+            yield
         except Refused as refused:
             self._protocol.refuse(refused, event_id)
 

@@ -65,7 +65,7 @@ class Ears:
         if self._listener is None and self._length + audio.seconds > self._longest:
             raise Refused(
                 "input_audio_buffer_full",
-                f"at most {self._longest:g} s are kept; commit or clear them",
+                f"one utterance has at most {self._longest:g} s; commit or clear what there is",
             )
         step = round(audio.rate * PIECE)
         for start in range(0, len(audio.samples), step):

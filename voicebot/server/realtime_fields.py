@@ -5,9 +5,10 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..audio import Audio, from_pcm16, join, silence
+from ..audio import Audio, from_pcm16
 from ..errors import VoicebotError
 from . import g711
 
@@ -115,31 +116,52 @@ def checked(value: Any, kind: type[T], wanted: str, param: str) -> T:
 
 
 def invalid(param: str, wanted: str, value: Any) -> Refused:
-    # Shown as JSON, cut: the value may be a megabyte of sound.
-    shown = json.dumps(value)
+    # Shown as JSON, cut, a text beforehand: it may be megabytes of sound.
+    shown = json.dumps(value[:60] if isinstance(value, str) else value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return Refused("invalid_value", f"{param} should be {wanted}, not {shown}", param)
 
 
-def sound(value: Any, form: str, param: str) -> Audio:
-    """The sound that base64 text holds in one of the formats of RATES."""
-    parts = list(sounds(value, form, param))
-    return join(parts) if parts else silence(0, RATES[form])
+def sound(value: Any, form: str, param: str) -> Encoded:
+    """`value`, sound in one of the formats of RATES, as far as can be told without decoding it."""
+    return Encoded(checked(value, str, "base64 text", param), form, param)
 
 
-def sounds(value: Any, form: str, param: str) -> Iterator[Audio]:
-    """The same in pieces: to decode minutes at once would keep everybody waiting."""
-    whole = checked(value, str, "base64 text", param)
-    for start in range(0, len(whole), PIECE):
-        try:
-            data = binascii.a2b_base64(whole[start : start + PIECE], strict_mode=True)
-        except ValueError:
-            raise invalid(param, "base64 text", value) from None
-        if form == "audio/pcmu":
-            yield g711.decode(data, "ulaw")
-        elif form == "audio/pcma":
-            yield g711.decode(data, "alaw")
-        elif len(data) % 2:
-            raise Refused("invalid_value", f"{param} should hold whole 16-bit samples", param)
-        else:
-            yield from_pcm16(data, RATES[form])
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Sound as a client sends it."""
+
+    text: str
+    """Its bytes in base64."""
+    form: str
+    param: str
+    """What it is called in the message."""
+
+    @property
+    def samples(self) -> int:
+        """How many there are, if it is what it should be."""
+        data = len(self.text) // 4 * 3 - self.text[-2:].count("=")
+        return data // 2 if self.form == "audio/pcm" else data
+
+    def pieces(self) -> Iterator[Audio]:
+        """Decode it bit by bit: to do minutes at once would keep everybody waiting.
+
+        Raises:
+            Refused: it is not what it should be. What came before is sound all the same.
+        """
+        for start in range(0, len(self.text), PIECE):
+            try:
+                data = binascii.a2b_base64(self.text[start : start + PIECE], strict_mode=True)
+            except ValueError:
+                raise invalid(self.param, "base64 text", self.text) from None
+            yield self._decoded(data)
+
+    def _decoded(self, data: bytes) -> Audio:
+        if self.form == "audio/pcmu":
+            return g711.decode(data, "ulaw")
+        if self.form == "audio/pcma":
+            return g711.decode(data, "alaw")
+        if len(data) % 2:
+            reason = f"{self.param} should hold whole 16-bit samples"
+            raise Refused("invalid_value", reason, self.param)
+        return from_pcm16(data, RATES[self.form])

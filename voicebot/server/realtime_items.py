@@ -12,7 +12,7 @@ from ..audio import Audio
 from ..conversation.spoken import Spoken
 from ..engines import Message, ToolCall
 from . import realtime_fields as fields
-from .realtime_fields import RATES, Refused, Table
+from .realtime_fields import RATES, Encoded, Refused, Table
 
 MOST = 2000
 """Items of a conversation; a client that wants more should delete some. Bounds memory."""
@@ -37,6 +37,8 @@ class Part:
     """What is written or said; None where it has not been recognised yet."""
     audio: Audio | None = None
     """A user's sound, until it has been recognised and a little longer."""
+    encoded: Encoded | None = None
+    """The same before it was decoded."""
     spoken: Spoken | None = None
     """Which words of an answer sound when."""
     heard: float = inf
@@ -82,6 +84,11 @@ class Item:
             parts = [part.as_json() for part in self.content]
             return {**about, "role": self.role, "content": parts}
         return {**about, **self.call}
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether there is sound in it that is still to be decoded."""
+        return any(part.encoded for part in self.content)
 
 
 class Items:
@@ -181,7 +188,7 @@ def messages(items: Sequence[Item]) -> list[Message]:
 
 
 def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:
-    """An item as a client writes it; its sound is in format `form`.
+    """An item as a client writes it; its sound, in format `form`, is not decoded.
 
     Raises:
         Refused: it is not one.
@@ -224,8 +231,7 @@ def _part(value: Any, role: str, form: str, where: str) -> Part:
         return Part(kind, known or "")
     if known:
         return Part(kind, known)
-    audio = fields.sound(part.get("audio"), form, f"{where}.audio")
-    return Part(kind, None, audio)
+    return Part(kind, None, encoded=fields.sound(part.get("audio"), form, f"{where}.audio"))
 
 
 def _bounded(text: str, param: str) -> str:

@@ -23,6 +23,7 @@ from .realtime_actions import (
     Clear,
     Commit,
     Configure,
+    Create,
     Respond,
     Retrieve,
 )
@@ -134,6 +135,15 @@ class Protocol:
 
     # What the engines do
 
+    def create(self, item: Item, after: str | None) -> None:
+        """Keep an item of the client's, after the one named.
+
+        Raises:
+            Refused: as `Items.add`, or too much sound would wait to be recognised.
+        """
+        self.items.expect(item)
+        self._add(item, after)
+
     def retrieved(self, item: Item, sounds: dict[int, str]) -> None:
         """What the client asked for. sounds: base64 text, by the index of the content it is of."""
         told = item.as_json()
@@ -180,19 +190,21 @@ class Protocol:
         return Configure(before)
 
     def _append(self, message: Table) -> Append:
-        sounds = fields.sounds(message.get("audio"), self.settings.input_format, "audio")
+        sounds = fields.sound(message.get("audio"), self.settings.input_format, "audio").pieces()
         # Rubbish is refused at once, unless it comes after a second of sound.
         first = list(islice(sounds, 1))
         return Append(chain(first, sounds), _event_id(message))
 
-    def _create(self, message: Table) -> None:
+    def _create(self, message: Table) -> Create | None:
         given = fields.table(message.get("item"), "item")
         item = items.read(given, self.settings.input_format, self._new_id("item"))
         after = message.get("previous_item_id")
         if after is not None:
             fields.text(message, "previous_item_id")
-        self.items.expect(item)
-        self._add(item, after)
+        if item.is_encoded:
+            return Create(item, after, _event_id(message))
+        self.create(item, after)
+        return None
 
     def _retrieve(self, message: Table) -> Retrieve | None:
         item = self.items.find(fields.text(message, "item_id"))
@@ -226,7 +238,7 @@ class Protocol:
             )
         given = fields.table(message.get("response") or {}, "response")
         known = Known(self.items, self.settings.input_format, self._new_id)
-        return Respond(read_wish(given, self.wish(), known))
+        return Respond(read_wish(given, self.wish(), known), _event_id(message))
 
     def _cancel(self, message: Table) -> Cancel:
         wanted = message.get("response_id")
