@@ -175,6 +175,47 @@ def test_what_was_kept_changes_nothing_in_the_answer(engine):
     assert [text(fresh[0])] * 2 == [text(warm[1]), text(warm[2])]
 
 
+def drawn(engine, *seeds):
+    """What it says to the same with each seed, and what it tells to have drawn it with."""
+
+    async def all_of_them():
+        result = []
+        for seed in seeds:
+            async with aclosing(engine.reply(HELLO, seed=seed)) as deltas:
+                result.append([delta async for delta in deltas])
+        return result
+
+    told = asyncio.run(all_of_them())
+    assert all(delta.seed is None for deltas in told for delta in deltas[1:])
+    return [(text(deltas), deltas[0].seed) for deltas in told]
+
+
+LETTERS = "root ::= [a-z] [a-z] [a-z] [a-z] [a-z] [a-z] [a-z] [a-z]"
+
+
+def test_the_same_seed_draws_the_same_words_and_another_draws_others(engine):
+    settings = {"grammar": LETTERS, "temperature": 0.7}
+    said = drawn(engine(**settings), 1, 2, 3, 1, -1, 2**63 - 1)
+    assert [seed for _, seed in said] == [1, 2, 3, 1, -1, 2**63 - 1]
+    assert said[3] == said[0]
+    assert len({words for words, _ in said}) == 5
+    assert drawn(engine(**settings), 3, -1, 2) == [said[2], said[4], said[1]]
+
+
+def test_a_reply_without_a_seed_is_drawn_afresh_and_tells_with_which(engine):
+    model = engine(grammar=LETTERS, temperature=0.7)
+    (one, seed), (other, another) = drawn(model, None, None)
+    assert one != other
+    assert drawn(engine(grammar=LETTERS, temperature=0.7), seed, another) == [
+        (one, seed), (other, another),
+    ]  # fmt: skip
+
+
+def test_what_is_always_the_likeliest_has_no_seed(engine):
+    (one, seed), (same, _) = drawn(engine(grammar=LETTERS, temperature=0), 1, 2)
+    assert (same, seed) == (one, None)
+
+
 def test_stopping_between_words_leaves_the_model_ready_for_the_next_turn(engine):
     async def interrupted():
         model = engine(grammar=saying("A long story about a sailor."))

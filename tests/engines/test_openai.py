@@ -184,6 +184,30 @@ def test_a_refusal_is_not_tried_again(status):
     assert len(server.requests) == 1
 
 
+def test_a_reply_tells_what_the_server_was_asked_to_draw_it_with():
+    deltas, server = when(said, HELLO)
+    (request,) = server.requests
+    assert [delta.seed for delta in deltas] == [request.json["seed"], None, None]
+
+
+def test_what_is_not_drawn_has_no_seed():
+    deltas, server = when(said, HELLO, temperature=0.0)
+    assert "seed" not in server.requests[0].json
+    assert deltas[0].seed is None
+
+
+def test_a_server_that_takes_no_seed_is_asked_without_ever_after():
+    async def twice(engine):
+        return [*await said(engine), *await said(engine)]
+
+    # Such are Mistral's, and this one, Google's.
+    message = 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'
+    deltas, server = when(twice, whole(400, [{"error": {"message": message}}]), HELLO, HELLO)
+    assert "".join(delta.text for delta in deltas) == "Hello.Hello."
+    assert {delta.seed for delta in deltas} == {None}
+    assert ["seed" in request.json for request in server.requests] == [True, False, False]
+
+
 def test_four_failures_are_enough():
     error, server = when(said, *[whole(503, {"error": "loading"}, **AT_ONCE)] * 5)
 

@@ -104,7 +104,7 @@ def test_servers_are_asked_for_the_same():
         )
         async with Loopback(*scripts) as server:
             chat = OpenAIChat(url=server.url, model="m")
-            await every(chat.reply(HELLO, max_tokens=5, top_p=0.5))
+            await every(chat.reply(HELLO, max_tokens=5, top_p=0.5, seed=0))
             tts = OpenAISynthesizer(url=server.url, model="m", voice="mine")
             await every(tts.synthesize("Hello.", voice="yours", speed=2))
             stt = OpenAITranscriber(url=server.url, model="m")
@@ -113,5 +113,6 @@ def test_servers_are_asked_for_the_same():
 
     chat, tts, stt = asyncio.run(conversation())
     assert (chat.json["max_tokens"], chat.json["top_p"], chat.json["temperature"]) == (5, 0.5, 0.7)
+    assert chat.json["seed"] == 0
     assert (tts.json["voice"], tts.json["speed"]) == ("yours", 2)
     assert b'name="language"\r\n\r\nde' in stt.body

@@ -24,6 +24,7 @@ from .cores import usable_cores
 from .llama_prompt import ChatTemplate
 from .llama_sampling import Sampler, Sampling, is_grammar
 from .llama_states import States
+from .per_call import new_seed
 from .prompt import exchanges, without_oldest, without_weakest
 from .thoughts import CLOSE, Thoughts
 from .tool_calls import Calls
@@ -123,6 +124,7 @@ class Llama:
         max_tokens: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        seed: int | None = None,
         tools: Sequence[Tool] = (),
         must_call: bool = False,
     ) -> Stream[Delta]:
@@ -131,13 +133,16 @@ class Llama:
             usual.temperature if temperature is None else temperature,
             usual.top_p if top_p is None else top_p,
             usual.grammar,
+            new_seed() if seed is None else seed,
         )
+        told = sampling.seed if sampling.temperature > 0 else None
         # No more than the settings allow: that much room is kept free for a reply.
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
         work = self.worker.stream(self._reply, list(messages), tools, must_call, limit, sampling)
         async with aclosing(work) as deltas:
             async for delta in deltas:
-                yield delta
+                yield replace(delta, seed=told)
+                told = None
 
     def close(self) -> None:
         self.worker.close()

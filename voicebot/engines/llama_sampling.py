@@ -19,6 +19,8 @@ class Sampling:
     top_p: float
     grammar: str = ""
     """In GBNF, and valid; empty for none."""
+    seed: int = 0
+    """The same one draws the same tokens where the model gives the same chances."""
 
 
 class Sampler:
@@ -38,7 +40,8 @@ class Sampler:
         self._add(llama_cpp.llama_sampler_init_top_k(TOP_K))
         self._add(llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
         self._add(llama_cpp.llama_sampler_init_temp(sampling.temperature))
-        self._add(llama_cpp.llama_sampler_init_dist(llama_cpp.LLAMA_DEFAULT_SEED))
+        # The library takes 32 bits, of which the last value means any.
+        self._add(llama_cpp.llama_sampler_init_dist(sampling.seed % llama_cpp.LLAMA_DEFAULT_SEED))
 
     def choose(self, context: Any) -> int:
         """The token to follow what `context` has computed last."""

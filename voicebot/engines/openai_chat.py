@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from ..flow import Stream
 from . import Delta, Message, Tool
-from .openai_answer import Answer
+from .openai_answer import Answer, Refused
 from .openai_calls import Fragments, written
 from .openai_http import Server
+from .per_call import new_seed
 from .prompt import turns
 from .thoughts import Thoughts
 from .tool_calls import offered
@@ -42,6 +44,7 @@ class OpenAIChat:
             "max_tokens": max_tokens,
             "stream": True,
         }
+        self._takes_seeds = True
 
     async def reply(
         self,
@@ -50,11 +53,12 @@ class OpenAIChat:
         max_tokens: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        seed: int | None = None,
         tools: Sequence[Tool] = (),
         must_call: bool = False,
     ) -> Stream[Delta]:
         asked = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
-        request = {
+        request: dict[str, Any] = {
             **self._request,
             **{name: value for name, value in asked.items() if value is not None},
             "messages": [written(turn) for turn in turns(messages, calling=True)],
@@ -62,9 +66,16 @@ class OpenAIChat:
         if tools:
             request["tools"] = [offered(tool) for tool in tools]
             request["tool_choice"] = "required" if must_call else "auto"
-        thoughts, fragments = Thoughts(), Fragments(tool.name for tool in tools)
-        said = False
-        async with self._server.post("/chat/completions", json=request) as answer:
+        if self._takes_seeds and request["temperature"] > 0:
+            request["seed"] = new_seed() if seed is None else seed
+        fragments = Fragments(tool.name for tool in tools)
+        async with aclosing(self._deltas(request, fragments)) as deltas:
+            async for delta in deltas:
+                yield replace(delta, seed=request.pop("seed", None))  # told once
+
+    async def _deltas(self, request: dict[str, Any], fragments: Fragments) -> Stream[Delta]:
+        thoughts, said = Thoughts(), False
+        async with self._post(request) as answer:
             finish = ""
             async with aclosing(self._choices(answer)) as choices:
                 async for text, calls, finish in choices:
@@ -88,6 +99,21 @@ class OpenAIChat:
         if thoughts.thinking and not (said or called):
             raise self._server.error("spent max_tokens on thinking and said nothing")
         yield Delta(finish="tool_calls" if called else _ended(finish))
+
+    @asynccontextmanager
+    async def _post(self, request: dict[str, Any]) -> AsyncIterator[Answer]:
+        """Send it; without its seed to a server that takes none, as Mistral's and Google's."""
+        path = "/chat/completions"
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await stack.enter_async_context(self._server.post(path, json=request))
+            except Refused as refused:
+                if "seed" not in request or "seed" not in refused.reason:
+                    raise
+                del request["seed"]
+                answer = await stack.enter_async_context(self._server.post(path, json=request))
+                self._takes_seeds = False  # nor will it for the next reply
+            yield answer
 
     async def _choices(self, answer: Answer) -> Stream[tuple[str, list[Any], str]]:
         """Each piece of text and of calls, with why the reply ended on the last."""

@@ -1,8 +1,9 @@
 """What may be asked of an engine for one call only, by keyword; it takes any of these or none.
 
     transcribe(audio, *, language, translate)             a two-letter code; into English
-    reply(messages, *, max_tokens, temperature, top_p, tools, must_call)
-                                                          a Sequence[Tool] it may call; it must
+    reply(messages, *, max_tokens, temperature, top_p, seed, tools, must_call)
+                                                          a whole number that draws the same words
+                                                          again; a Sequence[Tool]; it must call one
     synthesize(text, *, voice, speed)                     named as in the settings; 1 is normal
 
 Its method's signature says which it takes, and only what somebody asked for is passed. An engine
@@ -16,6 +17,7 @@ import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from random import randrange
 from typing import Any
 
 from ..audio import Audio
@@ -37,6 +39,11 @@ class OptionError(ConfigError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.option, str(self))
+
+
+def new_seed() -> int:
+    """What a reply is drawn with if nobody asks for a seed: one that any server takes."""
+    return randrange(2**31)
 
 
 def taken(method: Callable[..., Any]) -> frozenset[str]:

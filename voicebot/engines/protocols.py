@@ -88,6 +88,8 @@ class Delta:
     kept: int | None = None
     """Beside `tokens`, where the engine knows: of those read, how many it had read before and did
     not compute again."""
+    seed: int | None = None
+    """On an engine's first delta, where it chooses words at random: what it drew them with."""
 
 
 @dataclass(frozen=True, slots=True)
