@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from dataclasses import replace
+from random import Random
 
 import numpy as np
 
@@ -86,6 +88,18 @@ class ChatModel:
             yield Delta(finish="stop")
         finally:
             self.closed = True
+
+
+class Drawing(ChatModel):
+    """Says its words in an order drawn with the seed it is given, or else with 1, 2, ..."""
+
+    async def reply(self, messages, *, seed=None):
+        self.given.append(list(messages))
+        seed = len(self.given) if seed is None else seed
+        words = Random(seed).sample(self.words, len(self.words))
+        async for delta in ChatModel(*words, takes=self.takes).reply(messages):
+            yield replace(delta, seed=seed)
+            seed = None
 
 
 class Synthesizer:

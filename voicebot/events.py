@@ -120,7 +120,8 @@ class TurnEnded:
     marks: dict[str, float]
     """Seconds after the user stopped speaking, by boundary name, in the order crossed."""
     spoke: dict[str, Any] = field(default_factory=dict)
-    """What it was heard, answered and spoken with, where that is known: see observe.identity."""
+    """What it was heard, answered and spoken with: the seed, where the chat model told one, and
+    the rest where an account is kept: see observe.identity."""
     began: float = 0.0
     """When the answer was begun, by the same clock as the marks."""
     ended: float = 0.0

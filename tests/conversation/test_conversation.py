@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, now, user
+from room import ChatModel, Drawing, Room, Speaker, Synthesizer, Transcriber, now, user
 
 from voicebot.conversation import Hush, Typed
 from voicebot.engines import Delta
@@ -65,6 +65,12 @@ def test_what_was_worked_on_is_told_in_the_end():
     assert end.amounts["stt.waited"] == pytest.approx(0.2)
     assert end.amounts["tts.sound"] == pytest.approx(0.6)
     assert end.amounts["tts.waited"] == pytest.approx(0.06)
+
+
+def test_what_a_reply_was_drawn_with_is_told_even_if_it_is_cut_short():
+    room = Room(llm=Drawing(*STORY)).hear(ASK, ("wait", 2.0), ASK, ("wait", 9.0))
+    assert len(room.all(Interrupted)) == 1
+    assert [end.spoke for end in room.all(TurnEnded)] == [{"seed": 1}, {"seed": 2}]
 
 
 def test_the_answer_is_being_made_while_the_silence_is_still_being_proved():

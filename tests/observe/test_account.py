@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from room import ChatModel, Room, Synthesizer, Transcriber, user
+from room import ChatModel, Drawing, Room, Synthesizer, Transcriber, user
 
 from voicebot import request
 from voicebot.assembly import Chosen
@@ -120,3 +120,13 @@ def test_what_an_engine_logs_in_a_turn_names_the_turn():
     Room(llm=Chatty("Yes.")).hear(ASK, ("wait", 3.0), ASK, ("wait", 3.0))
     request.begin("")
     assert labels == ["abc.1", "abc.2"]
+
+
+def test_what_a_reply_was_drawn_with_is_part_of_what_spoke(told):
+    (turn,) = told(ASK, ("wait", 3.0), llm=Drawing("Yes."))
+    assert (turn["spoke"]["seed"], turn["spoke"]["voice"]) == (1, "anna")
+
+
+def test_what_was_not_drawn_has_no_seed(told):
+    (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel("Yes."))
+    assert "seed" not in turn["spoke"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from opentelemetry import context, propagate
 from otlp import collecting
-from room import ChatModel, Room, Synthesizer, Transcriber, user
+from room import ChatModel, Drawing, Room, Synthesizer, Transcriber, user
 
 from voicebot import config, request
 from voicebot.assembly import Chosen
@@ -133,6 +133,12 @@ def test_it_tells_which_engines_did_it_and_what_they_used(spans):
     assert llm.about["gen_ai.usage.cache_read.input_tokens"] == 20
     documents = json.loads(search.about["gen_ai.retrieval.documents"])
     assert documents == [{"id": "lease.md#3", "score": 2.5}]
+
+
+def test_it_tells_what_the_words_were_drawn_with(spans):
+    stages = spans(ASK, ("wait", 3.0), llm=Drawing("Good", "morning."))
+    (llm,) = [span for span in stages if span.name == "chat"]
+    assert llm.about["gen_ai.request.seed"] == 1
 
 
 def test_what_a_server_of_others_does_is_a_call_of_it(spans):

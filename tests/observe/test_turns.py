@@ -49,13 +49,14 @@ def shown(capsys, monkeypatch):
 
 
 def test_a_turn_is_shown_with_its_words_engines_and_waterfall(log, shown):
-    record = {"heard": "what time is it", "said": {"words": 3}, "spoke": SPOKE, "rungs": ["x y"]}
+    record = {"heard": "what time is it", "said": {"words": 3}, "rungs": ["x y"]}
+    record["spoke"] = {**SPOKE, "seed": 7}
     assert shown(log(line(**record)), columns=50).splitlines() == [
         "2026-01-01T00:00:01Z  abc.1  answered",
         "  heard: what time is it",
         "  said: 3 words",
         "  hurried: x y",
-        "  by whisper small, voice anna",
+        "  by whisper small, voice anna, seed 7",
         "  stt     ............#####                  0.40",
         "  gate                ....#                  0.50",
         "  llm                     ...#############   0.60",

@@ -46,6 +46,8 @@ class Timeline:
         self.marks: dict[str, float] = {}
         self.tokens: tuple[int, int] | None = None
         """That the chat model read, and wrote, once it has told."""
+        self.seed: int | None = None
+        """That the reply is drawn with, once the chat model has told."""
         self._gaps: dict[str, list[int]] = {}
         self._amounts: dict[str, float] = {}
 
@@ -70,6 +72,7 @@ class Timeline:
         """What is told of the turn now that it is over."""
         return TurnEnded(
             self.marks,
+            spoke={} if self.seed is None else {"seed": self.seed},
             began=self._late,
             ended=self.now,
             tokens=self.tokens,

@@ -97,15 +97,18 @@ class Account:
             case Failed():
                 turn.failed = event
             case TurnEnded():
-                event = replace(event, spoke=self._spoke(), outcome=_outcome(turn, event.marks))
+                event = replace(
+                    event, spoke=self._spoke(event), outcome=_outcome(turn, event.marks)
+                )
                 self._end(turn, event)
         for observer in self._observers:
             observer.note(event)
         self._emit(event)
 
-    def _spoke(self) -> dict[str, Any]:
+    def _spoke(self, end: TurnEnded) -> dict[str, Any]:
         mouth = self._mouth()
-        return self._identity.as_json(**(mouth.options if isinstance(mouth, Speaks) else {}))
+        chosen = mouth.options if isinstance(mouth, Speaks) else {}
+        return self._identity.as_json(**chosen, **end.spoke)
 
     def _end(self, turn: _Turn, end: TurnEnded) -> None:
         number, id = self.number, self.request

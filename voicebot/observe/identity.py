@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _TOLD: dict[Kind, tuple[str, ...]] = {
     "stt": ("language",),
-    "llm": ("temperature", "seed"),
+    "llm": ("temperature",),
     "tts": ("voice", "speed"),
 }
 """Of an engine's settings, those that are asked for when somebody wonders at what they heard."""

@@ -175,8 +175,11 @@ class Traces:
         if gaps := end.gaps.get(stage.kind or ""):
             about |= {genai.GAP_BOUNDS: GAPS, genai.GAP_COUNTS: gaps}
         match stage.name:
-            case "llm" if end.tokens:
-                about[genai.TOKENS_READ], about[genai.TOKENS_WRITTEN] = end.tokens
+            case "llm":
+                if (seed := end.spoke.get("seed")) is not None:
+                    about[genai.SEED] = seed
+                if end.tokens:
+                    about[genai.TOKENS_READ], about[genai.TOKENS_WRITTEN] = end.tokens
                 if (kept := end.amounts.get("llm.kept")) is not None:
                     about[genai.TOKENS_KEPT] = round(kept)
             case "retrieval":
@@ -243,7 +246,6 @@ def _engine(told: Mapping[str, Any]) -> Attributes:
         "model": genai.MODEL,
         "commit": genai.COMMIT,
         "temperature": genai.TEMPERATURE,
-        "seed": genai.SEED,
     }
     return {ours: told[name] for name, ours in names.items() if name in told}
 
