@@ -20,6 +20,7 @@ from voicebot.conversation.reserve import Reserve
 from voicebot.server import g711
 from voicebot.server.limits import Allowance, Limits
 from voicebot.server.realtime_call import Call
+from voicebot.server.realtime_outside import Outside
 from voicebot.server.realtime_protocol import Protocol
 from voicebot.server.realtime_settings import initial
 
@@ -58,7 +59,7 @@ class Client:
         return self
 
     async def _live(self, script):
-        call = Call(self.parts, self.protocol, Allowance(self.limits, now()))
+        call = Call(Outside.of(self.parts), self.protocol, Allowance(self.limits, now()))
         telling = asyncio.create_task(self._keep())
         await call.run(self._actions(script))
         telling.cancel()

@@ -9,7 +9,6 @@ from math import inf
 from typing import Any
 
 from .. import request
-from ..assembly import Parts
 from ..audio import Audio
 from ..conversation import Turn
 from ..conversation.conversation import LIKELY
@@ -22,6 +21,7 @@ from .functions import Unsuitable
 from .limits import Allowance, Exceeded
 from .realtime_engines import Engines, Writes
 from .realtime_items import Item, messages
+from .realtime_outside import Outside
 from .realtime_protocol import Protocol
 from .realtime_recognition import Recognition
 from .realtime_response import Response, Status
@@ -56,18 +56,18 @@ class Answers:
     """
 
     def __init__(
-        self, parts: Parts, protocol: Protocol, allowance: Allowance, start: Start
+        self, outside: Outside, protocol: Protocol, allowance: Allowance, start: Start
     ) -> None:
         self._protocol, self._allowance, self._start = protocol, allowance, start
-        self._patience, self._reserve = parts.assistant.patience_s, parts.reserve
-        self._engines = Engines(parts)
+        self._outside, self._reserve = outside, outside.reserve
+        self._engines = Engines(outside)
         self._recognition = Recognition(protocol, self._engines)
-        self._speaker = RealtimeSpeaker(self._sound)
-        self.account = parts.account(self._accounted, lambda: self._mouth)
+        self._speaker = RealtimeSpeaker(self._sound, outside.heard)
+        self.account = outside.parts.account(self._accounted, lambda: self._mouth)
         """It is told what we do not see ourselves: when the user speaks."""
         self._timeline: Timeline | None = None
         """Of the response that is being made."""
-        self._mouth: Synthesizer = parts.tts
+        self._mouth: Synthesizer = outside.tts
         """What the last response was spoken with."""
         self._answer: _Answer | None = None
         self._sounding: Response | None = None
@@ -109,7 +109,7 @@ class Answers:
             self._speaker,
             self._tell,
             late,
-            self._patience,
+            self._outside.parts.assistant.patience_s,
             deadline=self._reserve.ladder.budget.deadline(self._protocol.settings.listening),
             reserve=self._reserve,
         )
@@ -288,6 +288,7 @@ class Answers:
                 self._response.say(text, self._answer.turn.spoken)
 
     def _accounted(self, event: Event) -> None:
+        self._outside.happened(event)
         if isinstance(event, TurnEnded):
             self._response.about["spoke"] = event.spoke
 

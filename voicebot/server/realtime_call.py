@@ -12,7 +12,6 @@ from collections.abc import Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-from ..assembly import Parts
 from ..audio import Audio
 from ..conversation import ListenSettings
 from ..events import (
@@ -40,6 +39,7 @@ from .realtime_ears import LONGEST, Ears
 from .realtime_fields import Refused
 from .realtime_items import Item
 from .realtime_kept import as_text
+from .realtime_outside import Outside
 from .realtime_protocol import Protocol
 from .realtime_settings import Settings
 
@@ -50,11 +50,11 @@ class Call:
     allowance: what the client may use.
     """
 
-    def __init__(self, parts: Parts, protocol: Protocol, allowance: Allowance) -> None:
-        self._protocol, self._allowance = protocol, allowance
+    def __init__(self, outside: Outside, protocol: Protocol, allowance: Allowance) -> None:
+        self._outside, self._protocol, self._allowance = outside, protocol, allowance
         longest = allowance.limits.utterance(LONGEST)
-        self._ears = Ears(parts.vad(), self._listening(protocol.settings), longest)
-        self._answers = Answers(parts, protocol, allowance, self._start)
+        self._ears = Ears(outside.vad, self._listening(protocol.settings), longest)
+        self._answers = Answers(outside, protocol, allowance, self._start)
         self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -130,6 +130,7 @@ class Call:
         if used_up := self._allowance.exhausted(_now()):
             raise Refused("rate_limit_exceeded", f"this key has used its {used_up}", "audio")
         self._allowance.charge(_now(), audio_s=audio.seconds)
+        self._outside.given(audio)
 
     @contextmanager
     def _refusing(self, event_id: str | None) -> Iterator[None]:

@@ -7,12 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..assembly import Parts
 from ..engines import ChatModel, Delta, Message, Tool, ToolCall
-from ..engines.per_call import Listens, Speaks, taken, wanted
+from ..engines.per_call import Listens, Speaks, wanted
 from ..flow import Stream
 from . import voices
 from .functions import offer, without_calls
+from .realtime_outside import Outside
 from .realtime_response import TEXT_PER_TOKEN
 from .realtime_settings import Settings
 from .realtime_wish import Wish
@@ -52,15 +52,15 @@ class Writes:
 class Engines:
     """The engines of a server, with whatever of a client's wishes they can fulfil."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._voice_engine = next(c.name for c in parts.chosen if c.kind == "tts")
-        self._voices: tuple[str, ...] = tuple(getattr(parts.tts, "voices", ()))
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._voice_engine = next(c.name for c in outside.parts.chosen if c.kind == "tts")
+        self._voices: tuple[str, ...] = tuple(getattr(outside.tts, "voices", ()))
 
     def listens(self, settings: Settings) -> Listens:
         language = (settings.transcription or {}).get("language")
         known = isinstance(language, str) and len(language) == 2
-        stt = self._parts.stt
+        stt = self._outside.stt
         return Listens(stt, wanted(stt.transcribe, language=language if known else None))
 
     def writes(self, wish: Wish) -> Writes:
@@ -68,8 +68,7 @@ class Engines:
         Raises:
             Unsuitable: a function must be called, and cannot be.
         """
-        # What wraps the model hands its options on.
-        takes = taken(self._parts.plain.reply)
+        takes = self._outside.takes
         tools = [
             Tool(tool["name"], tool.get("description") or "", tool.get("parameters") or {})
             for tool in wish.tools
@@ -77,13 +76,13 @@ class Engines:
         options = offer(tools, wish.tool_choice, takes)
         if wish.max_output_tokens != "inf" and "max_tokens" in takes:
             options["max_tokens"] = wish.max_output_tokens
-        return Writes(self._parts.llm, options, "tools" in takes, wish.parallel_tool_calls)
+        return Writes(self._outside.llm, options, "tools" in takes, wish.parallel_tool_calls)
 
     def speaks(self, wish: Wish, speed: float) -> Speaks:
         voice = voices.ours(wish.voice, self._voice_engine, self._voices)
         if wish.voice not in voices.OPENAI and voice not in self._voices:
             voice = None  # a name that nobody knows is no reason to be silent
-        tts = self._parts.tts
+        tts = self._outside.tts
         # At its normal speed a voice is not asked for any: not every engine knows one.
         options = wanted(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)
         return Speaks(tts, options)

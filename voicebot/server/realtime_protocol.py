@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import realtime_beta as beta
 from . import realtime_fields as fields
@@ -35,6 +36,9 @@ from .realtime_settings import Settings
 from .realtime_wish import Known, Wish
 from .realtime_wish import read as read_wish
 
+if TYPE_CHECKING:
+    from .realtime_outside import Watcher
+
 ID = 32
 """Characters of a request's id that are in ours: all of one that we made. Clients store 64."""
 
@@ -43,11 +47,15 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(10)}"
 
 
-def ids(request: str) -> Callable[[str], str]:
-    """Makes ids that tell what request they belong to: unique, and at most 64 characters long."""
-    root = "_".join(filter(None, (request[:ID], secrets.token_hex(4))))
-    counted = count(1)
-    return lambda kind: f"{kind}_{root}{next(counted):x}"
+def root(request: str) -> str:
+    """What only the ids of one session have in common, and which tells its request."""
+    return "_".join(filter(None, (request[:ID], secrets.token_hex(4))))
+
+
+def ids(root: str) -> Callable[[str], str]:
+    """Makes ids with this in them: unique, at most 64 characters long, each kind in its order."""
+    counted: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
+    return lambda kind: f"{kind}_{root}{next(counted[kind]):x}"
 
 
 class Protocol:
@@ -70,6 +78,7 @@ class Protocol:
         self.items = Items()
         self.response: Response | None = None
         """The one that is being made."""
+        self.watcher: Watcher | None = None
         self.id = new_id("sess")
         self._beta = speaks_beta
         self._new_id, self._news = new_id, news
@@ -112,21 +121,15 @@ class Protocol:
 
     def receive(self, text: str) -> Action | None:
         """Take a message of the client's. Returns what the server has to do about it."""
-        event_id = None
         try:
             message = fields.message(text)
-            event_id = _event_id(message)
-            if beta.is_flat(message.get("session")):
-                self._beta = True
-            if self._beta:
-                message = beta.read(message)
-            kind = fields.text(message, "type")
-            if kind not in self._does:
-                raise Refused("unknown_event", f"there is no client event {kind[:60]!r}", "type")
-            return self._does[kind](message)
         except Refused as refused:
-            self.refuse(refused, event_id)
+            self.refuse(refused)
             return None
+        action = self._do(message)
+        if self.watcher:
+            self.watcher.received(message, action, len(text))
+        return action
 
     def refuse(self, refused: Refused, event_id: str | None = None) -> None:
         """Tell the client that what it asked for in the message `event_id` cannot be."""
@@ -182,6 +185,21 @@ class Protocol:
             self.response = None
 
     # What the client asks for
+
+    def _do(self, message: Table) -> Action | None:
+        event_id = _event_id(message)
+        try:
+            if beta.is_flat(message.get("session")):
+                self._beta = True
+            if self._beta:
+                message = beta.read(message)
+            kind = fields.text(message, "type")
+            if kind not in self._does:
+                raise Refused("unknown_event", f"there is no client event {kind[:60]!r}", "type")
+            return self._does[kind](message)
+        except Refused as refused:
+            self.refuse(refused, event_id)
+            return None
 
     def _update(self, message: Table) -> Configure:
         before = self.settings
@@ -256,11 +274,11 @@ class Protocol:
         return {"id": self.id, "object": "realtime.session", **self.settings.as_json()}
 
     def _send(self, type: str, **about: Any) -> None:
-        event: Table | None = {"type": type, "event_id": self._new_id("event"), **about}
-        if event and self._beta:
-            event = beta.told(event)
-        if event:
-            self._waiting.append(event)
+        event = {"type": type, "event_id": self._new_id("event"), **about}
+        if self.watcher:
+            self.watcher.told(event)
+        if told := beta.told(event) if self._beta else event:
+            self._waiting.append(told)
             self._news()
 
 

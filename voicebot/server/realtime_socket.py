@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -26,8 +25,9 @@ from .limits import WITHDRAWN
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
-from .realtime_protocol import Protocol, as_text, ids, new_id
-from .realtime_settings import Settings, initial
+from .realtime_outside import Opening, Outside, settings
+from .realtime_protocol import Protocol, as_text, ids, new_id, root
+from .realtime_recorded import Recorded
 from .refusals import Refusal, response
 from .tokens import token
 
@@ -64,11 +64,6 @@ class Realtime:
     ) -> None:
         self._parts, self._house, self._secrets = parts, house, secrets
         self._sessions = sessions
-        named = {chosen.kind: chosen for chosen in parts.chosen}
-        voice = str(named["tts"].options.get("voice", "default"))
-        self._settings = initial(
-            named["llm"].name, voice, parts.settings, parts.assistant.instructions
-        )
 
     async def serve(self, websocket: WebSocket) -> None:
         """One client, from its first message to its last."""
@@ -85,21 +80,23 @@ class Realtime:
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept("realtime" if "realtime" in offered else None)
         is_beta = "realtime=v1" in websocket.headers.get("openai-beta", "")
-        connection = _Connection(
-            websocket, self._begun(websocket), is_beta or "openai-beta.realtime-v1" in offered
+        opening = Opening(
+            self._changes(websocket),
+            speaks_beta=is_beta or "openai-beta.realtime-v1" in offered,
+            root=root(websocket.scope.get("request_id", "")),
         )
-        await connection.carry(self._parts, self._house)
+        await _Connection(websocket, self._parts, opening).carry(self._house)
 
-    def _begun(self, websocket: WebSocket) -> Settings:
-        """What the session is set to by how it is opened."""
-        settings = self._settings
+    def _changes(self, websocket: WebSocket) -> list[Table]:
+        """What is asked of the session by how it is opened."""
+        changes: list[Table] = []
         if model := websocket.query_params.get("model"):
-            settings = replace(settings, model=model)
+            changes.append({"model": model})
         if websocket.query_params.get("intent") == "transcription":
-            settings = replace(settings, type="transcription")
+            changes.append({"type": "transcription"})
         if secret := self._secrets.find(token(websocket.scope)):
-            settings = settings.merge(secret.session)
-        return settings
+            changes.append(secret.session)
+        return changes
 
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
@@ -113,9 +110,8 @@ class Realtime:
             seconds = USUAL
             if "seconds" in after:
                 seconds = fields.whole(after, "seconds", SHORTEST, LONGEST, "expires_after.")
-            settings = self._settings.merge(patch)
+            session = self._session(patch)
         value, expires_at = self._secrets.issue(request.scope.get("key"), patch, seconds)
-        session = {"id": new_id("sess"), "object": "realtime.session", **settings.as_json()}
         return JSONResponse({"value": value, "expires_at": expires_at, "session": session})
 
     async def beta_session(self, request: Request) -> Response:
@@ -126,33 +122,49 @@ class Realtime:
             if kind == "transcription_session":
                 message["type"] = "transcription_session.update"
             patch = beta.read(message)["session"]
-            settings = self._settings.merge(patch)
+            session = self._session(patch)
         value, expires_at = self._secrets.issue(request.scope.get("key"), patch, USUAL)
-        session = {"id": new_id("sess"), "object": "realtime.session", **settings.as_json()}
         told = beta.told({"type": "session.created", "session": session})
         assert told
         secret = {"value": value, "expires_at": expires_at}
         return JSONResponse({**told["session"], "client_secret": secret})
 
+    def _session(self, patch: Table) -> Table:
+        """One that is opened with `patch`, as its client is told of it.
+
+        Raises:
+            Refused: as `Settings.merge`.
+        """
+        opened = settings(self._parts).merge(patch)
+        return {"id": new_id("sess"), "object": "realtime.session", **opened.as_json()}
+
 
 class _Connection:
     """A websocket, and the session it carries."""
 
-    def __init__(self, websocket: WebSocket, settings: Settings, is_beta: bool) -> None:
-        self._websocket = websocket
+    def __init__(self, websocket: WebSocket, parts: Parts, opening: Opening) -> None:
+        self._websocket, self._parts, self._opening = websocket, parts, opening
         self._news, self._caught_up = asyncio.Event(), asyncio.Event()
-        new_id = ids(websocket.scope.get("request_id", ""))
-        self._protocol = Protocol(settings, speaks_beta=is_beta, new_id=new_id, news=self._news.set)
+        self._protocol = Protocol(
+            opening.settings(parts),
+            speaks_beta=opening.speaks_beta,
+            new_id=ids(opening.root),
+            news=self._news.set,
+        )
 
-    async def carry(self, parts: Parts, house: House) -> None:
+    async def carry(self, house: House) -> None:
         """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
         key = allowance(self._websocket.scope)
-        call = Call(parts, self._protocol, key)
+        outside = Outside.of(self._parts)
+        recorded = None
+        if recorder := self._parts.recorder:
+            recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)
+        call = Call(outside, self._protocol, key)
         async with (
             started(_closed(house, call)) as closing,
             started(key.withdrawn.wait()) as withdrawn,
             started(self._tell()) as telling,
-            started(call.run(self._actions())) as listening,
+            started(self._converse(call, recorded)) as listening,
         ):
             tasks: list[asyncio.Task[Any]] = [listening, telling, withdrawn, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -166,6 +178,13 @@ class _Connection:
                 # Only this session ends: what is broken is ours, and the log says what.
                 _log.error("a realtime session broke", exc_info=error)
                 await self._close(BROKEN, "the session broke; the server's log says why")
+
+    async def _converse(self, call: Call, recorded: Recorded | None) -> None:
+        if recorded:
+            with recorded.session():
+                await call.run(self._actions())
+        else:
+            await call.run(self._actions())
 
     async def _actions(self) -> Stream[Action]:
         while True:

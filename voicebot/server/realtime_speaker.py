@@ -23,10 +23,13 @@ class RealtimeSpeaker:
     the client truncates.
 
     send: takes sound in the wire's format, and is only called between `begin` and an end.
+    heard: is told the seconds that may have been heard of what is stopped, and gives the truth.
     """
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
+    def __init__(
+        self, send: Callable[[bytes], None], heard: Callable[[float], float] = float
+    ) -> None:
+        self._send, self._heard = send, heard
         self.begin("audio/pcm")
 
     def begin(self, form: str) -> None:
@@ -56,7 +59,7 @@ class RealtimeSpeaker:
 
     def stop(self) -> float:
         """Send no more. Returns seconds of this turn that may have been heard."""
-        return max(0.0, self._sent - self._unheard())
+        return self._heard(max(0.0, self._sent - self._unheard()))
 
     def _unheard(self) -> float:
         return max(0.0, self._ends - asyncio.get_running_loop().time())

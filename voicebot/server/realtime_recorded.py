@@ -1,0 +1,171 @@
+"""Record Realtime sessions: what the client sent, what the engines gave, and what came of it.
+
+What the client sends is kept as it was sent, but for its sound, which is kept as sound. Held
+again with that (`replay.realtime`), a session goes as it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from ..audio import Audio, join
+from ..events import Event, RungTaken
+from ..observe.taps import Engine, Vad
+from . import realtime_fields as fields
+from .limits import Limits
+from .realtime_actions import Action, Append
+from .realtime_engines import Engines
+from .realtime_fields import Refused, Table
+from .realtime_outside import Opening, Outside
+from .realtime_protocol import Protocol
+
+if TYPE_CHECKING:
+    from ..observe.recording import Recorder
+
+SOUND_S = 1.0
+"""Seconds of sound written at once. More would lose more if we are killed."""
+
+_UNKEPT = ("invalid_json", "message_too_long", "rate_limit_exceeded")
+"""Codes of the errors that no recording tells: what was no message is not kept, nor is what other
+sessions of the same key used up."""
+
+
+class Recorded:
+    """Watches one session, and has all it meets outside of itself pass through a recording."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        outside: Outside,
+        protocol: Protocol,
+        opening: Opening,
+        limits: Limits,
+    ) -> None:
+        self._recording = recording = recorder.recording()
+        self._outside, self._protocol = outside, protocol
+        self._about = {**asdict(opening), "takes": sorted(outside.takes)}
+        self._about["utterance_s"] = limits.utterance_s
+        self._what = "appended"
+        self._pieces: list[tuple[float, int]] = []
+        self._sound: list[Audio] = []
+        outside.vad = Vad(outside.vad, recording.weighed)
+        outside.stt = Engine("stt", outside.stt, recording)
+        outside.llm = Engine("llm", outside.llm, recording)
+        outside.tts = Engine("tts", outside.tts, recording)
+        if light := outside.reserve.light:
+            outside.reserve = replace(outside.reserve, light=Engine("light", light, recording))
+        outside.watcher = protocol.watcher = self
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """The whole of it."""
+        parts = self._outside.parts
+        with self._recording.session(
+            self._outside.vad,
+            parts.settings,
+            parts.assistant.patience_s,
+            self._outside.reserve,
+            partial=False,
+            realtime=self._about,
+            spoke=parts.identity.as_json(),
+        ):
+            try:
+                yield
+            finally:
+                self._flush()
+
+    def received(self, message: Table, action: Action | None, size: int) -> None:
+        if isinstance(action, Append):
+            self._keep_as("appended")
+            return
+        self._keep_as("sounds")
+        if message.get("type") == "input_audio_buffer.append":
+            message = {**message, "audio": None}  # it was none, and is refused as that was
+        form = self._protocol.settings.input_format
+        silent = with_sounds(message, lambda sound: _measured(sound, form))
+        self._recording.write("sent", silent, size=size)
+
+    def given(self, audio: Audio) -> None:
+        if self._sound and self._sound[0].rate != audio.rate:
+            self._flush()
+        self._pieces.append((self._recording.now, len(audio.samples)))
+        self._sound.append(audio)
+        if sum(piece.seconds for piece in self._sound) >= SOUND_S:
+            self._flush()
+
+    def told(self, event: Table) -> None:
+        if happening := as_happening(event):
+            self._recording.write("event", happening)
+
+    def happened(self, event: Event) -> None:
+        response = self._protocol.response
+        if isinstance(event, RungTaken) and response:
+            speed = self._protocol.settings.speed
+            voice = Engines(self._outside).speaks(response.wish, speed)
+            self._recording.helped(event.rung, self._outside.reserve, voice)
+        self._recording.happened(event)
+
+    def heard(self, seconds: float) -> float:
+        self._recording.write("stopped", seconds)
+        return seconds
+
+    def _keep_as(self, what: str) -> None:
+        """The sound that comes next is of this kind."""
+        if what != self._what:
+            self._flush()
+            self._what = what
+
+    def _flush(self) -> None:
+        pieces, sound = self._pieces, self._sound
+        self._pieces, self._sound = [], []
+        if pieces:
+            audio = join(sound)
+            self._recording.write(self._what, pieces, audio, track(audio.rate), rate=audio.rate)
+
+
+def track(rate: int) -> str:
+    """Where sound that came at this rate is kept."""
+    return f"heard-{rate}"
+
+
+def as_happening(event: Table) -> Table | None:
+    """What the client is told, where a conversation has no event for it: as one."""
+    match event:
+        case {"type": "error", "error": {"code": code}} if code not in _UNKEPT:
+            return {"event": "refused", "reason": code}
+        case {"type": "response.function_call_arguments.done", "name": name, "arguments": given}:
+            return {"event": "called", "text": f"{name} {given}"}
+    return None
+
+
+def with_sounds(message: Table, change: Callable[[Any], Any]) -> Table:
+    """A client's message with each sound in its items changed."""
+    if "item" in message:
+        message = {**message, "item": _with_sounds(message["item"], change)}
+    response = message.get("response")
+    if isinstance(response, dict) and isinstance(response.get("input"), list):
+        items = [_with_sounds(item, change) for item in response["input"]]
+        message = {**message, "response": {**response, "input": items}}
+    return message
+
+
+def _with_sounds(item: Any, change: Callable[[Any], Any]) -> Any:
+    if not isinstance(item, dict) or not isinstance(item.get("content"), list):
+        return item
+    content = [
+        {**part, "audio": change(part["audio"])} if isinstance(part, dict) and "audio" in part
+        else part
+        for part in item["content"]
+    ]  # fmt: skip
+    return {**item, "content": content}
+
+
+def _measured(sound: Any, form: str) -> Table | None:
+    """How much sound it is; None where it is none."""
+    try:
+        return {"samples": fields.sound(sound, form, "audio").samples, "rate": fields.RATES[form]}
+    except Refused:
+        return None
