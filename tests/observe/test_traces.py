@@ -288,6 +288,12 @@ def test_the_standard_s_variables_are_honoured(collector, monkeypatch):
     assert span.resource["service.name"] == "butler"
 
 
+def test_a_variable_that_makes_no_sense_is_a_mistake_with_a_name(monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")  # which must be as many as go at once
+    with pytest.raises(ConfigError, match=r"\[traces\] OTEL_ variables .*: max_export_batch_size"):
+        Export("env")
+
+
 def test_the_settings_go_before_the_environment(collector, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     with Export(collector.url + "/") as export:
@@ -338,6 +344,15 @@ def test_a_collector_that_never_answers_delays_nobody_and_is_not_waited_for(
     assert len(collector.spans) <= 12
     (record,) = caplog.records
     assert "Queue full" in record.getMessage()
+
+
+def test_what_is_given_up_at_the_end_is_told(collector, monkeypatch, caplog):
+    monkeypatch.setattr("voicebot.observe.otlp.LAST_S", 0.1)
+    collector.answers.clear()
+    with Export(collector.url) as export:
+        export.tracer.start_span("lost").end()
+    (record,) = caplog.records
+    assert record.getMessage().endswith("/v1/traces: the last of them take too long")
 
 
 def test_no_password_of_a_collector_gets_into_the_log(monkeypatch, caplog):

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from .. import __version__
+from ..errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +40,24 @@ class Export:
     """Sends spans to a collector, from `with` to its end.
 
     endpoint: the address below which it takes `v1/traces`, or "env": what the environment says.
+
+    Raises:
+        ConfigError: the environment says what cannot be.
     """
 
     def __init__(self, endpoint: str) -> None:
         url = None if endpoint == "env" else f"{endpoint.rstrip('/')}/v1/traces"
         # Without a name and password, which the log should not have.
         self._complaint = _Complaint(re.sub("//.*@", "//", url) if url else "the collector")
-        exporter = _Exporter(OTLPSpanExporter(url), self._complaint)
         ours = Resource.create({"service.name": "voicebot", "service.version": __version__})
         # What the environment says of us goes before what we say.
-        self._provider = TracerProvider(
-            resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
-        )
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        who = ours.merge(OTELResourceDetector().detect())
+        try:
+            exporter = _Exporter(OTLPSpanExporter(url), self._complaint)
+            self._provider = TracerProvider(resource=who, shutdown_on_exit=False)
+            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        except ValueError as error:
+            raise ConfigError(f"[traces] OTEL_ variables of the environment: {error}") from error
         self.tracer = self._provider.get_tracer("voicebot", __version__)
         self._waiting: Queue[Callable[[], None] | None] = Queue(WAITING)
         self._thread = Thread(target=self._work, name="traces", daemon=True)
@@ -74,6 +80,8 @@ class Export:
         with suppress(Full):
             self._waiting.put(None, timeout=LAST_S)
         self._thread.join(LAST_S)
+        if self._thread.is_alive():
+            self._complaint.make("the last of them take too long")
 
     def _work(self) -> None:
         while make := self._waiting.get():

@@ -22,6 +22,7 @@ def traced(config: Config) -> Iterator[Spans | None]:
 
     Raises:
         Missing: OpenTelemetry is not installed.
+        ConfigError: as `Export`.
     """
     if not config.traces.endpoint:
         yield None
