@@ -232,6 +232,36 @@ def test_a_reply_ends_before_a_stop_sequence(costless):
     assert reply.choices[0].message.content == "It is"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_same_seed_draws_the_same_reply(stream):
+    llm = room.Drawing(*"abcdefghijkl", takes=0)
+    with served(app(llm=llm)) as url, client(url) as calls:
+
+        def reply(**seed):
+            create = calls.chat.completions.with_raw_response.create
+            answer = create(model="gpt-4o", messages=HELLO, stream=stream, **seed)
+            choices = [chunk.choices[0] for chunk in answer.parse()] if stream else []
+            text = "".join(choice.delta.content or "" for choice in choices)
+            if not stream:
+                text = answer.parse().choices[0].message.content
+            return answer.headers["x-voicebot-seed"], text
+
+        first, again, other = reply(seed=7), reply(seed=7), reply(seed=-8)
+        seed, text = reply()
+        assert reply(seed=int(seed)) == (seed, text)
+    assert first == again
+    assert (first[0], other[0]) == ("7", "-8")
+    assert len({first[1], other[1], text}) == 3
+
+
+def test_a_seed_means_nothing_to_what_draws_nothing(costless):
+    reply = costless.chat.completions.with_raw_response.create(
+        model="gpt-4o", messages=HELLO, seed=7
+    )
+    assert "x-voicebot-seed" not in reply.headers
+    assert reply.parse().choices[0].message.content == "It is noon. "
+
+
 def test_the_model_is_told_what_was_said_before():
     llm = room.ChatModel("Yes.", takes=0)
     with served(app(llm=llm)) as url, client(url) as calls:

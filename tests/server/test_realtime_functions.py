@@ -1,6 +1,7 @@
 """A Realtime client's functions: called by the model, carried out by the client, answered from."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import room
@@ -77,6 +78,19 @@ def test_several_functions_are_called_unless_only_one_may_be(where, parallel, ci
     caller.does(ASKED, ("response.create", wish), ("wait", 1.0))
     assert [json.loads(call["arguments"]) for call in outputs(caller)] == cities
     assert caller.all("response.done")[0]["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_what_a_call_was_drawn_with_is_told(parallel):
+    class Drawn(Scripted):
+        async def reply(self, messages, *, tools=(), must_call=False):
+            async for delta in super().reply(messages, tools=tools, must_call=must_call):
+                yield replace(delta, seed=7)
+
+    caller = Client(llm=Drawn(ROME, PARIS), tools=[TOOL], parallel_tool_calls=parallel)
+    caller.does(ASKED, RESPOND, ("wait", 1.0))
+    (done,) = caller.all("response.done")
+    assert done["response"]["voicebot"]["spoke"]["seed"] == 7
 
 
 @pytest.mark.parametrize(

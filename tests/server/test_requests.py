@@ -8,7 +8,7 @@ import httpx
 import serving
 from calling import Parts, calling, connected
 from calling import serving as served
-from room import ChatModel, Synthesizer
+from room import ChatModel, Drawing, Synthesizer
 from websockets.asyncio.client import connect
 
 from voicebot.config import LogSettings
@@ -80,6 +80,18 @@ def test_a_turn_ends_with_what_spoke_it():
     assert ended[0]["spoke"] == ready[0]
     assert ended[0]["spoke"]["engines"]["tts"] == {"engine": "room:Synthesizer"}
     assert len(ended[0]["spoke"]["settings"]) == 16
+
+
+def test_it_tells_what_the_words_were_drawn_with():
+    async def main():
+        app = serving.app(llm=Drawing("Noon.", takes=0))
+        async with served(None, app=app) as host, calling(host) as caller:
+            (ended,) = [e for e in await asks(caller) if e["event"] == "turn_ended"]
+            return caller.ready["spoke"], ended["spoke"]
+
+    ready, ended = asyncio.run(main())
+    assert isinstance(ended.pop("seed"), int)
+    assert ended == ready
 
 
 class Broken(Synthesizer):

@@ -99,11 +99,15 @@ CHAT: Schema = _closed(
         "max_completion_tokens": or_null(_COUNT),
         "temperature": or_null({"type": "number", "minimum": 0, "maximum": 2}, description=_HINT),
         "top_p": or_null({"type": "number", "minimum": 0, "maximum": 1}, description=_HINT),
+        "seed": or_null(
+            {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+            description="The same draws the same words again, as far as the engine can; without "
+            "one it takes any. x-voicebot-seed tells which it was.",
+        ),
         "stop": {"anyOf": [_NAME, listed(_NAME, 1, 4), _NULL]},
         "n": or_null({"type": "integer", "minimum": 1, "maximum": 1}),
         "response_format": _closed({"type": one_of("text")}),
         "user": _TEXT | {"description": _IGNORED},
-        "seed": or_null({"type": "integer"}, description=_IGNORED),
         "metadata": or_null({"type": "object"}, description=_IGNORED),
         "store": or_null({"type": "boolean"}, description=_IGNORED),
         "presence_penalty": _PENALTY,

@@ -62,9 +62,16 @@ class _Reply:
     finish: str = "stop"
     read: int = 0
     written: int = 0
+    seed: int | None = None
+    """What it is drawn with, once the engine has told."""
 
     def head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is told of it beside the body."""
+        return {} if self.seed is None else {"x-voicebot-seed": str(self.seed)}
 
     @property
     def usage(self) -> dict[str, int]:
@@ -103,22 +110,22 @@ class _Chat:
         headers = self._catalogue.headers("llm")
         if not fields.get("stream"):
             whole = await unless_gone(request, _whole(told))
-            return JSONResponse(_completion(reply, whole), headers=headers)
+            return JSONResponse(_completion(reply, whole), headers=headers | reply.headers)
         async with AsyncExitStack() as stack:
             told = await begun(told, stack)
             with_usage = (fields.get("stream_options") or {}).get("include_usage", False)
             chunks = events(_chunks(reply, told, with_usage), last="[DONE]")
-            return Streamed(chunks, "text/event-stream", headers, stack.pop_all())
+            return Streamed(chunks, "text/event-stream", headers | reply.headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
     def _options(self, fields: dict[str, Any]) -> dict[str, Any]:
         limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
         options = self._catalogue.option("llm", "max_tokens", limit and int(limit))
-        for name in ("temperature", "top_p"):
-            if fields.get(name) is not None and name in self._catalogue.takes["llm"]:
-                options[name] = float(fields[name])
+        takes = self._catalogue.takes["llm"]
+        for name, kind in (("temperature", float), ("top_p", float), ("seed", int)):
+            if fields.get(name) is not None and name in takes:
+                options[name] = kind(fields[name])
         try:
-            takes = self._catalogue.takes["llm"]
             return options | offer(chat.tools(fields), chat.tool_choice(fields), takes)
         except Unsuitable as unsuitable:
             raise Refusal(400, str(unsuitable), param="tool_choice") from unsuitable
@@ -135,6 +142,8 @@ async def _told(
     async def pieces() -> Stream[str | ToolCall]:
         async with aclosing(deltas):
             async for delta in deltas:
+                if delta.seed is not None:
+                    reply.seed = delta.seed
                 if delta.finish:
                     reply.finish = delta.finish
                 if delta.tokens:

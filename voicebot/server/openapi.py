@@ -112,9 +112,9 @@ def _retry(status: int) -> dict[str, Any] | None:
 
 
 def _post(
-    says: str, body: str, schema: Schema, answer: dict[str, Any], kinds: tuple[str, ...]
+    says: str, body: str, schema: Schema, answer: dict[str, Any], told: tuple[str, ...]
 ) -> Any:
-    headers = {f"x-voicebot-{kind}": {"schema": _TEXT} for kind in kinds}
+    headers = {f"x-voicebot-{name}": {"schema": _TEXT} for name in told}
     return {
         "post": {
             "summary": says,
@@ -174,7 +174,7 @@ def description() -> dict[str, Any]:
             ),
             "/v1/audio/speech": _post("Speak a text.", json, SPEECH, sound | stream, ("tts",)),
             "/v1/chat/completions": _post(
-                "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm",)
+                "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm", "seed")
             ),
             "/v1/realtime/client_secrets": _secret(
                 "Let a browser open a Realtime session.", realtime.ASKED, realtime.ANSWER

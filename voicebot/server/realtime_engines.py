@@ -44,9 +44,9 @@ class Writes:
                     self.read = delta.tokens[0]
                 if delta.call:
                     self.calls.append(delta.call)
-                    if not self.many:
-                        return
                 yield delta
+                if delta.call and not self.many:
+                    return
 
 
 class Engines:
