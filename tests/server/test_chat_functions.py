@@ -141,7 +141,7 @@ def test_an_empty_question_is_asked_as_it_is(ask):
         ([ASKED], {"function_call": "auto"}, "function_call is not known here; say tool_choice"),
         ([ASKED], {"tool_choice": "required"}, "there are no tools"),
         ([ASKED], {"tools": [TOOL], "tool_choice": {**TIME}}, "names 'time'"),
-        ([ASKED], {"tools": [{**TOOL, "type": "custom"}]}, r"tools\[0\].type should be one"),
+        ([ASKED], {"tools": [{**TOOL, "type": "custom"}]}, r"tools\[0\].type should be function"),
         ([ASKED, RETURNED], {}, "nothing before it called a function as 'c'"),
         ([ASKED, CALLED, RETURNED, RETURNED], {}, "nothing before it called"),
         ([ASKED, CALLED], {}, "the last of messages should be"),

@@ -191,7 +191,10 @@ def test_an_engine_that_takes_no_voice_speaks_in_its_own(costless):
         ({"messages": [{"role": "user"}]}, "messages[0].content", "is missing"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "one of system"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "messages", "the user's"),
-        ({"logprobs": True}, "logprobs", "logprobs is not known here"),
+        ({"logprobs": True}, "logprobs", "logprobs should be False, not True"),
+        ({"top_logprobs": 2}, "top_logprobs", "at most 0, not 2"),
+        ({"modalities": ["text", "audio"]}, "modalities[1]", "should be text, not 'audio'"),
+        ({"web_search_options": {}}, "web_search_options", "is not known here"),
         ({"n": 2}, "n", "at most 1, not 2"),
         ({"max_tokens": 0}, "max_tokens", "at least 1, not 0"),
         ({"max_tokens": 5}, "max_tokens", "room:ChatModel, which answers here, takes no max_token"),
@@ -206,9 +209,32 @@ def test_each_wrong_field_of_a_conversation_is_named(costless, fields, param, sa
 def test_a_picture_is_refused_where_it_stands(costless):
     picture = {"type": "image_url", "image_url": {"url": "data:,"}}
     says = refused(
-        chat(costless, {"role": "user", "content": [picture]}), 400, "messages[0].content[0].text"
+        chat(costless, {"role": "user", "content": [picture]}), 400, "messages[0].content[0].type"
     )
-    assert says == "messages[0].content[0].text is missing"
+    assert says == "messages[0].content[0].type should be text, not 'image_url'"
+
+
+def test_a_misspelt_field_is_named_before_the_one_it_should_have_been(costless):
+    body = {"model": "gpt-4o", "massages": []}
+    sent = costless.post("/v1/chat/completions", json=body)
+    assert "massages is not known here" in refused(sent, 400, "massages")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logprobs": False, "top_logprobs": 0},
+        {"reasoning_effort": "low", "verbosity": "low", "service_tier": "auto"},
+        {"prompt_cache_key": "a", "safety_identifier": "b", "user": "c"},
+        {"modalities": ["text"], "response_format": {"type": "text"}},
+        {"logit_bias": {"50256": -100}, "prediction": {"type": "content", "content": "It is"}},
+        dict.fromkeys(["logprobs", "top_logprobs", "modalities", "audio", "response_format"]),
+        dict.fromkeys(["user", "reasoning_effort", "logit_bias", "prediction", "service_tier"]),
+    ],
+)
+def test_what_changes_nothing_about_an_answer_may_be_said(costless, fields):
+    sent = chat(costless, **fields)
+    assert sent.json()["choices"][0]["message"]["content"] == "It is noon. "
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,12 @@ _CHOICE: Schema = {
 }
 _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
 _PENALTY = or_null({"type": "number", "minimum": -2, "maximum": 2}, description=_IGNORED)
+# What else OpenAI's clients say by themselves, or for the sake of OpenAI's own models and accounts.
+_UNUSED_TEXTS = (
+    "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier",
+    "reasoning_effort", "verbosity",
+)  # fmt: skip
+_UNUSED_OBJECTS = "metadata", "logit_bias", "prediction"
 CHAT: Schema = _closed(
     {
         "messages": listed(_MESSAGE, 1, 1000)
@@ -106,12 +112,16 @@ CHAT: Schema = _closed(
         ),
         "stop": {"anyOf": [_NAME, listed(_NAME, 1, 4), _NULL]},
         "n": or_null({"type": "integer", "minimum": 1, "maximum": 1}),
-        "response_format": _closed({"type": one_of("text")}),
-        "user": _TEXT | {"description": _IGNORED},
-        "metadata": or_null({"type": "object"}, description=_IGNORED),
-        "store": or_null({"type": "boolean"}, description=_IGNORED),
+        "response_format": or_null(_closed({"type": one_of("text")})),
+        "modalities": or_null(listed(one_of("text"))),
+        "audio": _NULL,
+        "logprobs": or_null({"type": "boolean", "enum": [False]}),
+        "top_logprobs": or_null({"type": "integer", "minimum": 0, "maximum": 0}),
         "presence_penalty": _PENALTY,
         "frequency_penalty": _PENALTY,
+        "store": or_null({"type": "boolean"}, description=_IGNORED),
+        **dict.fromkeys(_UNUSED_TEXTS, or_null(_TEXT, description=_IGNORED)),
+        **dict.fromkeys(_UNUSED_OBJECTS, or_null({"type": "object"}, description=_IGNORED)),
     },
 ) | {"x-replaced": {"functions": "tools", "function_call": "tool_choice"}}
 

@@ -78,7 +78,8 @@ def _problems(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
         return
     if "enum" in schema and value not in schema["enum"]:
         choices = ", ".join(map(str, schema["enum"]))
-        yield path, f"{_called(path)} should be one of {choices}, not {_shown(value)}"
+        among = "one of " if len(schema["enum"]) > 1 else ""
+        yield path, f"{_called(path)} should be {among}{choices}, not {_shown(value)}"
     yield from _PARTS.get(kind, _no_parts)(value, schema, path)
 
 
@@ -114,9 +115,6 @@ def _array(value: list[Any], schema: Schema, path: str) -> Iterator[Problem]:
 def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Problem]:
     before = f"{path}." if path else ""
     known = schema.get("properties", {})
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield before + name, f"{_called(before + name)} is missing"
     for name, item in value.items():
         if name in known:
             yield from _problems(item, known[name], before + name)
@@ -124,6 +122,10 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Proble
             now = schema.get("x-replaced", {}).get(name)
             instead = f"say {now}" if now else f"there is {', '.join(known)}"
             yield before + name, f"{_called(before + name)} is not known here; {instead}"
+    # Last: a part of another type, or a misspelt name, says better what is wrong.
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield before + name, f"{_called(before + name)} is missing"
 
 
 _PARTS: dict[str, Callable[[Any, Schema, str], Iterator[Problem]]] = {
