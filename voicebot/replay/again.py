@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from ..audio import Audio, Samples, silence
 from ..conversation import Hush, Typed
-from ..engines import Delta, Message, Segment, Speech, VoiceDetector
+from ..engines import ChatModel, Delta, Message, Segment, Speech, VoiceDetector
+from ..engines.per_call import wanted
 from ..errors import EngineError
 from ..flow import Stream, T
 from ..instant import InstantLoop
@@ -82,9 +83,14 @@ class Engines:
         return _again(alike, "stt", f"no {audio.seconds:.1f} s like these were recorded")
 
     def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
-        text, history = messages[-1].text, digest(messages)
-        found = self._best("llm", text, lambda call: call.before != history)
-        return _again(found, "llm", f"no answer to {text!r} was recorded")
+        found = self._reply_to(messages)
+        return _again(found, "llm", f"no answer to {messages[-1].text!r} was recorded")
+
+    def seed(self, messages: Sequence[Message]) -> int | None:
+        """What the reply to them was drawn with, where that is known."""
+        found = self._reply_to(messages)
+        told = [delta.seed for _, delta in found.items] if found else []
+        return next((seed for seed in told if seed is not None), None)
 
     def synthesize(self, text: str) -> Stream[Speech]:
         return self.speak("tts", text)
@@ -96,10 +102,18 @@ class Engines:
             found = found or self._canned.get(text)
         return _again(found, "tts", f"no voice was recorded saying {text!r}")
 
+    def _reply_to(self, messages: Sequence[Message]) -> Call | None:
+        history = digest(messages)
+        return self._best("llm", messages[-1].text, lambda call: call.before != history)
+
     def _best(self, kind: str, text: str, unlike: Callable[[Call], float]) -> Call | None:
-        """The call most like it, of several the first that was not found before."""
+        """The call most like it, of several one that was not found before, the nearest in time."""
         calls = [call for call in self._calls if call.kind == kind and call.text == text]
-        best = min(calls, key=lambda call: (unlike(call), call.used), default=None)
+
+        def unfit(call: Call) -> tuple[float, bool, float]:
+            return unlike(call), call.used, abs(call.at - _now())
+
+        best = min(calls, key=unfit, default=None)
         if best:
             best.used = True
         return best
@@ -203,16 +217,19 @@ class Listening:
             return await self._vad.probability(window)
 
 
-class WorkingDetector:
-    """A live voice detector, likewise."""
+class Drawing:
+    """A live chat model that draws each reply with what the recorded one was drawn with.
 
-    def __init__(self, vad: VoiceDetector, loop: InstantLoop) -> None:
-        self._vad, self._loop = vad, loop
-        self.rate, self.window = vad.rate, vad.window
+    plain: the model itself, which knows what options a call may have.
+    """
 
-    async def probability(self, window: Samples) -> float:
-        with self._loop.working():
-            return await self._vad.probability(window)
+    def __init__(self, llm: Any, plain: ChatModel, recorded: Engines) -> None:
+        self._llm, self._plain, self._recorded = llm, plain, recorded
+
+    def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+        seed = self._recorded.seed(messages)
+        reply: Stream[Delta] = self._llm.reply(messages, **wanted(self._plain.reply, seed=seed))
+        return reply
 
 
 async def _again(call: Call | None, stage: str, otherwise: str) -> Stream[Any]:

@@ -25,6 +25,7 @@ from ..events import Event, as_json
 from ..instant import InstantLoop
 from .again import (
     Detector,
+    Drawing,
     Engines,
     Light,
     Listening,
@@ -97,7 +98,7 @@ async def _converse(
 ) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, InstantLoop)
-    vad, stt, llm, tts, light = _live(parts, loop) if parts else _recorded(session)
+    vad, stt, llm, tts, light = _live(session, parts, loop) if parts else _recorded(session)
     budget = config.budget
     ladder = Ladder(budget)
     ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
@@ -130,9 +131,10 @@ def _recorded(session: Recorded) -> tuple[Any, ...]:
     return detector, engines, engines, engines, Light(engines) if session.light else None
 
 
-def _live(parts: Parts, loop: InstantLoop) -> tuple[Any, ...]:
-    light = parts.reserve.light
-    others = [Working(engine, loop) for engine in (parts.stt, parts.llm, parts.tts)]
+def _live(session: Recorded, parts: Parts, loop: InstantLoop) -> tuple[Any, ...]:
+    recorded = Engines(session, Detector(session))
+    llm, light = Drawing(parts.llm, parts.plain, recorded), parts.reserve.light
+    others = [Working(engine, loop) for engine in (parts.stt, llm, parts.tts)]
     return Listening(parts.vad(), loop), *others, Working(light, loop) if light else None
 
 
