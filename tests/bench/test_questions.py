@@ -7,7 +7,7 @@ import pytest
 
 from voicebot.audio import Audio
 from voicebot.bench.questions import RATE, own, read, speech
-from voicebot.errors import ConfigError
+from voicebot.errors import ConfigError, InputError
 from voicebot.recordings import WavWriter
 
 
@@ -129,6 +129,28 @@ def test_a_manifest_says_which_count_and_may_say_when_speech_ends(tmp_path):
     known, found = read([str(tmp_path)])
     assert (known.name, known.start, known.end) == ("a", 0.4, 1.4)
     assert (found.name, found.start, found.end) == ("b", 0.5, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"not json", r"manifest\.jsonl: line 2 is none of a manifest"),
+        (b"[]", r"line 2 is none of a manifest"),
+        (b'{"text": "hello"}', r"line 2 is none of a manifest"),
+        (b'{"audio": 3}', r"line 2 is none of a manifest"),
+        (b'{"audio": "a.wav", "duration_s": "long"}', r"line 2 is none of a manifest"),
+        (b"\xff\xfe", r"manifest\.jsonl: .* none of a manifest"),
+        (b'{"audio": "a.wav", "speech_start_s": 0, "speech_end_s": "1"}', r"from 0 to '1' s"),
+        (b'{"audio": "a.wav", "speech_start_s": 2, "speech_end_s": 1}', r"a\.wav: .* 2 to 1 s"),
+        (b'{"audio": "a.wav", "speech_start_s": 0, "speech_end_s": 99}', r"in 2 s of sound"),
+        (b'{"audio": "a.wav", "speech_start_s": 0, "speech_end_s": NaN}', r"0 to nan s"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_told_with_its_line(tmp_path, line, says):
+    write(tmp_path / "a.wav", SPOKEN)
+    (tmp_path / "manifest.jsonl").write_bytes(b"\n" + line)
+    with pytest.raises(InputError, match=says):
+        read([str(tmp_path)])
 
 
 def test_a_folder_that_is_none_or_empty_is_told(tmp_path):

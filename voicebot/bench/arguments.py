@@ -108,7 +108,7 @@ def _counts(text: str) -> list[int]:
 def _turn(args: argparse.Namespace, config: Config, models: Path) -> int:
     from . import output, questions, turn
 
-    before = output.earlier(args.compare)
+    before = output.prepare(args.compare, args.json, args.plot)
     asked = questions.read(args.audio or questions.own())
     result = turn.measure(
         config,
@@ -126,7 +126,7 @@ def _turn(args: argparse.Namespace, config: Config, models: Path) -> int:
 def _server(args: argparse.Namespace, config: Config, models: Path) -> int:
     from . import output, questions, server
 
-    before = output.earlier(args.compare)
+    before = output.prepare(args.compare, args.json, args.plot)
     asked = questions.read(args.audio or questions.own())
     result = server.measure(
         config,
@@ -175,7 +175,7 @@ def _engine(
 ) -> int:
     from . import chosen, output, sweep
 
-    before = output.earlier(args.compare)
+    before = output.prepare(args.compare, args.json)
     result = sweep.engine(
         chosen.one(kind, config, args.engines, models),
         inputs,
@@ -194,7 +194,7 @@ def _knowledge(args: argparse.Namespace, config: Config, models: Path) -> int:
 
     from . import knowledge, output, sweep
 
-    before = output.earlier(args.compare)
+    before = output.prepare(args.compare, args.json)
     own = nullcontext(knowledge.own(config)) if not args.questions else None
     with own or knowledge.beir(Path(args.questions)) as asked:
         job = knowledge.job(asked, args.times or max(TURNS, len(asked.queries)))

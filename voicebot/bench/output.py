@@ -27,20 +27,32 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def earlier(path: str | None) -> Earlier | None:
-    """A result that --json kept.
+def prepare(compare: str | None, *files: str | None) -> Earlier | None:
+    """What --json kept in `compare`, once it is sure that it can be compared and these files can
+    be written: otherwise the figures would be lost for which one has waited.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: one of them cannot.
     """
-    if path is None:
-        return None
+    before = None if compare is None else _earlier(compare)
+    for path in files:
+        if path and path != "-":
+            try:
+                Path(path).open("a").close()
+            except OSError as error:
+                raise _unwritable(path, error) from error
+    return before
+
+
+def _earlier(path: str) -> Earlier:
     try:
-        return Earlier(path, list(json.loads(Path(path).read_text("utf-8"))["runs"]))
+        before = Earlier(path, list(json.loads(Path(path).read_text("utf-8"))["runs"]))
+        [*_changes(before.runs, before)]  # which finds out whether it can be compared
     except OSError as error:
         raise ConfigError(f"--compare {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"--compare {path}: no result of voicebot bench --json") from error
+    return before
 
 
 def give(
@@ -60,7 +72,8 @@ def give(
     out = sys.stderr if json_to == "-" else sys.stdout
     print(*report.lines(result), sep="\n", file=out)
     if before:
-        print(*_changes(result["runs"], before), sep="\n", file=out)
+        nothing = f"against {before.path}: nothing was measured in both"
+        print(*([*_changes(result["runs"], before)] or [nothing]), sep="\n", file=out)
     text = json.dumps(result, indent=1, ensure_ascii=False)
     if json_to == "-":
         print(text)
@@ -95,4 +108,8 @@ def _write(path: str, text: str) -> None:
     try:
         Path(path).write_text(text, "utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str, error: OSError) -> ConfigError:
+    return ConfigError(f"{path}: cannot be written ({error.strerror})")

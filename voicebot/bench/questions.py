@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import Audio, join
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
 from ..recordings import decode
 
 RATE = 16000
@@ -83,7 +83,7 @@ def read(folders: Sequence[str]) -> list[Question]:
 
     Raises:
         ConfigError: there are no recordings there.
-        InputError: a recording cannot be read.
+        InputError: a recording or manifest cannot be read, or makes no sense.
     """
     questions = [
         question
@@ -101,10 +101,7 @@ def _recordings(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         raise ConfigError(f"--audio {folder}: no such folder")
     manifest = folder / "manifest.jsonl"
     if manifest.is_file():
-        for line in manifest.read_text("utf-8").splitlines():
-            entry = json.loads(line)
-            if entry.get("text") != "" and entry.get("duration_s", 0) <= LONGEST_S:
-                yield folder / entry["audio"], entry
+        yield from _listed(manifest)
     else:
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in ENDINGS:
@@ -113,12 +110,31 @@ def _recordings(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
                 yield from _recordings(path)
 
 
+def _listed(manifest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    number = 0
+    try:
+        for number, line in enumerate(manifest.read_text("utf-8").splitlines(), 1):  # noqa: B007 - told below
+            if not line.strip():
+                continue
+            entry = json.loads(line)
+            if entry.get("text") != "" and entry.get("duration_s", 0) <= LONGEST_S:
+                yield manifest.parent / entry["audio"], entry
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{manifest}: line {number} is none of a manifest ({error!r})") from error
+
+
 def _questions(path: Path, entry: dict[str, Any]) -> Iterator[Question]:
     audio = join(list(decode(str(path), RATE)))
     if audio.seconds > LONGEST_S:
         return
     if "speech_start_s" in entry and "speech_end_s" in entry:
-        yield Question(path.stem, audio, entry["speech_start_s"], entry["speech_end_s"])
+        start, end = entry["speech_start_s"], entry["speech_end_s"]
+        if not (_is_number(start) and _is_number(end) and 0 <= start < end <= audio.seconds):
+            raise InputError(
+                f"{path}: the manifest has speech from {start!r} to {end!r} s "
+                f"in {audio.seconds:g} s of sound"
+            )
+        yield Question(path.stem, audio, start, end)
         return
     stretches = speech(audio)
     for i, (start, end) in enumerate(stretches):
@@ -128,6 +144,10 @@ def _questions(path: Path, entry: dict[str, Any]) -> Iterator[Question]:
         samples = audio.samples[round(begin * RATE) : round(until * RATE)]
         name = path.stem if len(stretches) == 1 else f"{path.stem}#{i + 1}"
         yield Question(name, Audio(samples, RATE), start - begin, end - begin)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def _levels(audio: Audio) -> NDArray[np.float64]:

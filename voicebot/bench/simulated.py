@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,9 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name in ("recognition_s", "first_token_s", "synthesis", "character_s"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < inf:
                 raise ConfigError(f"{name} should be at least 0, not {getattr(self, name):g}")
-        if self.tokens_per_s <= 0:
+        if not 0 < self.tokens_per_s < inf:
             raise ConfigError(f"tokens_per_s should be above 0, not {self.tokens_per_s:g}")
 
     def engines(self) -> dict[str, EngineChoice]:
@@ -85,7 +86,7 @@ class Costs:
         return self.recognition_s + written + made
 
 
-FREE = Costs(0.0, 0.0, float("inf"), 0.0)
+FREE = Costs(0.0, 0.0, 1e9, 0.0)
 """Engines that answer at once: what is left is ours."""
 
 
