@@ -331,6 +331,10 @@ def test_a_bug_is_no_secret_told_to_strangers(caplog):
         ("GET", "/v1/audio/speech", 405, "/v1/audio/speech takes POST, not GET"),
         ("POST", "/v1/models", 405, "/v1/models takes "),
         ("GET", "/v1/models/none", 404, "there is no model 'none'; there is"),
+        ("GET", "/v1/talk", 426, "/v1/talk is for websockets"),
+        ("GET", "/v1/realtime", 426, "/v1/realtime is for websockets"),
+        ("POST", "/v1/realtime", 426, "/v1/realtime is for websockets; there is no WebRTC"),
+        ("POST", "/v1/realtime/calls", 404, "there is no WebRTC here; a websocket opens /v1/re"),
     ],
 )
 def test_what_is_elsewhere_is_told_in_json(costless, method, path, status, says):

@@ -24,7 +24,7 @@ from .doorkeeper import LOCAL, Doorkeeper
 from .house import House
 from .keys import Keys
 from .limits import Allowance
-from .refusals import HANDLERS, Refusal
+from .refusals import HANDLERS, Refusal, response
 from .request_id import RequestId
 from .talk_call import Call
 from .unread import Unread
@@ -106,6 +106,9 @@ def site(
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
+            Route("/v1/realtime", _no_websocket, methods=["GET", "POST"]),
+            Route("/v1/realtime/calls", _no_webrtc, methods=["POST"]),
+            Route("/v1/talk", _no_websocket),
             WebSocketRoute("/{path:path}", _nowhere),
         ],
         middleware=[
@@ -116,6 +119,17 @@ def site(
         ],
         exception_handlers=HANDLERS,
     )
+
+
+async def _no_websocket(request: Request) -> Response:
+    reason = f"{request.url.path} is for websockets; there is no WebRTC, and a proxy has to pass"
+    refused = response(Refusal(426, f"{reason} on Upgrade and Connection"))
+    refused.headers["upgrade"] = "websocket"
+    return refused
+
+
+async def _no_webrtc(request: Request) -> Response:
+    raise Refusal(404, "there is no WebRTC here; a websocket opens /v1/realtime")
 
 
 async def _nowhere(websocket: WebSocket) -> None:
