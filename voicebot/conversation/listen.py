@@ -23,7 +23,7 @@ class ListenSettings:
     start_ms: int = 64
     """Speech needed before we believe it. Shorter is a click: at 32 ms a beep passes for speech if
     it is loud. Longer is a late barge-in: of 156 words spoken over a reply one in twenty takes
-    over 0.24 s at 96 ms, over 0.21 s at 64 ms, and no noise passes for speech at either."""
+    over 0.26 s at 96 ms, over 0.22 s at 64 ms, and no noise passes for speech at either."""
     pause_ms: int = 128
     """Silence after which an answer is begun, unheard. Shorter wastes work on short pauses: of 68
     spoken questions one in eight is begun twice, at 64 ms three in four."""
