@@ -16,7 +16,7 @@ from miniatures import gguf, kokoro, whisper
 from voicebot import weights
 from voicebot.assembly import assemble, build, choose
 from voicebot.audio import Audio
-from voicebot.config import Config, DocumentSettings, EngineChoice
+from voicebot.config import Config, DocumentSettings, EngineChoice, LogSettings
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.engines.chaos import ChaosSettings
 from voicebot.engines.espeak import Espeak
@@ -180,6 +180,43 @@ def test_chaos_comes_between_the_engine_and_its_users(tmp_path):
     config = Config(chaos=ChaosSettings(tts="raise"))
     with assemble(config, tmp_path) as parts, pytest.raises(EngineError, match="tts: chaos"):
         asyncio.run(anext(parts.tts.synthesize("Hello.")))
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """What everybody has, loaded."""
+    with assemble(Config(), tmp_path) as parts:
+        yield parts
+
+
+def test_whatever_changes_an_answer_changes_the_hash_of_the_settings(loaded, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "stove.md").write_text("# Stove\n\nBurn dry wood.")
+
+    def hashed(folder=here, passages=4, **sections):
+        documents = DocumentSettings(str(folder), passages)
+        parts = build(Config(documents=documents, **sections), tmp_path, loaded)
+        parts.close(but=[loaded])
+        return parts.identity.as_json()["settings"]
+
+    usual = hashed()
+    assert hashed() == hashed(there) == usual
+    assert hashed(log=LogSettings(transcripts=True)) == usual
+    others = [
+        hashed(folder=""),
+        hashed(passages=2),
+        hashed(chaos=ChaosSettings(llm="garbage")),
+        hashed(chaos=ChaosSettings(llm="garbage", seed=2)),
+        hashed(budget=BudgetSettings(filler="Well.")),
+        hashed(tts=EngineChoice("espeak", {"voice": "de"})),
+    ]
+    (here / "stove.md").write_text("# Stove\n\nBurn dry birch.")
+    others.append(hashed())
+    (here / "stove.md").rename(here / "oven.md")
+    others.append(hashed())
+    assert len({usual, *others}) == 1 + len(others)
 
 
 def test_a_voice_in_reserve_stands_behind_one_that_may_be_slow(models):

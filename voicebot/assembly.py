@@ -138,7 +138,9 @@ class Parts(Ears):
     identity: Identity = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        settings = asdict(self.settings), asdict(self.assistant)
+        told: list[Any] = [self.settings, self.assistant, self.reserve.ladder.budget]
+        told += [each.chaos for each in self.chosen]
+        settings = [*map(asdict, told), self.llm.settings if isinstance(self.llm, Informed) else {}]
         identity = Identity(self.chosen, settings, getattr(self.tts, "rate", None))
         object.__setattr__(self, "identity", identity)  # the only way into a frozen one
 

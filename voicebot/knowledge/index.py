@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import sqlite3
@@ -49,6 +50,8 @@ class Library:
             "INSERT INTO chunk VALUES (?, ?, ?, ?)",
             (_row(document, chunk) for document, chunk in _read(folder)),
         )
+        self.digest = self._digest()
+        """Stands for all they say: other words, names or places of documents have another."""
         (self._size,) = self._index.execute("SELECT count(*) FROM chunk").fetchone()
         if not self._size:
             log.warning("no documents in %s: put .md or .txt files there", folder)
@@ -79,6 +82,12 @@ class Library:
 
     def close(self) -> None:
         self._index.close()
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for row in self._index.execute("SELECT id, text FROM chunk ORDER BY rowid"):
+            digest.update(repr(row).encode())
+        return digest.hexdigest()
 
     def _weights(self, terms: list[str]) -> dict[str, float]:
         """What each term tells passages apart by: its inverse document frequency."""

@@ -55,6 +55,11 @@ class Informed:
             async for delta in deltas:
                 yield delta
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its answers depend on, as JSON's values."""
+        return {"documents": self._library.digest, "passages": self._passages}
+
     def _find(self, questions: Sequence[str], most: int) -> tuple[Passage, ...]:
         """The passages for the last of `questions`, at most so many.
 
