@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import room
@@ -20,8 +21,9 @@ from voicebot.conversation.reserve import Reserve
 from voicebot.server import g711
 from voicebot.server.limits import Allowance, Limits
 from voicebot.server.realtime_call import Call
-from voicebot.server.realtime_outside import Outside
-from voicebot.server.realtime_protocol import Protocol
+from voicebot.server.realtime_outside import Opening, Outside
+from voicebot.server.realtime_protocol import Protocol, ids
+from voicebot.server.realtime_recorded import Recorded
 from voicebot.server.realtime_settings import initial
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
@@ -37,7 +39,9 @@ def _reserve(ladder):
 class Client:
     """Does what its script says, and keeps what it is told, with the time."""
 
-    def __init__(self, *words, stt=None, llm=None, tts=None, limits=None, ladder="", **session):
+    def __init__(
+        self, *words, stt=None, llm=None, tts=None, limits=None, ladder="", recorder=None, **session
+    ):
         self.stt = stt or room.Transcriber()
         self.llm = llm or room.ChatModel(*words)
         self.parts = Parts(
@@ -45,11 +49,15 @@ class Client:
             [Chosen(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
             self.llm, tts or room.Synthesizer(times=True), AssistantSettings(), _reserve(ladder),
         )  # fmt: skip
-        self.protocol = Protocol(initial("model", "voice", ListenSettings(), "Be brief."))
+        self.protocol = Protocol(
+            initial("model", "voice", ListenSettings(), "Be brief."), new_id=ids("mine")
+        )
         self.limits, self.events, self.observer = limits or Limits(), [], Observer()
         transcription = {"audio": {"input": {"transcription": {}}}}
         for each in (transcription, session):
             self.protocol.receive(json.dumps({"type": "session.update", "session": each}))
+        changes = [{"instructions": "Be brief."}, transcription, session]
+        self.recorder, self.opening = recorder, Opening(changes, False, "mine")
 
     def does(self, *script):
         with asyncio.Runner(loop_factory=InstantLoop) as runner:
@@ -59,9 +67,14 @@ class Client:
         return self
 
     async def _live(self, script):
-        call = Call(Outside.of(self.parts), self.protocol, Allowance(self.limits, now()))
+        outside, recording = Outside.of(self.parts), nullcontext()
+        if self.recorder:
+            about = self.opening, self.limits
+            recording = Recorded(self.recorder, outside, self.protocol, *about).session()
+        call = Call(outside, self.protocol, Allowance(self.limits, now()))
         telling = asyncio.create_task(self._keep())
-        await call.run(self._actions(script))
+        with recording:
+            await call.run(self._actions(script))
         telling.cancel()
         self._take()
 

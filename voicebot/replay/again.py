@@ -82,7 +82,8 @@ class Engines:
         alike = found if found and unlike(found) <= LIKE else None
         return _again(alike, "stt", f"no {audio.seconds:.1f} s like these were recorded")
 
-    def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
+    def reply(self, messages: Sequence[Message], **_: Any) -> Stream[Delta]:
+        """As it was, whatever is asked of it besides."""
         found = self._reply_to(messages)
         return _again(found, "llm", f"no answer to {messages[-1].text!r} was recorded")
 
@@ -226,9 +227,9 @@ class Drawing:
     def __init__(self, llm: Any, plain: ChatModel, recorded: Engines) -> None:
         self._llm, self._plain, self._recorded = llm, plain, recorded
 
-    def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
-        seed = self._recorded.seed(messages)
-        reply: Stream[Delta] = self._llm.reply(messages, **wanted(self._plain.reply, seed=seed))
+    def reply(self, messages: Sequence[Message], **options: Any) -> Stream[Delta]:
+        options |= wanted(self._plain.reply, seed=self._recorded.seed(messages))
+        reply: Stream[Delta] = self._llm.reply(messages, **options)
         return reply
 
 

@@ -18,12 +18,9 @@ from ..observe.archive import STORY
 from ..observe.recording import VERSION
 from ..recordings import decode
 from ..resample import Windows
+from . import amounts
 from .differences import Happened, named
-
-LONGEST = 1e7
-"""Seconds, beyond which a time is none: four months."""
-LONGEST_SPEECH = 600.0
-"""Seconds of sound an engine gives at once, at most: what is longer is no recording's."""
+from .given import Realtime, begun
 
 _ITEMS = {"stt": Segment, "llm": Delta, "tts": Speech, "light": Speech}
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
@@ -86,6 +83,7 @@ class Recorded:
     canned: dict[str, Call] = field(default_factory=dict)
     """Of each sentence that was made before it was needed, the sound, there at once."""
     sounded: list[Sounded] = field(default_factory=list)
+    realtime: Realtime | None = None
     events: list[Happened] = field(default_factory=list)
     over: float = 0.0
     cut: bool = True
@@ -122,7 +120,7 @@ def read(path: Path) -> Recorded:
             for number, line in enumerate(lines, 1):
                 if line.endswith("\n"):  # else we were killed while it was being written
                     given = json.loads(line)
-                    at = _seconds(given["at"])
+                    at = amounts.seconds(given["at"])
                     recorded.over = max(recorded.over, at)
                     (_begin if number == 1 else _note)(recorded, at, given)
     except OSError as error:
@@ -152,21 +150,25 @@ def _begin(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
         raise InputError(
             f"{recorded.path}: recorded as version {given['session']}, and this is {VERSION}"
         )
-    recorded.window = _whole(given["window"])
+    recorded.window = amounts.whole(given["window"])
     recorded.partial, recorded.light = bool(given["partial"]), bool(given["light"])
     recorded.ahead = [rung for rung in RUNGS if rung in given["ahead"]]
     recorded.settings = {name: dict(values) for name, values in given["settings"].items()}
-    recorded.rate = _whole(given["rate"])
+    if (about := given.get("realtime")) is not None:
+        recorded.realtime = begun(about)
+    recorded.rate = amounts.whole(given["rate"])
 
 
 def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
     match given:
         case {"windows": windows}:
-            recorded.windows += [(_seconds(at), float(p)) for at, p in windows]
+            recorded.windows += [(amounts.seconds(at), float(p)) for at, p in windows]
         case {"typed": str(text)}:
             recorded.inputs.append((at, Typed(text)))
         case {"hush": True}:
             recorded.inputs.append((at, Hush()))
+        case {"appended": _} | {"sent": _} | {"sounds": _} if recorded.realtime:
+            recorded.realtime.note(at, given)
         case {"call": _} | {"gave": _} | {"ended": _}:
             _note_call(recorded.calls, at, given)
         case {"canned": str(text), "speech": speech}:
@@ -187,7 +189,9 @@ def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
 def _note_call(calls: dict[int, Call], at: float, given: dict[str, Any]) -> None:
     match given:
         case {"call": int(number), "kind": "stt", "seconds": seconds, "heard": heard}:
-            calls[number] = Call("stt", at, seconds=_seconds(seconds), heard=_seconds(heard))
+            calls[number] = Call(
+                "stt", at, seconds=amounts.seconds(seconds), heard=amounts.seconds(heard)
+            )
         case {"call": int(number), "kind": "llm", "text": str(text), "before": str(before)}:
             calls[number] = Call("llm", at, text=text, before=before)
         case {"call": int(number), "kind": "tts" | "light" as kind, "text": str(text)}:
@@ -210,32 +214,20 @@ def _note_sound(sounded: list[Sounded], at: float, given: dict[str, Any]) -> Non
         sounded.append(Sounded())
     match given:
         case {"played": seconds, "since": since}:
-            sounded[-1].plays.append((_seconds(seconds), _seconds(since), at))
+            sounded[-1].plays.append((amounts.seconds(seconds), amounts.seconds(since), at))
         case {"drained": True, "since": since}:
-            sounded[-1].drained = at - _seconds(since)
+            sounded[-1].drained = at - amounts.seconds(since)
         case {"stopped": heard}:
-            sounded[-1].stopped = at, _seconds(heard)
+            sounded[-1].stopped = at, amounts.seconds(heard)
         case _:
             raise ValueError(given)
-
-
-def _seconds(value: Any) -> float:
-    if not 0 <= value < LONGEST:
-        raise ValueError(value)
-    return float(value)
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or not 0 < value < 10**6:
-        raise ValueError(value)
-    return value
 
 
 def _built(wanted: Any, value: Any) -> Any:
     """What an engine gave, out of JSON's values: the reverse of `taps.as_plain`."""
     if wanted is Audio:
-        seconds = _seconds(value["samples"] / _whole(value["rate"]))
-        return silence(min(seconds, LONGEST_SPEECH), value["rate"])
+        seconds = amounts.seconds(value["samples"] / amounts.whole(value["rate"]))
+        return silence(min(seconds, amounts.LONGEST_SPEECH), value["rate"])
     if is_dataclass(wanted) and isinstance(wanted, type):
         hints = get_type_hints(wanted)
         return wanted(**{name: _built(hints[name], each) for name, each in value.items()})

@@ -34,8 +34,10 @@ from .again import (
     quiet,
     user,
 )
+from .amounts import LONGEST
 from .differences import Difference, Happened, differences
-from .recorded import LONGEST, Recorded, found, heard, read
+from .realtime import hold, surrounded, unlike
+from .recorded import Recorded, found, heard, read
 
 Changes: TypeAlias = dict[str, tuple[Any, Any]]
 """The settings that are not as they were: before, and now."""
@@ -75,7 +77,8 @@ def run(
         for session in sessions:
             told = [*differences(session.events, replay(session, config, parts), tolerance)]
             differs = differs or bool(told)
-            print(*show(session, _changes(session, config), told), sep="\n", flush=True)
+            notes = [*unlike(session, live=parts is not None)]
+            print(*show(session, _changes(session, config), notes, told), sep="\n", flush=True)
     return int(differs)
 
 
@@ -103,6 +106,12 @@ async def _converse(
     ladder = Ladder(budget)
     ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
 
+    reserve = Reserve(ladder, Canned([budget.filler, budget.apology]), light)
+    if session.realtime:
+        outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, reserve)
+        await hold(session, session.realtime, outside, story, aloud=parts is not None)
+        return
+
     def note(event: Event) -> None:
         story.append((loop.time(), as_json(event)))
 
@@ -116,7 +125,7 @@ async def _converse(
         listen=config.listen,
         instructions=config.assistant.instructions,
         patience=config.assistant.patience_s,
-        reserve=Reserve(ladder, Canned([budget.filler, budget.apology]), light),
+        reserve=reserve,
     )
     conversation.partial = session.partial
     sound = heard(session) if parts else quiet(session)
@@ -148,19 +157,25 @@ def _changes(session: Recorded, config: Config) -> Changes:
     return changes
 
 
-def _as_text(session: Recorded, changes: Changes, told: list[Difference]) -> Iterator[str]:
+def _as_text(
+    session: Recorded, changes: Changes, notes: list[str], told: list[Difference]
+) -> Iterator[str]:
     yield f"{session.name}: {session.over:.1f} s, {len(session.events)} events"
     for name, (before, now) in changes.items():
         yield _printable(f"{name} was {before!r}, is {now!r}")
+    yield from notes
     yield from (_printable(str(difference)) for difference in told)
     yield f"{len(told)} differences" if told else "nothing differs"
 
 
-def _as_json(session: Recorded, changes: Changes, told: list[Difference]) -> Iterator[str]:
+def _as_json(
+    session: Recorded, changes: Changes, notes: list[str], told: list[Difference]
+) -> Iterator[str]:
     line = {
         "recording": session.name,
         "events": len(session.events),
         "settings": {n: {"recorded": was, "now": now} for n, (was, now) in changes.items()},
+        "notes": notes,
         "differences": [asdict(difference) for difference in told],
     }
     yield json.dumps(line, ensure_ascii=False)

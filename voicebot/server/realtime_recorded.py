@@ -48,7 +48,7 @@ class Recorded:
         self._outside, self._protocol = outside, protocol
         self._about = {**asdict(opening), "takes": sorted(outside.takes)}
         self._about["utterance_s"] = limits.utterance_s
-        self._what = "appended"
+        self._appends = False
         self._pieces: list[tuple[float, int]] = []
         self._sound: list[Audio] = []
         outside.vad = Vad(outside.vad, recording.weighed)
@@ -78,10 +78,12 @@ class Recorded:
                 self._flush()
 
     def received(self, message: Table, action: Action | None, size: int) -> None:
-        if isinstance(action, Append):
-            self._keep_as("appended")
+        appends = isinstance(action, Append)
+        if not (appends and self._appends):
+            self._flush()  # so that all sound is kept in the order in which it came
+        self._appends = appends
+        if appends:
             return
-        self._keep_as("sounds")
         if message.get("type") == "input_audio_buffer.append":
             message = {**message, "audio": None}  # it was none, and is refused as that was
         form = self._protocol.settings.input_format
@@ -112,18 +114,13 @@ class Recorded:
         self._recording.write("stopped", seconds)
         return seconds
 
-    def _keep_as(self, what: str) -> None:
-        """The sound that comes next is of this kind."""
-        if what != self._what:
-            self._flush()
-            self._what = what
-
     def _flush(self) -> None:
         pieces, sound = self._pieces, self._sound
         self._pieces, self._sound = [], []
         if pieces:
             audio = join(sound)
-            self._recording.write(self._what, pieces, audio, track(audio.rate), rate=audio.rate)
+            what = "appended" if self._appends else "sounds"
+            self._recording.write(what, pieces, audio, track(audio.rate), rate=audio.rate)
 
 
 def track(rate: int) -> str:
@@ -133,11 +130,16 @@ def track(rate: int) -> str:
 
 def as_happening(event: Table) -> Table | None:
     """What the client is told, where a conversation has no event for it: as one."""
+    transcription = "conversation.item.input_audio_transcription"
     match event:
         case {"type": "error", "error": {"code": code}} if code not in _UNKEPT:
             return {"event": "refused", "reason": code}
         case {"type": "response.function_call_arguments.done", "name": name, "arguments": given}:
             return {"event": "called", "text": f"{name} {given}"}
+        case {"type": kind, "transcript": text} if kind == f"{transcription}.completed":
+            return {"event": "transcribed", "text": text}
+        case {"type": kind, "error": {"message": reason}} if kind == f"{transcription}.failed":
+            return {"event": "not_transcribed", "reason": reason}
     return None
 
 
