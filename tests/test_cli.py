@@ -36,6 +36,27 @@ def test_help_names_every_command():
         assert f"\n    {command} " in done.stdout
 
 
+def test_help_spells_names_as_they_are():
+    assert "\nServe pages, programs and OpenAI's clients from one port.\n" in (
+        voicebot("serve", "--help").stdout
+    )
+    assert "\nMake an ONNX model from a checkpoint.\n" in (
+        voicebot("models", "export", "--help").stdout
+    )
+
+
+@pytest.mark.parametrize("where", ["cli._parser", "voicebot.observe.log.Log", "cli._engines"])
+def test_ctrl_c_is_no_traceback_however_early_it_comes(where):
+    code = (
+        "import voicebot.observe.log\nfrom voicebot import cli\n"
+        f"def interrupted(*_, **__): raise KeyboardInterrupt\n{where} = interrupted\n"
+        "cli.main(['engines'])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\n")
+
+
 def test_help_imports_next_to_nothing():
     code = "from voicebot.cli import _parser\n_parser()\nassert 'numpy' not in sys.modules"
     assert imported_by(code) == set()

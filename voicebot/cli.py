@@ -25,31 +25,35 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code. A user's mistake is one line, no traceback."""
-    args = _parser().parse_args(arguments)
+    try:
+        code = _done(_parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _done(args: argparse.Namespace) -> int:
     from .observe.log import LastingStderr, Log
 
     if sys.stderr is sys.__stderr__:
         sys.stderr = LastingStderr()
-    code = 1
     try:
         with Log(verbose=args.verbose) as args.log:
-            code = args.run(args)
+            code: int = args.run(args)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        code = INTERRUPTED
     except Exception as error:
         inner = list(_leaves(error))
         if any(isinstance(e, BrokenPipeError) for e in inner):
             # Our reader has seen enough. Python would complain once more while it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        else:
-            known = [e for e in inner if isinstance(e, VoicebotError)]
-            if not known or args.verbose:
-                raise
-            print(f"voicebot: {known[0]}", file=sys.stderr)
-            code = known[0].exit_code
-    sys.exit(code)
+            return 1
+        known = [e for e in inner if isinstance(e, VoicebotError)]
+        if not known or args.verbose:
+            raise
+        print(f"voicebot: {known[0]}", file=sys.stderr)
+        return known[0].exit_code
+    return code
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -72,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
-        added = commands.add_parser(name, help=says, description=says.capitalize() + ".")
+        added = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
         added.set_defaults(run=run)
         return added
 
@@ -131,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = models.add_subparsers(metavar="ACTION")  # without one: list
 
     def action(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
-        added = actions.add_parser(name, help=says, description=says.capitalize() + ".")
+        added = actions.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
         added.set_defaults(run=run)
         return added
 
