@@ -357,10 +357,14 @@ def test_every_answer_has_an_id(costless, given, kept):
     ("path", "headers", "status"),
     [("/v1/talk", {"origin": "https://evil.example"}, 403), ("/nowhere", {}, 404)],
 )
-def test_a_websocket_that_is_denied_is_told_why_and_by_which_id(costless, path, headers, status):
+def test_a_websocket_that_is_denied_is_told_why_and_by_which_id(
+    costless, caplog, path, headers, status
+):
     url = f"ws{str(costless.base_url).removeprefix('http').rstrip('/')}{path}"
     with pytest.raises(InvalidStatus) as denied:
         connect(url, additional_headers={"x-request-id": "mine-1", **headers}, proxy=None)
     answer = denied.value.response
     assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine-1")
     assert json.loads(answer.body)["error"]["message"]
+    costless.get("/health")  # by when the server has done with the one before
+    assert not caplog.records

@@ -11,7 +11,7 @@ import logging
 from typing import Any
 from weakref import ref
 
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -108,6 +108,12 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
             except UnicodeDecodeError:
                 return False
         return True
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # Or uvicorn would log each denial as a handshake that we forgot.
+            self.handshake_complete = True
 
     async def receive(self) -> ASGIReceiveEvent:
         if not self.queue.empty():
