@@ -1,17 +1,24 @@
 """Conversations with the server, recorded and replayed."""
 
 import asyncio
+import base64
+import json
 from dataclasses import replace
 
 import calling
+import numpy as np
 import pytest
 import serving
+import websockets
 from recorded_room import differing
 from room import ChatModel
+from scripted import WEATHER, Scripted
 
+from voicebot.audio import Audio, to_pcm16
 from voicebot.config import RecordSettings, ServerSettings
 from voicebot.observe.recording import Recorder
 from voicebot.replay.recorded import found, read
+from voicebot.server import g711
 from voicebot.server.app import create
 
 ANSWER = [
@@ -74,3 +81,87 @@ def test_live_engines_give_what_they_give(session):
     told = {line[0] + line[9:] for line in differing(session, parts=parts, tolerance=60)}
     assert "+  said: It is late." in told
     assert "-  said: The sun shines," in told
+
+
+class Realtime:
+    """A client of `/v1/realtime`: of today, or by telephone in the first dialect."""
+
+    def __init__(self, socket, is_beta):
+        self.socket, self.is_beta = socket, is_beta
+
+    async def says(self, type, **about):
+        await self.socket.send(json.dumps({"type": type, **about}))
+
+    async def configures(self, **session):
+        if self.is_beta:
+            form = {"input_audio_format": "g711_ulaw", "output_audio_format": "g711_ulaw"}
+            await self.says("session.update", session={**session, **form})
+        else:
+            await self.says("session.update", session={"type": "realtime", **session})
+
+    async def speaks(self, seconds, level=0.5):
+        rate = 8000 if self.is_beta else 24000
+        piece = Audio(np.full(rate // 20, level, np.float32), rate)
+        data = g711.encode(piece, "ulaw") if self.is_beta else to_pcm16(piece)
+        for _ in range(round(seconds / 0.05)):
+            audio = base64.b64encode(data).decode()
+            await self.says("input_audio_buffer.append", audio=audio)
+            await asyncio.sleep(0.05)  # as a microphone gives it
+
+    async def until(self, kind):
+        while True:
+            event = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            if event["type"] == kind:
+                return event
+
+
+@pytest.fixture(params=["now", "beta"])
+def realtime(request, tmp_path):
+    """A question whose answer takes a function, an interruption and a typed question."""
+    forecast = " ".join(ANSWER * 3)
+    parts = serving.parts(llm=Scripted("Let me look.", {"city": "Rome"}, takes=0.02))
+    recorder = Recorder(RecordSettings(str(tmp_path)))
+    app = create(replace(parts, recorder=recorder), ServerSettings())
+    is_beta = request.param == "beta"
+    headers = {"openai-beta": "realtime=v1"} if is_beta else {}
+    sound = "response.audio.delta" if is_beta else "response.output_audio.delta"
+    typed = {"role": "user", "content": [{"type": "input_text", "text": "And tomorrow?"}]}
+
+    async def converse(client):
+        await client.configures(tools=[{"type": "function", **WEATHER}])
+        await client.speaks(0.6)
+        await client.speaks(0.8, level=0)
+        call = await client.until("response.function_call_arguments.done")
+        await client.until("response.done")
+        output = {"type": "function_call_output", "call_id": call["call_id"], "output": forecast}
+        await client.says("conversation.item.create", item=output)
+        await client.says("response.create")
+        item = (await client.until(sound))["item_id"]
+        await client.speaks(1.0, level=0)
+        await client.speaks(0.5)
+        await client.until("input_audio_buffer.speech_started")
+        about = {"item_id": item, "content_index": 0, "audio_end_ms": 650}
+        await client.says("conversation.item.truncate", **about)
+        await client.until("conversation.item.truncated")
+        await client.speaks(0.8, level=0)
+        await client.until("response.done")
+        await client.says("conversation.item.create", item={"type": "message", **typed})
+        await client.says("response.create")
+        await client.until("response.done")
+
+    async def life():
+        async with calling.serving(None, app=app) as host:
+            url = f"ws://{host}/v1/realtime?model=any"
+            async with websockets.connect(url, additional_headers=headers, proxy=None) as socket:
+                await converse(Realtime(socket, is_beta))
+
+    asyncio.run(life())
+    app.close()
+    return read(*found(tmp_path))
+
+
+def test_nothing_differs_when_a_realtime_session_is_held_again(realtime):
+    events = {told["event"] for _, told in realtime.events}
+    assert events >= {"speech_started", "heard", "said", "called", "interrupted", "turn_ended"}
+    assert "refused" not in events
+    assert differing(realtime, tolerance=BUSY) == []
