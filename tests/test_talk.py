@@ -258,6 +258,18 @@ def test_a_spoken_question_is_answered_aloud_until_control_c(tmp_path, question,
 
 
 @needed
+def test_the_engines_have_worked_once_before_anybody_speaks(tmp_path, settings):
+    settings.write_text("[llm]\nengine = 'asked:Asked'\n[assistant]\ninstructions = 'Be brief.'\n")
+    (tmp_path / "asked.py").write_text(ASKED)
+    with sound_server(tmp_path) as server:
+        environment = {**server.environment, "PYTHONPATH": str(tmp_path)}
+        with Terminal(talking(settings), environment) as terminal:
+            terminal.wait_for("'Be brief.', 'Hello there.'")
+            terminal.control_c()
+            assert terminal.exit_code() == 130
+
+
+@needed
 def test_muted_it_does_not_hear_its_own_loudspeaker(tmp_path, question, settings):
     with (
         sound_server(tmp_path, ear="room") as server,
@@ -324,4 +336,13 @@ class Slow:
     def __init__(self):
         print("loading", flush=True)
         threading.Event().wait()
+"""
+
+ASKED = """
+from voicebot.engines import Delta
+
+class Asked:
+    async def reply(self, messages):
+        print([message.text for message in messages], flush=True)
+        yield Delta("Yes.", finish="stop")
 """

@@ -33,8 +33,9 @@ from .events import (
     SpeechStarted,
     TurnEnded,
 )
-from .flow import Stream
+from .flow import Stream, started
 from .observe.traces import traced
+from .warm import Warmth
 
 _ECHO = 0.3
 """Seconds a room goes on sounding, and a microphone's buffer with it. More loses the start of a
@@ -126,7 +127,9 @@ async def _converse(
     conversation = where.conversation(speaker, view.note)
     choices = Choices(conversation.stt, conversation.tts).choosing(**wish)
     conversation.choose(choices.ears, choices.mouth)
-    await conversation.run(heard)
+    # What is done for the first time takes longest: before the first question is over.
+    async with started(Warmth(where).once()):
+        await conversation.run(heard)
 
 
 async def _hear(speaker: LocalSpeaker, ear: str, mute: bool, view: View) -> Stream[Audio]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import httpx
 import room
-from serving import app, served
+from serving import app, parts, served
 
+from voicebot import warm
+from voicebot.config import AssistantSettings, ServerSettings
 from voicebot.engines import Delta
-from voicebot.server import warm
+from voicebot.server.app import create
 
 
 def until(url, true):
@@ -55,6 +58,14 @@ def test_the_recogniser_is_tried_with_speech():
     with served(app(stt=stt)):
         pass
     assert stt.given == [len(warm.SAYING.split()) * 0.3]
+
+
+def test_the_model_has_read_the_instructions_before_anybody_asks():
+    llm = room.ChatModel("Yes.", takes=0)
+    given = replace(parts(llm=llm), assistant=AssistantSettings(instructions="Be brief."))
+    with served(create(given, ServerSettings())):
+        pass
+    assert [message.text for message in llm.given[0]] == ["Be brief.", warm.SAYING]
 
 
 def test_an_engine_that_fails_is_tried_again(monkeypatch):

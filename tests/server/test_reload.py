@@ -11,11 +11,12 @@ import websockets
 from calling import calling, connected, serving
 from serving import parts
 
+from voicebot import warm
 from voicebot.assembly import Chosen
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta
 from voicebot.errors import ConfigError, EngineError
-from voicebot.server import keys, warm
+from voicebot.server import keys
 from voicebot.server.app import create
 
 OTHER = f"{__name__}:ChatModel"

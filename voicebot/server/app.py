@@ -16,11 +16,11 @@ from ..assembly import Parts
 from ..config import ServerSettings
 from ..errors import VoicebotError
 from ..flow import Worker, started
+from ..warm import Warmth
 from .house import House
 from .keys import Keys, wanted
 from .lease import Leased
 from .routes import DONE, FAILED, NONE, UNDER_WAY, Lasting, Standing, site
-from .warm import Warmth
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
 from ..flow import started
 from ..observe.traces import traced
+from ..warm import READY
 from . import connections, systemd
 from .app import App, create
 from .keys import check_door
 from .routes import UNDER_WAY, Standing
-from .warm import READY
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from contextlib import aclosing
 
 import numpy as np
 
-from ..assembly import Parts
-from ..audio import Audio, join, silence
-from ..engines import Kind, Message
-from ..errors import EngineError, VoicebotError
+from .assembly import Parts
+from .audio import Audio, join, silence
+from .engines import Kind, Message
+from .errors import EngineError, VoicebotError
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +60,17 @@ class Warmth:
 
     async def warm(self) -> None:
         """Ask each engine until it has answered."""
-        while True:
-            for kind, ask in self._questions.items():
-                if self.states[kind] != READY:
-                    self.states[kind] = await _state(ask)
-                    self._news()
-            if self.ready:
-                return
+        await self.once()
+        while not self.ready:
             await asyncio.sleep(AGAIN_S)
+            await self.once()
+
+    async def once(self) -> None:
+        """Ask each engine that has not answered yet."""
+        for kind, ask in self._questions.items():
+            if self.states[kind] != READY:
+                self.states[kind] = await _state(ask)
+                self._news()
 
     async def require(self, kinds: Container[Kind]) -> None:
         """Ask the engines of these kinds once.
@@ -101,7 +104,11 @@ class Warmth:
                 pass
 
     async def _answer(self) -> None:
-        async with aclosing(self._parts.llm.reply([Message("user", SAYING)])) as deltas:
+        # With the instructions, which a model that remembers what it read need not read again.
+        instructions = self._parts.assistant.instructions
+        system = [Message("system", instructions)] if instructions else []
+        asked = [*system, Message("user", SAYING)]
+        async with aclosing(self._parts.llm.reply(asked)) as deltas:
             async for delta in deltas:
                 if delta.text:  # it can; nobody waits for the rest
                     return
