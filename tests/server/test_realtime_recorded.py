@@ -334,6 +334,14 @@ def test_it_is_told_where_a_key_was_used_up(tmp_path, capsys):
     assert note in capsys.readouterr().out.splitlines()
 
 
+def test_so_it_is_where_no_more_sound_was_taken(tmp_path):
+    session = recorded(tmp_path, *ASK, ("wait", 1.0), limits=Limits(audio_s_per_day=1))
+    assert [*unlike(session, live=False)] != []
+    assert [line[0] + line[9:] for line in differing(session)] == [
+        "-  refused: rate_limit_exceeded"
+    ]
+
+
 def story(*lines):
     return "".join(json.dumps({"at": 0, **line}) + "\n" for line in lines)
 

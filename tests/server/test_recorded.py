@@ -128,6 +128,9 @@ def realtime(request, tmp_path):
     typed = {"role": "user", "content": [{"type": "input_text", "text": "And tomorrow?"}]}
 
     async def converse(client):
+        created = await client.until("session.created")
+        notice = "[record] keeps every conversation, with all its sound"
+        assert created["session"]["voicebot"] == {"notice": notice}
         await client.configures(tools=[{"type": "function", **WEATHER}])
         await client.speaks(0.6)
         await client.speaks(0.8, level=0)

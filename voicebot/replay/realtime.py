@@ -30,7 +30,7 @@ from ..server.realtime_call import Call
 from ..server.realtime_fields import Table
 from ..server.realtime_outside import Outside
 from ..server.realtime_protocol import Protocol, ids
-from ..server.realtime_recorded import as_happening, track, with_sounds
+from ..server.realtime_recorded import USED_UP, as_happening, track, with_sounds
 from ..server.realtime_speaker import encoded
 from .again import SAME
 from .differences import Happened
@@ -82,12 +82,10 @@ def unlike(session: Recorded, *, live: bool) -> Iterator[str]:
     """In what a session cannot be held again, a line each."""
     if session.realtime is None:
         return
-    refused = [at for at, told in session.events if told.get("stage") == "limits"]
-    if refused:
-        yield (
-            f"at {refused[0]:.2f} an answer was refused because its key was used up; here it is"
-            " not, and what follows may differ"
-        )
+    for at, told in session.events:
+        if told.get("stage") == "limits" or told.get("reason") == USED_UP:
+            yield f"at {at:.2f} its key was used up; here it is not, and what follows may differ"
+            break
     sent = [given.message for _, given in session.realtime.given if isinstance(given, Sent)]
     items = [message["item"] for message in sent if isinstance(message.get("item"), dict)]
     if live and any(item.get("type") == "function_call_output" for item in items):

@@ -25,6 +25,8 @@ _FLAT = {
     "turn_detection": ("audio", "input", "turn_detection"),
     "max_response_output_tokens": ("max_output_tokens",),
 }
+_OURS = ("id", "object", "voicebot")
+"""What a session has that no client sets."""
 _SAME = ("model", "instructions", "tools", "tool_choice", "tracing", "include")
 _OTHERWISE_IN_A_RESPONSE = ("conversation", "metadata", "input", "max_output_tokens")
 
@@ -105,7 +107,7 @@ def _nested(flat: Table) -> Table:
 
 
 def _flat(session: Table) -> Table:
-    flat: Table = {key: session[key] for key in ("id", "object", *_SAME) if key in session}
+    flat: Table = {key: session[key] for key in (*_OURS, *_SAME) if key in session}
     for key, path in _FLAT.items():
         value: Any = session
         for step in path:

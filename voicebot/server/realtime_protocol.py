@@ -70,17 +70,21 @@ class Protocol:
         settings: Settings,
         *,
         speaks_beta: bool = False,
+        notice: str = "",
         new_id: Callable[[str], str] = new_id,
         news: Callable[[], None] = lambda: None,
     ) -> None:
-        """news: called when there is something to `take`."""
+        """
+        notice: what the client should know besides; it is told with its session.
+        news: called when there is something to `take`.
+        """
         self.settings = settings
         self.items = Items()
         self.response: Response | None = None
         """The one that is being made."""
         self.watcher: Watcher | None = None
         self.id = new_id("sess")
-        self._beta = speaks_beta
+        self._beta, self._notice = speaks_beta, notice
         self._new_id, self._news = new_id, news
         self._conversation_id = new_id("conv")
         self._waiting: list[Table] = []
@@ -271,7 +275,8 @@ class Protocol:
         self._send("conversation.item.done", **about)
 
     def _session(self) -> Table:
-        return {"id": self.id, "object": "realtime.session", **self.settings.as_json()}
+        ours = {"voicebot": {"notice": self._notice}} if self._notice else {}
+        return {"id": self.id, "object": "realtime.session", **self.settings.as_json(), **ours}
 
     def _send(self, type: str, **about: Any) -> None:
         event = {"type": type, "event_id": self._new_id("event"), **about}

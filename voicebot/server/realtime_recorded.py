@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 SOUND_S = 1.0
 """Seconds of sound written at once. More would lose more if we are killed."""
 
-_UNKEPT = ("invalid_json", "message_too_long", "rate_limit_exceeded")
-"""Codes of the errors that no recording tells: what was no message is not kept, nor is what other
-sessions of the same key used up."""
+USED_UP = "rate_limit_exceeded"
+"""The code of what is refused to a key that is used up."""
+
+_UNKEPT = ("invalid_json", "message_too_long")
+"""Codes of the errors that no recording tells: what was no message is not kept either."""
+
+_TRANSCRIBED = "conversation.item.input_audio_transcription"
 
 
 class Recorded:
@@ -48,7 +52,7 @@ class Recorded:
         self._outside, self._protocol = outside, protocol
         self._about = {**asdict(opening), "takes": sorted(outside.takes)}
         self._about["utterance_s"] = limits.utterance_s
-        self._appends = False
+        self._appends = self._is_used_up = False
         self._pieces: list[tuple[float, int]] = []
         self._sound: list[Audio] = []
         outside.vad = Vad(outside.vad, recording.weighed)
@@ -100,6 +104,10 @@ class Recorded:
 
     def told(self, event: Table) -> None:
         if happening := as_happening(event):
+            if happening.get("reason") == USED_UP:
+                if self._is_used_up:
+                    return  # from now on it might be told of every piece of sound
+                self._is_used_up = True
             self._recording.write("event", happening)
 
     def happened(self, event: Event) -> None:
@@ -130,15 +138,14 @@ def track(rate: int) -> str:
 
 def as_happening(event: Table) -> Table | None:
     """What the client is told, where a conversation has no event for it: as one."""
-    transcription = "conversation.item.input_audio_transcription"
     match event:
         case {"type": "error", "error": {"code": code}} if code not in _UNKEPT:
             return {"event": "refused", "reason": code}
         case {"type": "response.function_call_arguments.done", "name": name, "arguments": given}:
             return {"event": "called", "text": f"{name} {given}"}
-        case {"type": kind, "transcript": text} if kind == f"{transcription}.completed":
+        case {"type": kind, "transcript": text} if kind == f"{_TRANSCRIBED}.completed":
             return {"event": "transcribed", "text": text}
-        case {"type": kind, "error": {"message": reason}} if kind == f"{transcription}.failed":
+        case {"type": kind, "error": {"message": reason}} if kind == f"{_TRANSCRIBED}.failed":
             return {"event": "not_transcribed", "reason": reason}
     return None
 

@@ -148,6 +148,7 @@ class _Connection:
         self._protocol = Protocol(
             opening.settings(parts),
             speaks_beta=opening.speaks_beta,
+            notice=str(parts.recorder or ""),
             new_id=ids(opening.root),
             news=self._news.set,
         )
