@@ -66,11 +66,13 @@ class Warmth:
             await self.once()
 
     async def once(self) -> None:
-        """Ask each engine that has not answered yet."""
+        """Ask each engine that has not answered yet, and have ready what helps a late one."""
         for kind, ask in self._questions.items():
             if self.states[kind] != READY:
                 self.states[kind] = await _state(ask)
                 self._news()
+        if self.states["tts"] == READY:
+            await _state(lambda: self._parts.reserve.canned.make(self._parts.tts))
 
     async def require(self, kinds: Container[Kind]) -> None:
         """Ask the engines of these kinds once.

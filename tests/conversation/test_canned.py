@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 
 from room import InstantLoop, Synthesizer, now
 
@@ -50,6 +51,30 @@ def test_what_cannot_be_made_is_not_there():
     canned, tts = Canned(["Sorry."]), Synthesizer(fails=True)
     live(canned.make(tts))
     assert canned.speech(tts, "Sorry.") == ()
+
+
+def test_what_could_not_be_made_is_made_the_next_time():
+    canned, tts = Canned(["Let me see.", "Sorry."]), Synthesizer(fails=True)
+    live(canned.make(tts))
+    tts.fails = False
+    live(canned.make(tts))
+    assert tts.lines == ["Let me see.", "Sorry."]
+    assert canned.speech(tts, "Sorry.")
+
+
+def test_whoever_leaves_while_it_is_made_takes_it_from_nobody():
+    canned, tts = Canned(["Let me see.", "Sorry."]), Synthesizer()
+
+    async def life():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):  # within the second sentence
+                await canned.make(tts)
+        await canned.make(tts)
+
+    live(life())
+    assert tts.lines == ["Let me see.", "Sorry.", "Sorry."]
+    assert canned.speech(tts, "Let me see.")
+    assert canned.speech(tts, "Sorry.")
 
 
 def test_empty_sentences_are_not_made():

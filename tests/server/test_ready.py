@@ -10,6 +10,8 @@ from serving import app, parts, served
 
 from voicebot import warm
 from voicebot.config import AssistantSettings, ServerSettings
+from voicebot.conversation.canned import Canned
+from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Delta
 from voicebot.server.app import create
 
@@ -66,6 +68,16 @@ def test_the_model_has_read_the_instructions_before_anybody_asks():
     with served(create(given, ServerSettings())):
         pass
     assert [message.text for message in llm.given[0]] == ["Be brief.", warm.SAYING]
+
+
+def test_what_helps_when_an_answer_is_late_is_there_for_the_first_who_comes():
+    given = replace(parts(), reserve=Reserve(canned=Canned(["Let me see."])))
+    with served(create(given, ServerSettings())) as url:
+        for _ in range(500):
+            if given.reserve.canned.speech(given.tts, "Let me see."):
+                break
+            httpx.get(f"{url}/health")
+    assert given.reserve.canned.speech(given.tts, "Let me see.")
 
 
 def test_an_engine_that_fails_is_tried_again(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
 from ..errors import EngineError
@@ -15,30 +16,48 @@ VOICES = 16
 """Voices whose sentences are kept, half a megabyte or so each."""
 
 
+@dataclass(slots=True, eq=False)
+class _Voice:
+    # A voice is a synthesizer with its options: comparable, but not hashable.
+    tts: Synthesizer
+    made: dict[str, tuple[Speech, ...]] = field(default_factory=dict)
+    busy: bool = False
+
+
 class Canned:
     """The same few sentences in every voice that speaks here."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = [text for text in texts if text]
-        # A voice is a synthesizer with its options: comparable, but not hashable.
-        self._voices: list[tuple[Synthesizer, dict[str, tuple[Speech, ...]]]] = []
+        self._voices: list[_Voice] = []
 
     def speech(self, tts: Synthesizer, text: str) -> tuple[Speech, ...]:
         """`text` in the voice of `tts`; nothing where it has not been made."""
-        return self._of(tts).get(text, ())
+        voice = self._of(tts)
+        return voice.made.get(text, ()) if voice else ()
 
     async def make(self, tts: Synthesizer) -> None:
-        """Let `tts` speak the sentences, unless it has, or is doing so."""
-        if any(voice == tts for voice, _ in self._voices):
-            return
-        made: dict[str, tuple[Speech, ...]] = {}
-        self._voices = [*self._voices, (tts, made)][-VOICES:]
-        for text in self._texts:
-            try:
-                async with aclosing(tts.synthesize(text)) as speech:
-                    made[text] = tuple([chunk async for chunk in speech])
-            except EngineError as error:
-                log.info("%r cannot be kept ready: %s", text, error)
+        """Let `tts` speak the sentences that it has not, unless it is doing so.
 
-    def _of(self, tts: Synthesizer) -> dict[str, tuple[Speech, ...]]:
-        return next((made for voice, made in self._voices if voice == tts), {})
+        Whatever ends this too early, a failure or whoever wanted it gone, is made up for by the
+        next call.
+        """
+        voice = self._of(tts)
+        if voice is None:
+            voice = _Voice(tts)
+            self._voices = [*self._voices, voice][-VOICES:]
+        if voice.busy:
+            return
+        voice.busy = True
+        try:
+            for text in self._texts:
+                if text not in voice.made:
+                    async with aclosing(tts.synthesize(text)) as speech:
+                        voice.made[text] = tuple([chunk async for chunk in speech])
+        except EngineError as error:
+            log.info("what is to be said when an answer is late cannot be kept ready: %s", error)
+        finally:
+            voice.busy = False
+
+    def _of(self, tts: Synthesizer) -> _Voice | None:
+        return next((voice for voice in self._voices if voice.tts == tts), None)
