@@ -1,7 +1,8 @@
-"""A headless Chromium whose microphone plays a file, looking at our page."""
+"""A headless Chromium whose microphone plays a file, and a person who looks at our page in it."""
 
 import os
 import shutil
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -29,8 +30,8 @@ def browser(folder, *flags, microphone=None, size=(1100, 820), dark=False, scale
         "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
         "disable-background-networking", "disable-component-update", "disable-sync",
         "use-fake-device-for-media-stream", "autoplay-policy=no-user-gesture-required",
-        f"user-data-dir={folder / 'chromium'}", f"window-size={size[0]},{size[1]}",
-        f"force-device-scale-factor={scale}",
+        f"user-data-dir={folder / 'chromium'}",
+        "host-resolver-rules=MAP elsewhere.test 127.0.0.1",
         *(["use-fake-ui-for-media-stream"] if microphone else []),
         *([f"use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []),
         *(["force-dark-mode"] if dark else []),
@@ -40,7 +41,47 @@ def browser(folder, *flags, microphone=None, size=(1100, 820), dark=False, scale
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = Service(DRIVER, log_output=os.devnull)
     driver = webdriver.Chrome(options, service)
+    # A window of its own is never as narrow as a phone.
+    shape = {"width": size[0], "height": size[1], "deviceScaleFactor": scale, "mobile": False}
     try:
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
         yield driver
     finally:
         driver.quit()
+
+
+class Person:
+    """Somebody before the page."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def press(self, name):
+        self.driver.find_element("id", name).click()
+
+    def type(self, text):
+        self.driver.find_element("id", "line").send_keys(text + "\n")
+
+    def chooses(self, name, value):
+        Select(self.driver.find_element("id", name)).select_by_value(value)
+
+    def sees(self, selector):
+        # In one step, because the page goes on changing while it is looked at.
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll(arguments[0])]"
+            ".map(e => e.checkVisibility() ? e.innerText.trim() : '')",
+            selector,
+        )
+
+    @property
+    def state(self):
+        return self.sees("#state")[0]
+
+    def waits_for(self, claim, seconds=20):
+        end = time.monotonic() + seconds
+        while not claim():
+            assert time.monotonic() < end, self.sees("body")
+            time.sleep(0.05)
+
+    def waits_for_state(self, state):
+        self.waits_for(lambda: self.state == state)

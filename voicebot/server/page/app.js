@@ -5,7 +5,6 @@ import { Settings } from "./settings.js";
 import { Sound, why } from "./sound.js";
 import { Transcript } from "./transcript.js";
 
-const RATE = 24000; // what the voices speak at: nothing is resampled twice
 const QUIETEST = -60; // decibels at the left end of the level
 const $ = (id) => document.getElementById(id);
 const STATES = {
@@ -32,6 +31,8 @@ const settings = new Settings({ microphone: hearThrough, speaker: speakThrough, 
 function show(next) {
   state = next;
   document.body.dataset.state = next;
+  // The microphone would take a screen reader's voice for the user's.
+  $("state").ariaLive = sound.hears && next !== "broken" ? "off" : "polite";
   $("state").textContent = STATES[next];
   const going = next !== "idle";
   $("talk").querySelector(".words").textContent = sound.hears ? "End" : "Start talking";
@@ -52,8 +53,7 @@ function notice(text) {
 
 // The connection
 
-async function join() {
-  await sound.open(call.rate ?? RATE);
+function join() {
   if (call.socket) return;
   show("connecting");
   call.begin(sound.rate);
@@ -61,7 +61,11 @@ async function join() {
 
 function connected(resumed) {
   $("welcome").hidden = true;
-  notice("");
+  if (!resumed) {
+    gate = undefined;
+    sound.begin();
+    transcript.begin();
+  }
   if (sound.muted) call.say({ type: "mute" });
   if (resumed && interrupted) show(interrupted);
   else rest();
@@ -73,8 +77,10 @@ function broken() {
 }
 
 function over(reason) {
-  sound.deaf();
+  sound.flush(turn);
+  sound.close();
   level(0);
+  transcript.nothing();
   show("idle");
   notice(reason && `The conversation has ended: ${reason}.`);
 }
@@ -102,7 +108,6 @@ function event(told) {
       break;
     case "forgotten":
       notice("The connection was lost for too long, so a new conversation has begun.");
-      transcript.turns.clear();
       break;
     case "speech_started":
     case "speech_resumed":
@@ -195,7 +200,7 @@ async function hearThrough(device) {
 }
 
 function speakThrough(device) {
-  sound.speakThrough(device);
+  sound.speakThrough(device).catch(() => notice("This loudspeaker cannot be used; the last one goes on."));
 }
 
 // Another voice or language, from the next turn on.
@@ -207,23 +212,19 @@ function choose(choices) {
 
 $("talk").onclick = async () => {
   if (sound.hears) {
-    sound.flush(turn);
-    sound.deaf();
     call.end();
-    level(0);
-    notice("");
-    return show("idle");
+    return over("");
   }
   notice("");
   try {
-    await sound.open(call.rate ?? RATE);
+    await sound.open(call.rate);
     await sound.listen(settings.microphone);
   } catch (error) {
     return notice(why(error));
   }
   setMuted(false);
   if (call.socket) rest();
-  await join();
+  join();
   settings.listDevices();
 };
 
@@ -232,7 +233,6 @@ $("mute").onclick = () => setMuted(!sound.muted);
 function setMuted(muted) {
   sound.muted = muted;
   $("mute").setAttribute("aria-pressed", muted);
-  $("mute").querySelector("span").textContent = muted ? "Unmute" : "Mute";
   if (!call.open) return;
   if (muted) call.say({ type: "mute" });
   level(0);
@@ -248,13 +248,19 @@ $("typing").onsubmit = async (submit) => {
   submit.preventDefault();
   const text = $("line").value.trim();
   if (!text) return;
-  await join();
+  $("line").value = "";
+  notice("");
+  await sound.open(call.rate).catch((error) => notice(why(error)));
+  join();
   while (call.socket && !call.open) await new Promise((soon) => setTimeout(soon, 50));
-  if (!call.open) return;
+  if (!call.open) {
+    $("line").value ||= text;
+    return;
+  }
   sound.flush(turn);
   gate = performance.now();
   call.say({ type: "text", text });
-  $("line").value = "";
+  transcript.following = true;
 };
 
 addEventListener("keydown", (key) => {

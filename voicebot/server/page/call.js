@@ -101,8 +101,9 @@ export class Call {
         if (event.code === "gone") {
           this.forget();
           this.greet();
-          this.on.event({ event: "forgotten" });
+          return this.on.event({ event: "forgotten" });
         }
+        if (!this.open) this.refused(event.reason);
         return;
     }
     this.on.event(event);
@@ -112,6 +113,12 @@ export class Call {
   lost() {
     this.end();
     this.on.over("");
+  }
+
+  // Without a beginning there is nothing to go on with.
+  refused(reason) {
+    this.end();
+    this.on.over(reason);
   }
 
   joined(resumed) {

@@ -1,7 +1,11 @@
 // The microphone and the loudspeaker of this browser.
 
-// Firefox takes a microphone only into a context of the microphone's own rate.
-const OWN_RATE = navigator.userAgent.includes("Firefox/");
+const RATE = 24000; // what the voices speak at: nothing is resampled twice
+const FIREFOX = Number(navigator.userAgent.match(/Firefox\/(\d+)/)?.[1]); // NaN is any other
+// An older one takes a microphone only into a context of the microphone's own rate.
+const OWN_RATE = FIREFOX < 153;
+// On Linux it may hang for ever when asked, while it plays, how late what it plays is heard.
+const TELLS_LATENCY = !FIREFOX;
 const SPEECH = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 export class Sound {
@@ -10,38 +14,70 @@ export class Sound {
     this.on = on;
     this.context = null;
     this.muted = false;
+    this.sink = ""; // the loudspeaker chosen
     this.early = []; // what came before we may sound
+    // What silenced us, a telephone call or another tab, may leave us asleep.
+    for (const happens of ["click", "keydown", "visibilitychange"])
+      document.addEventListener(happens, () => this.wanted && this.context.state === "suspended" && this.wake());
   }
 
   get rate() {
-    return this.context.sampleRate;
+    return this.context?.sampleRate ?? RATE;
   }
 
   get hears() {
     return Boolean(this.stream);
   }
 
-  // Must be called while the user presses something, or browsers keep silent.
-  async open(rate) {
-    if (!this.context) {
-      const wish = OWN_RATE ? {} : { sampleRate: rate };
-      this.context = new AudioContext({ ...wish, latencyHint: "interactive" });
-      await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
-      this.playback = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0 });
-      this.playback.port.onmessage = ({ data }) =>
-        this.on.played(data.turn, data.samples, this.context.outputLatency || 0);
-      this.playback.connect(this.context.destination);
-      for (const message of this.early.splice(0)) this.tell(message);
+  // Must be called while the user presses something, and not after waiting, or browsers keep silent.
+  async open(rate = RATE) {
+    this.context ??= new AudioContext({ ...(OWN_RATE ? {} : { sampleRate: rate }), latencyHint: "interactive" });
+    this.wanted = true;
+    if (!this.hears) session("playback");
+    this.wake();
+    try {
+      await (this.loading ??= this.load());
+    } catch (error) {
+      this.context.close();
+      this.context = this.loading = null;
+      this.wanted = false;
+      throw error;
     }
-    await this.context.resume();
+  }
+
+  async load() {
+    await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    this.playback = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0 });
+    this.playback.port.onmessage = ({ data }) =>
+      this.on.played(data.turn, data.samples, (TELLS_LATENCY && this.context.outputLatency) || 0);
+    this.playback.connect(this.context.destination);
+    for (const message of this.early.splice(0)) this.tell(message);
+    await this.speakThrough(this.sink).catch(() => {}); // unplugged since: then the system's own
+  }
+
+  wake() {
+    this.context.resume().catch(() => {}); // not while a telephone call goes on: later, then
+  }
+
+  // Nothing is heard or said any more. A context that runs keeps the machine from sleeping.
+  close() {
+    this.deaf();
+    this.wanted = false;
+    this.context?.suspend();
   }
 
   async listen(device) {
     const wanted = device ? { ...SPEECH, deviceId: { exact: device } } : SPEECH;
+    session("play-and-record");
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
     this.deaf();
     this.stream = stream;
-    this.source = this.context.createMediaStreamSource(stream);
+    try {
+      this.source = this.context.createMediaStreamSource(stream);
+    } catch (error) {
+      this.deaf();
+      throw error;
+    }
     this.capture = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 1 });
     this.capture.port.onmessage = ({ data }) => this.on.frame(data.frame, data.rms);
     // It gives silence; unconnected, some browsers would not run it at all.
@@ -59,6 +95,11 @@ export class Sound {
     this.stream = null;
   }
 
+  // Turns are counted anew.
+  begin() {
+    this.tell({ do: "reset" });
+  }
+
   add(turn, at, pcm) {
     this.tell({ do: "add", turn, at, pcm });
   }
@@ -73,10 +114,11 @@ export class Sound {
 
   tell(message) {
     if (this.playback) this.playback.port.postMessage(message, message.pcm ? [message.pcm] : []);
-    else this.early.push(message);
+    else if (isSecureContext) this.early.push(message); // elsewhere there is never any sound
   }
 
   async speakThrough(device) {
+    this.sink = device;
     await this.context?.setSinkId?.(device);
   }
 
@@ -86,12 +128,17 @@ export class Sound {
   }
 }
 
+// Phones ask what sound is for: or else their silent switch silences it.
+function session(type) {
+  if (navigator.audioSession) navigator.audioSession.type = type;
+}
+
 export const canChooseSpeaker = "setSinkId" in (globalThis.AudioContext?.prototype ?? {});
 
 // What to tell a person whose microphone we do not get.
 export function why(error) {
   if (!navigator.mediaDevices)
-    return "Browsers give a microphone only to https pages and to localhost. Open this page that way, or type.";
+    return "Browsers give a microphone and sound only to https pages and to localhost. Open this page that way, or type and read.";
   switch (error.name) {
     case "NotAllowedError":
       return "The microphone is blocked. Allow it beside the address of this page, then press the button again. Meanwhile you can type.";

@@ -10,6 +10,7 @@ const STAGES = [
   ["speaker.first", "First sound sent"],
   ["played", "First sound played"],
 ];
+const SCRIPTS = new Intl.Segmenter(undefined, { granularity: "word" });
 // What an answer gave up, or put in, because it would have been late.
 const RUNGS = {
   fewer_passages: "Short of time: read less",
@@ -24,14 +25,27 @@ function make(tag, className, text) {
   const element = document.createElement(tag);
   if (className) element.className = className;
   if (text) element.textContent = text;
+  if (tag === "p") element.dir = "auto"; // each paragraph runs as its own script does
   return element;
 }
 
 export class Transcript {
   constructor(list) {
     this.list = list;
+    this.following = true; // until somebody scrolls back to read
+    list.onscroll = () => {
+      this.following = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+    };
+    new ResizeObserver(() => this.follow()).observe(list);
     this.turns = new Map();
     this.waiting = null;
+  }
+
+  // Another conversation, which knows nothing of the one before it.
+  begin() {
+    this.nothing();
+    this.turns.clear();
+    if (this.list.childElementCount) this.add(make("li", "begun", "A new conversation"));
   }
 
   // Somebody is speaking: three dots, behind what was understood so far.
@@ -84,7 +98,7 @@ export class Transcript {
   said(turn, text, at) {
     const reply = this.of(turn);
     for (const clause of reply.clauses) clause.until = Math.min(clause.until, at);
-    reply.clauses.push({ words: text.split(" "), at, until: Infinity });
+    reply.clauses.push({ words: wordsOf(text), at, until: Infinity });
     this.show(turn);
   }
 
@@ -112,7 +126,9 @@ export class Transcript {
   failed(turn, stage, reason) {
     const does = { stt: "hear you", llm: "find an answer", tts: "speak" }[stage] ?? "go on";
     const reply = this.of(turn);
-    reply.notes.append(make("p", "failure", `It could not ${does}: ${reason}`));
+    const failure = make("p", "failure", `It could not ${does}: ${reason}`);
+    failure.role = "alert";
+    reply.notes.append(failure);
     this.item(reply);
   }
 
@@ -152,7 +168,7 @@ export class Transcript {
       for (const word of clause) {
         if (!all && reply.seconds < until && reply.seconds < spoken + 0.02) break;
         words.push(word);
-        spoken += (word.length + 1) * PACE;
+        spoken += word.length * PACE;
       }
     }
     if (!words.length) return;
@@ -160,7 +176,7 @@ export class Transcript {
     // Only what is new is added, so that a reader's place and selection stay.
     const shown = reply.text.childElementCount;
     for (const word of words.slice(shown)) {
-      reply.text.append(make("span", "", word), " ");
+      reply.text.append(make("span", "", word));
     }
     if (words.length > shown) this.follow();
   }
@@ -171,9 +187,18 @@ export class Transcript {
   }
 
   follow() {
-    const { list } = this;
-    if (list.scrollHeight - list.scrollTop - list.clientHeight < 240) list.scrollTop = list.scrollHeight;
+    if (this.following) this.list.scrollTop = this.list.scrollHeight;
   }
+}
+
+// The words of any script, each with what stands behind it.
+function wordsOf(text) {
+  const words = [];
+  for (const { segment, isWordLike } of SCRIPTS.segment(`${text} `)) {
+    if (isWordLike || !words.length) words.push(segment);
+    else words[words.length - 1] += segment;
+  }
+  return words;
 }
 
 // Paragraphs as they were meant; a line that is only wrapped goes on.

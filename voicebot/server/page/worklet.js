@@ -40,12 +40,12 @@ class Capture extends AudioWorkletProcessor {
 class Playback extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.reset(0, 0);
+    this.reset();
     this.fading = null;
     this.port.onmessage = ({ data }) => this[data.do](data);
   }
 
-  reset(turn, at) {
+  reset({ turn = 0, at = 0 } = {}) {
     this.turn = turn;
     this.queue = [];
     this.queued = 0;
@@ -57,7 +57,7 @@ class Playback extends AudioWorkletProcessor {
   }
 
   add({ turn, at, pcm }) {
-    if (turn !== this.turn) this.reset(turn, at);
+    if (turn !== this.turn) this.reset({ turn, at });
     this.queue.push(new Int16Array(pcm));
     this.queued += pcm.byteLength / 2;
   }
