@@ -162,6 +162,14 @@ def test_where_answers_are_usually_late_a_filler_is_for_those_that_are_later():
     assert first_sound(later) == pytest.approx(1.0 + WORTH, abs=0.03)
 
 
+@pytest.mark.parametrize("stage", ["stt", "llm"])
+def test_where_answers_are_always_so_late_that_a_filler_delays_none_each_has_one(stage):
+    slow = trouble(**{stage: "delay 2"})
+    slow.hear(("wait", 3.0), *(ASK, ("wait", 6.0)) * 3)
+    assert said(slow) == [FILLER, "Yes."] * 3
+    assert all(end.marks["filler"] <= LATE + 0.03 for end in slow.all(TurnEnded))
+
+
 def test_a_ladder_without_a_filler_lets_the_user_wait():
     budget = BudgetSettings(ladder="apology")
     slow = room(ChaosSettings(llm="delay 2"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
@@ -10,8 +11,8 @@ from .canned import Canned
 from .ladder import Ladder
 
 WORTH = 0.35
-"""Seconds later than usual an answer must be where answers are usually late. A filler before each
-of them would only make them later still."""
+"""Seconds later than usual an answer must be where answers usually come while a filler would still
+be spoken. One before each of them would only make them later still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,12 @@ class Reserve:
             return ()
         return self.canned.speech(tts, self.ladder.budget.filler)
 
-    def filler_at(self, deadline: float) -> float:
-        """Seconds after the end of speech at which an answer that is due at `deadline` is late."""
+    def filler_at(self, deadline: float, filler: Sequence[Speech]) -> float:
+        """Seconds after the end of speech at which `filler` is to be spoken, if there is still no
+        answer, which is due at `deadline`."""
         usual = self.ladder.usual
-        return usual + WORTH if usual > deadline else deadline
+        over = deadline + sum(chunk.audio.seconds for chunk in filler)
+        return usual + WORTH if deadline < usual < over else deadline
 
     def spare(self) -> Synthesizer | None:
         """The voice that goes on where the usual one fails."""

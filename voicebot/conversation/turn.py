@@ -184,7 +184,7 @@ class Turn:
         if not (speech := self._reserve.filler(tts)):
             return
         await self.gate.wait()
-        late = self._reserve.filler_at(self.timeline.deadline)
+        late = self._reserve.filler_at(self.timeline.deadline, speech)
         await asyncio.sleep(late - self.timeline.now)
         if (
             self.is_question
