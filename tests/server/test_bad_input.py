@@ -30,7 +30,7 @@ from voicebot.config import ServerSettings
 from voicebot.server import intake, keys, unread
 from voicebot.server.app import create
 from voicebot.server.intake import PACE, QUIET_S, UPLOAD
-from voicebot.server.realtime_fields import LONGEST
+from voicebot.server.realtime_long import LONGEST
 from voicebot.server.refusals import Refusal
 
 ASK = {
@@ -159,9 +159,20 @@ def test_a_larger_message_ends_the_connection(url):
 
 
 def test_a_large_message_of_small_things_is_not_taken_apart(url):
-    rubbish = "[" + "[]," * 5_000_000 + "[]]"
     with realtime(url) as client:
-        assert "too much in it" in client.refused(rubbish)["message"]
+        for count, says in ((200_000, "over 100000 commas"), (5_000_000, "1000000 characters")):
+            rubbish = "[" + "[]," * count + "[]]"
+            assert says in client.refused(rubbish)["message"]
+
+
+def test_what_is_large_and_no_sound_is_refused(url):
+    with realtime(url) as client:
+        session = {"type": "realtime", "instructions": "x" * 1_000_001}
+        for message in (
+            {"type": "session.update", "session": session},
+            {"type": "session.update", "audio": "AAAA" * 20_000, "session": {"audio": session}},
+        ):
+            assert "but for its sound" in client.refused(message)["message"]
 
 
 def test_of_two_responses_at_once_the_second_is_refused(url):

@@ -1,6 +1,7 @@
 """What a Realtime client experiences, on a clock that skips waiting."""
 
 import base64
+from contextlib import aclosing
 
 import numpy as np
 import pytest
@@ -264,6 +265,25 @@ def test_who_commits_by_hand_may_not_keep_more_than_an_utterance_either():
     )
     assert {e["error"]["code"] for e in client.all("error")} == {"input_audio_buffer_full"}
     assert len(client.all("input_audio_buffer.committed")) == 1
+
+
+def test_all_that_was_appended_is_committed_in_its_order():
+    class Ears(room.Transcriber):
+        async def transcribe(self, audio):
+            self.audio = audio
+            async with aclosing(super().transcribe(audio)) as segments:
+                async for segment in segments:
+                    yield segment
+
+    ears = Ears()
+    Client(stt=ears, **manual()).does(
+        ("speak", 6.0), ("wait", 1.0), ("speak", 5.0), ("input_audio_buffer.commit", {}),
+        ("wait", 1.0),
+    )  # fmt: skip
+    assert ears.audio.seconds == pytest.approx(12.0, abs=0.01)
+    loud = np.abs(ears.audio.samples) > 0.25
+    changes = np.flatnonzero(np.diff(loud.astype(int))) / ears.audio.rate
+    assert changes == pytest.approx([6.0, 7.0], abs=0.01)
 
 
 def spoken_item(seconds=1.0):

@@ -192,7 +192,7 @@ class Call:
         self._protocol.retrieved(item, sounds)
 
     async def _commit(self) -> None:
-        committed = self._ears.commit()
+        committed = await self._ears.commit()
         if isinstance(committed, SpeechEnded):
             await self._heard(committed)
         else:

@@ -25,6 +25,9 @@ PIECE = 0.1
 """Seconds heard before others get their turn, and three calls of the detector at most: a client
 may append minutes."""
 
+TOGETHER = 100
+"""Pieces joined before others get their turn: 2 to 10 s."""
+
 Event = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 
 
@@ -91,7 +94,7 @@ class Ears:
         self._kept.append(samples)
         self._length += len(samples) / self._vad.rate
 
-    def commit(self) -> SpeechEnded | Audio:
+    async def commit(self) -> SpeechEnded | Audio:
         """What was being said, or what was appended, is complete.
 
         Raises:
@@ -104,7 +107,7 @@ class Ears:
                 return SpeechEnded(moved)
         elif self._length >= SHORTEST:
             self._keep(self._resampler.finish())
-            audio = Audio(np.concatenate(self._kept), self._vad.rate)
+            audio = Audio(await _joined(self._kept), self._vad.rate)
             self.listen(None)
             return audio
         raise Refused(
@@ -124,3 +127,16 @@ class Ears:
     def _moved(self, event: SpeechPaused | SpeechEnded) -> Utterance:
         said = event.utterance
         return replace(said, start=said.start + self._since, end=said.end + self._since)
+
+
+async def _joined(pieces: list[Samples]) -> Samples:
+    samples = np.empty(sum(map(len, pieces)), np.float32)
+    at = 0
+    for start in range(0, len(pieces), TOGETHER):
+        if start:
+            await asyncio.sleep(0)
+        together = pieces[start : start + TOGETHER]
+        end = at + sum(map(len, together))
+        np.concatenate(together, out=samples[at:end])
+        at = end
+    return samples

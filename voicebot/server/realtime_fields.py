@@ -12,12 +12,13 @@ from ..audio import Audio, from_pcm16
 from ..errors import VoicebotError
 from . import g711
 
-LONGEST = 21_000_000
-"""Characters of a message: the protocol's 15 MiB of sound in base64, and what is around it."""
+REST = 1_000_000
+"""Characters of a message, but for its sound: several of the longest texts, or a session's settings
+with all its tools. They are read in one go, mere text in 2 ms."""
 
-VALUES = 300_000
-"""Commas in a message: more than the longest text has. Each may stand between two things that take
-20 times the memory that they took to send."""
+VALUES = 100_000
+"""Commas in a message: a long table has as many. Each may stand between two things that take 20
+times the memory that they took to send, and as many keys take 30 ms to read."""
 
 T = TypeVar("T")
 
@@ -45,9 +46,10 @@ def message(text: str) -> Table:
     Raises:
         Refused: it is not a JSON object, or too long.
     """
-    if len(text) > LONGEST:
-        raise Refused("message_too_long", f"a message has at most {LONGEST} characters")
-    if text.count(",") > VALUES:
+    if len(text) > REST:
+        reason = f"but for its sound a message has at most {REST} characters"
+        raise Refused("message_too_long", reason)
+    if len(text) > VALUES and text.count(",") > VALUES:
         raise Refused("message_too_long", f"there is too much in it: over {VALUES} commas")
     try:
         read = _DECODER.decode(text)
@@ -56,6 +58,19 @@ def message(text: str) -> Table:
     if not isinstance(read, dict):
         raise Refused("invalid_json", "a message should be a JSON object")
     return read
+
+
+def unescaped(text: str) -> str:
+    """The text that JSON has between two quotes.
+
+    Raises:
+        Refused: it cannot stand there.
+    """
+    try:
+        decoded: str = _DECODER.decode(f'"{text}"')
+    except ValueError as error:
+        raise Refused("invalid_json", f"the message is not JSON: {error}") from None
+    return decoded
 
 
 def _no_constant(name: str) -> None:
@@ -123,16 +138,17 @@ def invalid(param: str, wanted: str, value: Any) -> Refused:
 
 
 def sound(value: Any, form: str, param: str) -> Encoded:
-    """`value`, sound in one of the formats of RATES, as far as can be told without decoding it."""
-    return Encoded(checked(value, str, "base64 text", param), form, param)
+    """`value`, a text or several, as sound in one of the formats of RATES; it is not decoded."""
+    texts = value if isinstance(value, tuple) else (checked(value, str, "base64 text", param),)
+    return Encoded(texts, form, param)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Sound as a client sends it."""
 
-    text: str
-    """Its bytes in base64."""
+    texts: tuple[str, ...]
+    """Its bytes in base64, at least one text."""
     form: str
     param: str
     """What it is called in the message."""
@@ -140,7 +156,7 @@ class Encoded:
     @property
     def samples(self) -> int:
         """How many there are, if it is what it should be."""
-        data = len(self.text) // 4 * 3 - self.text[-2:].count("=")
+        data = sum(map(len, self.texts)) // 4 * 3 - self.texts[-1][-2:].count("=")
         return data // 2 if self.form == "audio/pcm" else data
 
     def pieces(self) -> Iterator[Audio]:
@@ -149,12 +165,22 @@ class Encoded:
         Raises:
             Refused: it is not what it should be. What came before is sound all the same.
         """
-        for start in range(0, len(self.text), PIECE):
+        for text in self._cut():
             try:
-                data = binascii.a2b_base64(self.text[start : start + PIECE], strict_mode=True)
+                data = binascii.a2b_base64(text, strict_mode=True)
             except ValueError:
-                raise invalid(self.param, "base64 text", self.text) from None
+                raise invalid(self.param, "base64 text", self.texts[0]) from None
             yield self._decoded(data)
+
+    def _cut(self) -> Iterator[str]:
+        """The same in texts that hold whole samples, if it does."""
+        left = ""
+        for number, text in enumerate(self.texts, 1):
+            whole = left + text
+            end = len(whole) if number == len(self.texts) else len(whole) // 8 * 8
+            for start in range(0, end, PIECE):
+                yield whole[start : min(start + PIECE, end)]
+            left = whole[end:]
 
     def _decoded(self, data: bytes) -> Audio:
         if self.form == "audio/pcmu":

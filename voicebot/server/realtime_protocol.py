@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import realtime_beta as beta
 from . import realtime_fields as fields
 from . import realtime_items as items
+from . import realtime_long as long
 from .realtime_actions import (
     Action,
     Append,
@@ -31,6 +32,7 @@ from .realtime_actions import (
 from .realtime_fields import Refused, Table
 from .realtime_hearing import Hearing
 from .realtime_items import Item, Items
+from .realtime_long import Long
 from .realtime_response import Response, Status
 from .realtime_settings import Settings
 from .realtime_wish import Known, Wish
@@ -123,16 +125,16 @@ class Protocol:
         events, self._waiting = self._waiting, []
         return events
 
-    def receive(self, text: str) -> Action | None:
+    def receive(self, sent: str | Long) -> Action | None:
         """Take a message of the client's. Returns what the server has to do about it."""
         try:
-            message = fields.message(text)
+            message = long.message(sent)
         except Refused as refused:
             self.refuse(refused)
             return None
         action = self._do(message)
         if self.watcher:
-            self.watcher.received(message, action, len(text))
+            self.watcher.received(message, action, len(sent))
         return action
 
     def refuse(self, refused: Refused, event_id: str | None = None) -> None:

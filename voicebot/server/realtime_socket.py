@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..assembly import Parts
@@ -25,6 +27,7 @@ from .limits import WITHDRAWN
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
+from .realtime_long import Long
 from .realtime_outside import Opening, Outside, settings
 from .realtime_protocol import Protocol, as_text, ids, new_id, root
 from .realtime_recorded import Recorded
@@ -192,10 +195,7 @@ class _Connection:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            text = message.get("text")
-            if text is None:
-                text = bytes(message["bytes"]).decode(errors="replace")
-            if action := self._protocol.receive(text):
+            if action := self._protocol.receive(await _sent(message)):
                 yield action
             while self._protocol.waiting > BEHIND:
                 self._caught_up.clear()
@@ -216,6 +216,19 @@ class _Connection:
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(1):  # one that does not read does not read this either
                 await self._websocket.close(code, reason)
+
+
+async def _sent(message: Message) -> str | Long:
+    """What came, a long message little by little."""
+    fragments: deque[str] | None = message.get("fragments")
+    if fragments is None:
+        text = message.get("text")
+        return bytes(message["bytes"]).decode(errors="replace") if text is None else text
+    long = Long()
+    while fragments:
+        long.feed(fragments.popleft())
+        await asyncio.sleep(0)
+    return long
 
 
 async def _closed(house: House, call: Call) -> None:

@@ -225,6 +225,8 @@ async def receive(websocket: WebSocket) -> str | bytes | Over:
     if message["type"] == "websocket.disconnect":
         code = message.get("code", NORMAL)
         return Over(code, by_client=True, final=code in (NORMAL, RESTART))
+    if "fragments" in message:
+        return Over(TOO_LONG, f"a text frame has at most {words.MESSAGE} characters")
     text: str | None = message.get("text")
     return text if text is not None else bytes(message["bytes"])
 
