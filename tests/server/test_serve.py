@@ -177,11 +177,19 @@ def test_a_certificate_that_is_none_is_one_line(place):
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="nothing here makes certificates")
-def test_with_a_certificate_it_speaks_tls(place):
+def test_keys_that_are_none_are_told_before_a_model_is_loaded(place):
+    (place / "voicebot.toml").write_text('[server]\nkeys = "none.toml"\n')
+    process = start(place, "--port", "0")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert err == "voicebot: [server] keys: no file none.toml; voicebot keys add NAME\n"
+
+
+def certify(place, *how):
+    """Let the settings name a certificate and its key, made as openssl is told."""
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", *how),
             *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
             *("-keyout", place / "key.pem", "-out", place / "certificate.pem"),
         ],
@@ -190,6 +198,26 @@ def test_with_a_certificate_it_speaks_tls(place):
     )
     with (place / "voicebot.toml").open("a") as settings:
         settings.write('[server]\ntls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
+
+
+needs_openssl = pytest.mark.skipif(
+    not shutil.which("openssl"), reason="nothing here makes certificates"
+)
+
+
+@needs_openssl
+def test_a_key_behind_a_pass_phrase_is_one_line(place):
+    certify(place, "-passout", "pass:secret")
+    process = start(place, "--port", "0")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert err.startswith("voicebot: [server] key.pem needs a pass phrase, and a server is asked")
+    assert len(err.splitlines()) == 1
+
+
+@needs_openssl
+def test_with_a_certificate_it_speaks_tls(place):
+    certify(place, "-nodes")
     with serving(place) as (_, url):
         assert url.startswith("https://127.0.0.1:")
         trusted = ssl.create_default_context(cafile=place / "certificate.pem")

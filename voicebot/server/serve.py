@@ -26,7 +26,7 @@ from ..observe.traces import traced
 from ..warm import READY
 from . import connections, systemd
 from .app import App, create
-from .keys import check_door
+from .keys import check_door, wanted
 from .routes import UNDER_WAY, Standing
 
 log = logging.getLogger(__name__)
@@ -234,11 +234,25 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _check(settings: ServerSettings) -> None:
+    """Read what the settings name, before models are loaded for nothing.
+
+    Raises:
+        ConfigError: the keys cannot be read, or the certificate cannot be used.
+    """
+    wanted(settings)
     if not settings.tls_certificate:
         return
+    key = settings.tls_key or settings.tls_certificate
+
+    def pass_phrase() -> str:
+        raise ConfigError(
+            f"[server] {key} needs a pass phrase, and a server is asked for none; "
+            f"openssl pkey -in {key} takes it off"
+        )
+
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key or None, pass_phrase)
     except OSError as error:  # which ssl.SSLError is
         files = " and ".join(filter(None, (settings.tls_certificate, settings.tls_key)))
         raise ConfigError(f"[server] {files}: no certificate with its key ({error})") from error
