@@ -9,7 +9,6 @@ from typing import Any
 from ..assembly import Parts
 from ..engines import ChatModel, Kind
 from ..engines.per_call import taken
-from ..knowledge import Informed
 from . import voices
 from .refusals import Refusal
 
@@ -35,7 +34,7 @@ class Catalogue:
         self._since = int(time.time())
         self.names = {kind: which.model or which.engine for kind, which in revisions.items()}
         """Of each kind of engine, what its model is called."""
-        self.plain: ChatModel = parts.llm.llm if isinstance(parts.llm, Informed) else parts.llm
+        self.plain = parts.plain
         """The chat model without the user's documents."""
         self.takes = {
             "stt": taken(parts.stt.transcribe),
