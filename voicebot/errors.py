@@ -5,6 +5,7 @@ VoicebotError
 ├── Missing          4  a package, weights or a sound device that is not there
 ├── InputError       5  a recording that cannot be read
 └── EngineError      1  a model failed; ends the turn, not the conversation
+    └── Silence         it gave nothing for too long
 """
 
 
