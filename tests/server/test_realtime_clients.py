@@ -63,7 +63,6 @@ async def until(connection, kind, events=None):
 
 
 SOUND = {"now": "response.output_audio.delta", "beta": "response.audio.delta"}
-ADDED = {"now": "conversation.item.added", "beta": "conversation.item.created"}
 
 
 async def configure(connection, dialect):
