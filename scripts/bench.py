@@ -21,6 +21,7 @@ import numpy as np
 
 from voicebot.audio import Audio, silence
 from voicebot.bench.processes import resident
+from voicebot.bench.simulated import Loudness
 from voicebot.conversation import Conversation, ListenSettings
 from voicebot.engines import Delta, Segment, Speech
 from voicebot.events import SpeechEnded, SpeechStarted
@@ -28,13 +29,6 @@ from voicebot.flow import Worker
 
 RATE, WINDOW = 16000, 512
 TURNS = 300
-
-
-class Loudness:
-    rate, window = RATE, WINDOW
-
-    async def probability(self, window):
-        return float(np.abs(window).max() > 0.1)
 
 
 class Free:
