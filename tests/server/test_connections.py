@@ -246,6 +246,22 @@ def test_what_is_no_websocket_ends_the_connection_and_not_the_conversation(frame
     assert "ASGI" not in caplog.text
 
 
+def test_who_is_cut_off_and_sends_on_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(connections, "LINGER_S", 0.2)
+
+    async def sends_on(wire):
+        while True:
+            await wire.raw(bytes(65536))
+
+    async def script():
+        async with serving(Parts("Yes.")) as host, wired(host) as wire:
+            await wire.raw(b"\x81\xff" + (2**62).to_bytes(8) + b"mask")
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(sends_on(wire), 10)
+
+    asyncio.run(script())
+
+
 @pytest.mark.parametrize("pieces", [[b"\xff\xfe"], [b'{"type": "', b'\xc3"}']])
 def test_a_text_that_is_none_ends_the_connection_and_is_logged_in_one_line(pieces, caplog):
     async def script():

@@ -21,6 +21,7 @@ from websockets.frames import Frame
 
 from .fragments import Cutter
 from .realtime_long import LONG, LONGEST
+from .unread import LINGER_S
 
 log = logging.getLogger(__name__)
 
@@ -167,9 +168,22 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
             self.conn.data_to_send()  # who reads no answers gets none
 
     def handle_parser_exception(self) -> None:
-        super().handle_parser_exception()
-        # Who sends now finds the client gone, instead of being told that it must not send.
-        self.disconnected = True
+        """As uvicorn has it, which hangs up at once: on one that still sends, before it can read
+        why. Who sends to it from now on finds the client gone, not that it must not send.
+        """
+        failed = self.conn.close_sent
+        assert failed
+        code, reason = int(failed.code), failed.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self.disconnected = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.close_timer is None:
+            self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
 
 _Decoder = codecs.getincrementaldecoder("utf-8")
