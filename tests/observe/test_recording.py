@@ -198,6 +198,15 @@ def test_too_much_at_once_loses_the_recording_and_is_told_once(tmp_path, caplog)
     ]
 
 
+def test_a_long_line_counts_as_what_it_is(tmp_path, caplog):
+    archive = Archive(str(tmp_path), 10**9, waiting=200_000)
+    tape = Tape(archive)
+    tape.write({"at": 0, "sent": "x" * 300_000}, size=300_000)
+    tape.end(keep=True)
+    archive.close()
+    assert "the disk is too slow" in caplog.text
+
+
 def test_what_has_been_written_waits_no_more(tmp_path, caplog):
     archive = Archive(str(tmp_path), 10**9, waiting=100_000)
     tape = Tape(archive)

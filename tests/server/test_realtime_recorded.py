@@ -52,8 +52,12 @@ def spoken_item(seconds=1.0, level=0.5):
     return {"type": "message", "role": "user", "content": content}
 
 
-def create(value, **about):
-    return "conversation.item.create", {"item": value, **about}
+BROKEN = spoken_item(1.0)
+BROKEN["content"] += [{"type": "input_audio", "audio": "AAA?"}]
+
+
+def create(value):
+    return "conversation.item.create", {"item": value}
 
 
 def update(session):
@@ -140,6 +144,12 @@ SPOKEN = {"speech_started", "speech_ended", "heard", *ANSWERED}
             id="recordings as items",
         ),
         pytest.param(
+            (create(BROKEN), create(item("user", "Who?")), RESPOND, ("wait", 2.0)),
+            {},
+            {"refused", *ANSWERED},
+            id="a broken recording",
+        ),
+        pytest.param(
             (*ASK, ("wait", 1.0), create(RAIN), RESPOND, ("wait", 2.0)),
             {"llm": Scripted("Let me look.", {"city": "Rome"}), **TOOLS},
             {*SPOKEN, "called"},
@@ -224,12 +234,51 @@ def test_what_helps_in_need_is_there_again(tmp_path):
     assert differing(session, Config(budget=BudgetSettings(ladder="filler"))) == []
 
 
+def test_so_is_what_was_made_before_the_session(tmp_path):
+    slow = room.ChatModel("Noon.", takes=3.0)
+    before = Client(llm=slow, ladder="filler").does(*ASK)
+    recorder = Recorder(RecordSettings(str(tmp_path)))
+    client = Client(recorder=recorder)
+    client.parts = before.parts
+    client.does(*ASK, ("wait", 5.0))
+    recorder.close()
+    (story,) = found(tmp_path)
+    session = read(story)
+    assert "rung_taken" in kinds(session)
+    assert differing(session, Config(budget=BudgetSettings(ladder="filler"))) == []
+
+
+def test_an_answer_was_heard_as_far_as_it_was(tmp_path):
+    """Clocks are never quite the same, and a word more is another history."""
+    llm = room.ChatModel(*STORY, takes=0)
+    session = recorded(tmp_path, *ASK, ("wait", 1.35), *ASK, llm=llm)
+    (before,) = heard(session.events)
+    for sounded in session.sounded:
+        at, seconds = sounded.stopped
+        sounded.stopped = at, seconds + 0.04
+    (again,) = heard(replay(session, AS_IN_THE_ROOM))
+    assert again == f"{before} Seven"
+
+
+def heard(story):
+    return [told["heard"] for _, told in story if told["event"] == "interrupted"]
+
+
+def test_recorded_engines_need_no_sound(tmp_path):
+    session = recorded(tmp_path, *ASK, create(spoken_item()), RESPOND, ("wait", 2.0))
+    session.path.with_name("heard-24000.wav").unlink()
+    assert differing(session) == []
+    with pytest.raises(ExceptionGroup) as raised:
+        replay(session, AS_IN_THE_ROOM, live())
+    assert raised.group_contains(InputError, match=r"heard-24000\.wav: no such file")
+
+
 # What is kept
 
 
 def test_the_sound_is_kept_as_it_came(tmp_path):
-    session = recorded(tmp_path, *ASK, update(TELEPHONE), *ASK)
-    for rate, seconds in ((24000, 2.0), (8000, 2.0)):
+    session = recorded(tmp_path, *ASK, update(TELEPHONE), *ASK, ("speak", 0.5))
+    for rate, seconds in ((24000, 2.0), (8000, 2.5)):
         file = session.path.with_name(f"heard-{rate}.wav")
         sound = join(list(decode(str(file), rate)))
         assert sound.seconds == pytest.approx(seconds)
@@ -237,7 +286,15 @@ def test_the_sound_is_kept_as_it_came(tmp_path):
 
 
 def test_no_sound_is_among_the_words(tmp_path):
-    session = recorded(tmp_path, *ASK, create(spoken_item()), ABOUT_THIS, ("wait", 1.0))
+    odd = base64.b64encode(bytes(4001)).decode()
+    session = recorded(
+        tmp_path,
+        *ASK,
+        create(spoken_item()),
+        ABOUT_THIS,
+        ("input_audio_buffer.append", {"audio": odd}),
+        ("wait", 1.0),
+    )
     assert all(len(line) < 3000 for line in session.path.read_text().splitlines())
 
 

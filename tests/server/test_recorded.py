@@ -131,6 +131,12 @@ def realtime(request, tmp_path):
         created = await client.until("session.created")
         notice = "[record] keeps every conversation, with all its sound"
         assert created["session"]["voicebot"] == {"notice": notice}
+        # Not even its dialect is known otherwise.
+        modalities = "modalities" if is_beta else "output_modalities"
+        await client.says("response.create", response={modalities: ["text"]})
+        await client.until("response.done")
+        await client.socket.send("{")
+        await client.until("error")
         await client.configures(tools=[{"type": "function", **WEATHER}])
         await client.speaks(0.6)
         await client.speaks(0.8, level=0)

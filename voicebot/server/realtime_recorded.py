@@ -84,7 +84,8 @@ class Recorded:
     def received(self, message: Table, action: Action | None, size: int) -> None:
         appends = isinstance(action, Append)
         if not (appends and self._appends):
-            self._flush()  # so that all sound is kept in the order in which it came
+            # So that sound is kept in the order in which it came, and is of one rate.
+            self._flush()
         self._appends = appends
         if appends:
             return
@@ -95,8 +96,6 @@ class Recorded:
         self._recording.write("sent", silent, size=size)
 
     def given(self, audio: Audio) -> None:
-        if self._sound and self._sound[0].rate != audio.rate:
-            self._flush()
         self._pieces.append((self._recording.now, len(audio.samples)))
         self._sound.append(audio)
         if sum(piece.seconds for piece in self._sound) >= SOUND_S:
