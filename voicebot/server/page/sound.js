@@ -19,6 +19,7 @@ export class Sound {
     // What silenced us, a telephone call or another tab, may leave us asleep.
     for (const happens of ["click", "keydown", "visibilitychange"])
       document.addEventListener(happens, () => this.wanted && this.context.state === "suspended" && this.wake());
+    document.addEventListener("visibilitychange", () => this.hears && this.keepLit());
   }
 
   get rate() {
@@ -83,6 +84,14 @@ export class Sound {
     // It gives silence; unconnected, some browsers would not run it at all.
     this.source.connect(this.capture).connect(this.context.destination);
     stream.getAudioTracks()[0].onended = () => this.on.lost();
+    this.keepLit();
+  }
+
+  // A phone whose screen goes dark soon hears nothing. Whoever hides the page ends this, too.
+  async keepLit() {
+    this.lit?.release();
+    this.lit = await navigator.wakeLock?.request("screen").catch(() => null);
+    if (!this.hears) this.lit?.release();
   }
 
   deaf() {
@@ -92,6 +101,7 @@ export class Sound {
     }
     this.source?.disconnect();
     this.capture?.disconnect();
+    this.lit?.release();
     this.stream = null;
   }
 
