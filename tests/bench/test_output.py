@@ -9,6 +9,10 @@ from voicebot.bench.simulated import Costs
 from voicebot.errors import ConfigError
 
 EACH = [{"question": "q", "first_audio_ms": 900.0}]
+RESULT = {
+    "machine": "m", "load": 0, "voicebot": "0", "commit": "", "python": "3", "runs": [],
+    "settings": {"engines": "simulated", "chosen": []},
+}  # fmt: skip
 ROW = {"what": "first sound", "unit": "ms", "each": [["a", 1.0]] * 5}
 
 
@@ -21,6 +25,7 @@ ROW = {"what": "first sound", "unit": "ms", "each": [["a", 1.0]] * 5}
         {"runs": None},
         {"runs": [3]},
         {"runs": [{"each": EACH}]},
+        {"runs": [], "settings": 3},
         {"runs": [{"sessions": 1}]},
         {"runs": [{"sessions": 1, "each": [{"question": "q"}]}]},
         {"runs": [{"sessions": 1, "each": [{"question": "q", "first_audio_ms": "soon"}]}]},
@@ -55,11 +60,19 @@ def test_a_result_may_be_compared_with_what_it_replaces(tmp_path, capsys):
 def test_where_nothing_was_measured_in_both_it_is_said(tmp_path, capsys):
     path = tmp_path / "earlier.json"
     path.write_text(json.dumps({"runs": [{"sessions": 8, "each": EACH}]}))
-    settings = {"engines": "simulated", "chosen": []}
-    about = {"machine": "m", "python": "3", "voicebot": "0", "commit": "", "load": 0}
-    result = {**about, "settings": settings, "runs": []}
-    assert give(result, json_to=None, before=prepare(str(path))) == 0
+    assert give(RESULT, json_to=None, before=prepare(str(path))) == 0
     assert capsys.readouterr().out.endswith(f"against {path}: nothing was measured in both\n")
+
+
+def test_what_else_differs_is_said_beside_what_has_changed(tmp_path, capsys):
+    path = tmp_path / "earlier.json"
+    other = {"engines": "configured", "chosen": [], "left_out": "a start"}
+    path.write_text(json.dumps({**RESULT, "machine": "other", "load": 9, "settings": other}))
+    give(RESULT, json_to=None, before=prepare(str(path)))
+    assert f"\nagainst {path}: with other engines, machine\n" in capsys.readouterr().out
+    path.write_text(json.dumps(RESULT))
+    give(RESULT, json_to=None, before=prepare(str(path)))
+    assert "with other" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cost", [-1.0, float("nan"), float("inf")])

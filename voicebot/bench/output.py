@@ -20,6 +20,8 @@ class Earlier:
 
     path: str
     runs: list[dict[str, Any]]
+    about: dict[str, Any]
+    """What it was measured on and with."""
 
 
 def tell(line: str) -> None:
@@ -46,7 +48,8 @@ def prepare(compare: str | None, *files: str | None) -> Earlier | None:
 
 def _earlier(path: str) -> Earlier:
     try:
-        before = Earlier(path, list(json.loads(Path(path).read_text("utf-8"))["runs"]))
+        result = json.loads(Path(path).read_text("utf-8"))
+        before = Earlier(path, list(result["runs"]), _about(result))
         [*_changes(before.runs, before)]  # which finds out whether it can be compared
     except OSError as error:
         raise ConfigError(f"--compare {path}: {error.strerror}") from error
@@ -72,6 +75,9 @@ def give(
     out = sys.stderr if json_to == "-" else sys.stdout
     print(*report.lines(result), sep="\n", file=out)
     if before:
+        about, then = _about(result), before.about
+        if other := [name for name in about if name in then and about[name] != then[name]]:
+            print(f"against {before.path}: with other {', '.join(other)}", file=out)
         nothing = f"against {before.path}: nothing was measured in both"
         print(*([*_changes(result["runs"], before)] or [nothing]), sep="\n", file=out)
     text = json.dumps(result, indent=1, ensure_ascii=False)
@@ -82,6 +88,14 @@ def give(
     if plot_to:
         _write(plot_to, plot.svg(result))
     return 0
+
+
+def _about(result: dict[str, Any]) -> dict[str, Any]:
+    settings = {**result.get("settings", {})}
+    for little in ("left_out", "times"):
+        settings.pop(little, None)
+    names = ("machine", "python", "packages")
+    return settings | {name: result[name] for name in names if name in result}
 
 
 def _changes(runs: list[dict[str, Any]], before: Earlier) -> Iterator[str]:

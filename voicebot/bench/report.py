@@ -107,7 +107,7 @@ def change(found: Change | None, against: str) -> str:
     """What `--compare` found, on one line."""
     if found is None:
         return f"against {against}: one of the two holds no answers to compare"
-    how = f"{found.turns} {'same questions' if found.paired else 'turns, not the same questions'}"
+    how = f"{found.turns} {'same questions' if found.paired else 'turns, too few the same to pair'}"
     return (
         f"against {against}: {_signed(found.median)} ms in the median "
         f"(95 % interval {_signed(found.low)} to {_signed(found.high)}, {how}): {found.verdict}"
