@@ -10,6 +10,7 @@ from voicebot.replay.recorded import found, read
 from voicebot.replay.run import replay
 
 AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""))
+LONG = "The sun shines, and so it will for as long as anybody asks about it.".split()  # noqa: SIM905 - reads as the sentence it is
 
 
 class Hears(Transcriber):

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from recorded_room import AS_IN_THE_ROOM, differing, record, recorded
+from recorded_room import AS_IN_THE_ROOM, LONG, differing, record, recorded
 from room import ChatModel, Room, Synthesizer, Transcriber, user
 
 from voicebot.config import AssistantSettings, Config, RecordSettings
@@ -24,23 +24,6 @@ from voicebot.replay.recorded import found, read
 from voicebot.replay.run import replay, run
 
 QUESTION = ("wait", 0.5), ("speak", 1.0), ("wait", 3.0)
-LONG = [
-    "The",
-    "sun",
-    "shines,",
-    "and",
-    "so",
-    "it",
-    "will",
-    "for",
-    "as",
-    "long",
-    "as",
-    "anybody",
-    "asks",
-    "about",
-    "it.",
-]
 
 
 class Stumbling(ChatModel):

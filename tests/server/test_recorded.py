@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import serving
 import websockets
-from recorded_room import differing
+from recorded_room import LONG, differing
 from room import ChatModel
 from scripted import WEATHER, Scripted
 
@@ -21,23 +21,6 @@ from voicebot.replay.recorded import found, read
 from voicebot.server import g711
 from voicebot.server.app import create
 
-ANSWER = [
-    "The",
-    "sun",
-    "shines,",
-    "and",
-    "so",
-    "it",
-    "will",
-    "for",
-    "as",
-    "long",
-    "as",
-    "anybody",
-    "asks",
-    "about",
-    "it.",
-]
 BUSY = 0.5
 """Seconds that this machine may be busy with other things: that is not recorded."""
 
@@ -45,7 +28,7 @@ BUSY = 0.5
 @pytest.fixture
 def session(tmp_path):
     """A question, an interruption and a typed question, while the client hangs up."""
-    parts = serving.parts(llm=ChatModel(*ANSWER, takes=0.02))
+    parts = serving.parts(llm=ChatModel(*LONG, takes=0.02))
     recorder = Recorder(RecordSettings(str(tmp_path)))
     app = create(replace(parts, recorder=recorder), ServerSettings())
 
@@ -118,7 +101,7 @@ class Realtime:
 @pytest.fixture(params=["now", "beta"])
 def realtime(request, tmp_path):
     """A question whose answer takes a function, an interruption and a typed question."""
-    forecast = " ".join(ANSWER * 3)
+    forecast = " ".join(LONG * 3)
     parts = serving.parts(llm=Scripted("Let me look.", {"city": "Rome"}, takes=0.02))
     recorder = Recorder(RecordSettings(str(tmp_path)))
     app = create(replace(parts, recorder=recorder), ServerSettings())
