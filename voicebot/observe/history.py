@@ -42,10 +42,6 @@ class PastTurn:
         return dict(self.record["marks"])
 
     @property
-    def first_sound(self) -> float | None:
-        return self.marks.get("speaker.first")
-
-    @property
     def outcome(self) -> str:
         """How it ended, and why if it failed."""
         outcome = str(self.record["outcome"])
