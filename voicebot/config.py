@@ -143,7 +143,7 @@ class RecordSettings:
     """Where each session is kept for `voicebot replay`, sound and all, relative to this file.
     Empty: nothing is."""
     size_mb: int = 500
-    """How large the folder may grow before its oldest sessions go: an hour takes some 150 MB."""
+    """How large the folder may grow before its oldest sessions go: an hour takes 150 to 250 MB."""
     failed_only: bool = False
     """Keep only the sessions in which a turn failed."""
 
