@@ -27,6 +27,7 @@ from .events import (
     Interrupted,
     Passage,
     Passages,
+    RungTaken,
     Said,
     SpeechEnded,
     SpeechStarted,
@@ -63,12 +64,14 @@ async def converse(
     microphone: Stream[Audio],
     note: Callable[[Event], None],
     *,
+    tell: Callable[[str], object] = lambda line: None,
     opus: bool = False,
     voice: str = "",
     language: str = "",
 ) -> None:
     """Talk with the server at `url` until cancelled or until either end is gone.
 
+    tell: is given each line of what the server says that it is: its engines, whether it records.
     opus: send and get a tenth of the bytes.
     voice, language: of those the server has; empty for what its settings say.
 
@@ -80,7 +83,7 @@ async def converse(
     wishes = {"voice": voice, "language": language}
     hello = {name: wish for name, wish in wishes.items() if wish}
     async with asyncio.TaskGroup() as tasks:
-        call = _Call(address, speaker, note, tasks, hello, opus=opus)
+        call = _Call(address, speaker, note, tell, tasks, hello, opus=opus)
         tasks.create_task(call.hear(microphone))
         await call.carry()  # ends in no other way than by an error, which ends the others
 
@@ -116,12 +119,14 @@ class _Call:
         url: str,
         speaker: Speaker,
         note: Callable[[Event], None],
+        tell: Callable[[str], object],
         tasks: asyncio.TaskGroup,
         hello: dict[str, Any],
         *,
         opus: bool,
     ) -> None:
-        self._url, self._speaker, self._note, self._tasks = url, speaker, note, tasks
+        self._url, self._speaker, self._tasks = url, speaker, tasks
+        self._note, self._tell = note, tell
         self._rate = CLOCK if opus else RATE
         self._hello = {"type": "hello", "rate": self._rate, **hello}
         if opus:
@@ -184,19 +189,16 @@ class _Call:
         """Begin, or go on."""
         hello = self._hello
         if self._token:
-            hello = {
-                "type": "resume",
-                "token": self._token,
-                "number": self._told,
-                "turn": self._turn,
-                "received": self._received,
-            }
+            place = {"number": self._told, "turn": self._turn, "received": self._received}
+            hello = {"type": "resume", "token": self._token, **place}
         await socket.send(json.dumps(hello))
         told = json.loads(await socket.recv())
         if told["event"] == "error":
             if not self._token:
                 raise ConfigError(f"{self._url}: {told['reason']}")
             raise Missing(f"{self._url} does not go on: {told['reason']}")
+        for line in () if self._token else told["engines"]:
+            self._tell(line)
         self._token = told.get("token", self._token)
         self._window = told.get("window", self._window)
 
@@ -286,6 +288,8 @@ def _event(told: dict[str, Any]) -> Event | None:
             return Passages(tuple(Passage(**passage) for passage in told["passages"]))
         case "said":
             return Said(told["text"])
+        case "rung_taken":
+            return RungTaken(told["rung"], told["ahead"])
         case "interrupted":
             return Interrupted(told["heard"])
         case "failed":

@@ -122,7 +122,9 @@ async def _converse(
         from . import server_talk
 
         opus = not server_talk.is_near(where)
-        await server_talk.converse(where, speaker, heard, view.note, opus=opus, **wish)
+        await server_talk.converse(
+            where, speaker, heard, view.note, tell=view.say, opus=opus, **wish
+        )
         return
     conversation = where.conversation(speaker, view.note)
     choices = Choices(conversation.stt, conversation.tts).choosing(**wish)

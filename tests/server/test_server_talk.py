@@ -17,7 +17,7 @@ from test_talk import Terminal
 from voicebot.audio import Audio, silence
 from voicebot.engines import Speech
 from voicebot.errors import ConfigError, Missing
-from voicebot.events import Heard, Interrupted, Said, TurnEnded
+from voicebot.events import Heard, Interrupted, RungTaken, Said, TurnEnded
 from voicebot.server_talk import converse, is_near
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
@@ -79,6 +79,42 @@ def test_a_question_is_answered_from_a_server(url):
     assert caller.all(Heard) == [Heard("hello there")]
     assert caller.all(Said) == [Said("Good morning.")]
     assert parts.history == [("user", "hello there"), ("assistant", "Good morning.")]
+
+
+def test_what_the_server_is_made_of_is_told_once():
+    """Whether it records stands there, too."""
+
+    async def script():
+        caller, cable, told = Caller(), Cable(), []
+        async with (
+            serving(Parts(*STORY)) as host,
+            await cable.lay(host),
+            caller.calling(cable.host, ("speak", 0.5), ("wait", 30), tell=told.append),
+        ):
+            await caller.until(Said)
+            cable.cut()
+            cable.mend()
+            await caller.until(TurnEnded)
+        return told
+
+    assert asyncio.run(script()) == ["a parrot speaks"]
+
+
+def test_what_is_given_up_to_be_in_time_is_told_here():
+    class Hurried(Parts):
+        def conversation(self, speaker, emit):
+            conversation = super().conversation(speaker, emit)
+            conversation.reserve.ladder.ahead.add("short_clause")
+            return conversation
+
+    async def script():
+        caller = Caller()
+        said = ("speak", 1.0), ("wait", 30)
+        async with serving(Hurried("Good", "morning.")) as host, caller.calling(host, *said):
+            await caller.until(TurnEnded)
+        return caller
+
+    assert asyncio.run(script()).all(RungTaken) == [RungTaken("short_clause", ahead=True)]
 
 
 def test_speaking_over_the_reply_silences_the_loudspeaker_here():
