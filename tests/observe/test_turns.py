@@ -87,6 +87,11 @@ def test_only_the_last_are_shown_and_rotated_files_belong_to_the_log(log, shown)
     assert re.findall(r"abc\.\d+", shown(path, last=99)) == [f"abc.{n}" for n in range(1, 6)]
 
 
+def test_a_log_that_is_just_being_begun_anew_still_has_its_older_files(log, shown):
+    older = log(line(1), name="v.log.1")
+    assert "abc.1" in shown(older.with_name("v.log"))
+
+
 def test_broken_lines_are_passed_over_and_counted(log, capsys):
     broken = [
         b"\xff\xfe", line()[:40], "[]", '"turn"', '{"turn": 3, "at": 1}', "[" * 9999,

@@ -101,7 +101,9 @@ def _files(log: Path) -> list[Path]:
     found = [
         (int(m[1]), path) for path in log.parent.iterdir() if (m := numbered.fullmatch(path.name))
     ]
-    return [*(path for _, path in sorted(found, reverse=True)), log]
+    older = [path for _, path in sorted(found, reverse=True)]
+    # While it is begun anew, or if we were killed then, there is none of its name.
+    return [*older, log] if log.exists() or not older else older
 
 
 def _turns(lines: Iterable[bytes], history: History) -> Iterator[PastTurn]:
