@@ -153,20 +153,13 @@ class Person(browser.Person):
     def listening(self):
         """Gives a file of all that the loudspeaker plays meanwhile, 24 kHz PCM16."""
         file = self._folder / "played.raw"
-        recorder = subprocess.Popen(
-            [
-                "parec",
-                "--device=room.monitor",
-                "--rate=24000",
-                "--channels=1",
-                "--format=s16le",
-                file,
-            ],
-            env=self._sounds.environment,
-        )
-        yield file
-        recorder.terminate()
-        recorder.wait()
+        form = ["--device=room.monitor", "--rate=24000", "--channels=1", "--format=s16le"]
+        recorder = subprocess.Popen(["parec", *form, file], env=self._sounds.environment)
+        try:
+            yield file
+        finally:
+            recorder.terminate()
+            recorder.wait()
 
 
 @contextmanager

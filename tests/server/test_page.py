@@ -236,6 +236,7 @@ def test_another_conversation_on_the_page_starts_from_nothing(tmp_path):
             person.press("talk")
             person.waits_for_state("Listening")
             person.type(typed)
+            person.waits_for(lambda: person.sees(".bot > p")[-1:] == ["One two"])
             person.waits_for(lambda: person.sees(".bot > p")[-1:] == [" ".join(STORY)])
             person.waits_for_state("Listening")
             person.press("talk")

