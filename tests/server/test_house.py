@@ -16,19 +16,75 @@ from websockets.exceptions import InvalidStatus
 
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment
+from voicebot.server import house as house_room
 from voicebot.server import intake, streamed
 from voicebot.server.app import create
-from voicebot.server.house import PLACES, House
+from voicebot.server.house import LINE, PATIENCE_S, PLACES, House
 from voicebot.server.refusals import Refusal
 
 
-def test_a_place_is_free_again_when_its_guest_has_left():
-    house = House(places=1)
-    with house.request(), pytest.raises(Refusal, match="all 1 places are taken") as refusal:
-        house.request().__enter__()
-    assert refusal.value.retry_after
-    with house.request():
-        pass
+def spend(evening):
+    """Live through it on a clock that skips waiting."""
+    with asyncio.Runner(loop_factory=room.InstantLoop) as runner:
+        runner.run(evening)
+
+
+async def visit(house, seconds):
+    """Have a place for so long; gives when it was there."""
+    async with house.request():
+        there = room.now()
+        await asyncio.sleep(seconds)
+    return there
+
+
+def test_who_finds_no_place_has_the_next_that_is_left():
+    async def evening():
+        house = House(places=1)
+        guests = [asyncio.create_task(visit(house, 0.8)) for _ in range(3)]
+        assert await asyncio.gather(*guests) == pytest.approx([0, 0.8, 1.6])
+
+    spend(evening())
+
+
+def test_who_has_waited_for_a_place_in_vain_is_told_when_to_come_back():
+    async def evening():
+        house = House(places=1)
+        async with house.request():
+            with pytest.raises(Refusal, match="all 1 places are taken") as refusal:
+                await visit(house, 0)
+            assert room.now() == PATIENCE_S
+        assert refusal.value.retry_after
+        await visit(house, 0)
+
+    spend(evening())
+
+
+def test_who_finds_a_long_line_is_told_at_once():
+    async def evening():
+        house = House(places=1)
+        async with house.request():
+            line = [asyncio.create_task(visit(house, 0)) for _ in range(LINE)]
+            await asyncio.sleep(0)
+            with pytest.raises(Refusal, match="all 1 places are taken"):
+                await visit(house, 0)
+            line[0].cancel()  # who goes leaves room
+            await asyncio.sleep(0)
+            last = asyncio.create_task(visit(house, 0))
+            await asyncio.sleep(1)
+        assert await last == 1
+
+    spend(evening())
+
+
+def test_a_house_that_closes_still_serves_who_waits():
+    async def evening():
+        house = House(places=1)
+        guests = [asyncio.create_task(visit(house, 1)) for _ in range(2)]
+        await asyncio.sleep(0)
+        await house.close(5)
+        assert [guest.result() for guest in guests] == [0, 1]
+
+    spend(evening())
 
 
 def test_so_many_conversations_and_no_more():
@@ -42,9 +98,11 @@ def test_so_many_conversations_and_no_more():
 
 
 def test_a_conversation_takes_no_place_of_a_request():
-    house = House(places=1)
-    with house.session(), house.session(), house.request():
-        pass
+    async def evening():
+        with (house := House(places=1)).session(), house.session():
+            assert await visit(house, 0) == 0
+
+    spend(evening())
 
 
 def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
@@ -54,7 +112,7 @@ def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
             closing = asyncio.ensure_future(house.close(5))
             await house.closing.wait()
             with pytest.raises(Refusal, match="shutting down"):
-                house.request().__enter__()
+                await visit(house, 0)
             assert not closing.done()
         await closing
 
@@ -129,7 +187,8 @@ def announce(url):
         return line.recv(4096).decode()
 
 
-def test_a_full_house_refuses_before_it_reads_a_body():
+def test_a_full_house_refuses_before_it_reads_a_body(monkeypatch):
+    monkeypatch.setattr(house_room, "PATIENCE_S", 0.05)
     llm = Thinking()
     question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Well?"}]}
 

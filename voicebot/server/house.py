@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,8 +14,13 @@ from .refusals import Refusal
 PLACES = 8
 """Requests that engines work for at once. They take turns there: more would not be served sooner,
 only wait with their bodies in our memory."""
+LINE = 100
+"""Requests that wait for a place: a program's batch. Each holds at most 64 kB of its body; the
+rest is still the client's."""
+PATIENCE_S = 2.0
+"""Seconds a request waits for a place before its client is told; most places are left sooner."""
 FULL_S = 2
-"""Seconds a client is asked to wait for a place: about what a request takes."""
+"""Seconds the client is then asked to wait: about what a request takes."""
 SESSIONS = 100
 """Conversations at once, unless the settings say otherwise: as many as two cores listen to. With
 more, all would hear their answers late, instead of one being asked to come back."""
@@ -27,8 +32,8 @@ CLOSED_S = 10
 
 class House:
     def __init__(self, places: int = PLACES) -> None:
-        self._places = places
-        self._requests = self._inside = 0
+        self._places, self._free = places, asyncio.Semaphore(places)
+        self._waiting = self._inside = 0
         self.sessions: Counter[str] = Counter()
         """How many conversations there are, by what they speak."""
         self.closing = asyncio.Event()
@@ -36,26 +41,38 @@ class House:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """A place for the time of a request.
+    @asynccontextmanager
+    async def request(self) -> AsyncIterator[None]:
+        """A place for the time of a request, once there is one.
 
         Raises:
-            Refusal: there is none, or the house is closing.
+            Refusal: none becomes free in time, too many wait, or the house is closing.
         """
-        if self._requests >= self._places:
-            raise Refusal(
-                503,
-                f"all {self._places} places are taken; ask again in {FULL_S} s",
-                code="full",
-                retry_after=FULL_S,
-            )
         with self._counted():
-            self._requests += 1
+            await self._place()
             try:
                 yield
             finally:
-                self._requests -= 1
+                self._free.release()
+
+    async def _place(self) -> None:
+        """Wait for a place, those who came before going first."""
+        full = Refusal(
+            503,
+            f"all {self._places} places are taken; ask again in {FULL_S} s",
+            code="full",
+            retry_after=FULL_S,
+        )
+        if self._waiting >= LINE:
+            raise full
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise full from None
+        finally:
+            self._waiting -= 1
 
     @contextmanager
     def session(self, most: int = SESSIONS, *, speaks: str = "") -> Iterator[None]:
@@ -120,12 +137,12 @@ class InHouse:
             begun = True
             await send(message)
 
-        with self._house.request():
-            try:
+        try:
+            async with self._house.request():
                 await self._app(scope, receive, watched)
-            except asyncio.CancelledError:
-                if not self._house.closing.is_set():
-                    raise
-                # The server ends before the reply does: that is no failure of anybody's.
-                if not begun:
-                    raise _closed() from None
+        except asyncio.CancelledError:
+            if not self._house.closing.is_set():
+                raise
+            # The server ends before the reply does: that is no failure of anybody's.
+            if not begun:
+                raise _closed() from None
