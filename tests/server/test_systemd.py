@@ -96,8 +96,9 @@ def test_a_manager_that_has_gone_is_one_line_of_the_log(caplog):
     assert "does not hear READY=1" in line
 
 
-def test_without_a_manager_nothing_is_said():
+def test_without_a_manager_nothing_is_said(caplog):
     Manager({}).stopping()
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(
