@@ -13,8 +13,6 @@ from .schema import Schema, listed, or_null, record
 
 _TEXT: Schema = {"type": "string"}
 _BOTH = or_null(_TEXT)
-
-
 _NUMBER: Schema = {"type": "number"}
 _WHOLE: Schema = {"type": "integer"}
 _ERROR = record({"error": record({"message": _TEXT, "type": _TEXT, "param": _BOTH, "code": _BOTH})})
