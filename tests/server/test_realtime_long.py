@@ -117,13 +117,22 @@ def test_what_is_no_message_is_refused_at_its_end(text, code):
 
 
 def test_the_sound_that_comes_in_pieces_is_the_same_sound():
-    samples = np.random.default_rng(1).integers(-32768, 32767, 100_000).astype("<i2").tobytes()
+    samples = np.random.default_rng(1).integers(-32768, 32767, 100_001).astype("<i2").tobytes()
     text = json.dumps({"audio": base64.b64encode(samples).decode()}).replace("/", "\\/")
     long = Long()
     for at in range(0, len(text), 9973):
         long.feed(text[at : at + 9973])
     sound = fields.sound(long.message()["audio"], "audio/pcm", "audio")
     pieces = list(sound.pieces())
-    assert sound.samples == sum(len(piece.samples) for piece in pieces) == 100_000
+    assert sound.samples == sum(len(piece.samples) for piece in pieces) == 100_001
     heard = np.concatenate([piece.samples for piece in pieces])
     assert np.array_equal(heard * 32768, np.frombuffer(samples, "<i2"))
+
+
+def test_sound_has_an_end_only_where_it_ends():
+    """Whatever it is cut into."""
+    ended = "A" * (fields.PIECE - 1) + "="
+    assert sum(1 for _ in fields.sound(ended, "audio/pcmu", "audio").pieces()) == 1
+    for texts in (ended + "AAAA", (ended, "AAAA")):
+        with pytest.raises(Refused, match="base64"):
+            list(fields.sound(texts, "audio/pcmu", "audio").pieces())

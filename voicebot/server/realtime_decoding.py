@@ -38,7 +38,7 @@ async def decode(item: Item, limits: Limits, charge: Callable[[Audio], None]) ->
 
 async def _decoded(sound: Encoded, charge: Callable[[Audio], None]) -> Audio:
     # Filled as it comes: to join minutes in the end would keep everybody waiting.
-    samples = np.empty(sound.samples, np.float32)
+    samples = np.zeros(sound.samples, np.float32)
     at = 0
     for piece in sound.pieces():
         charge(piece)
@@ -46,4 +46,4 @@ async def _decoded(sound: Encoded, charge: Callable[[Audio], None]) -> Audio:
         at += len(piece.samples)
         if at < len(samples):
             await asyncio.sleep(0)
-    return Audio(samples[:at], RATES[sound.form])
+    return Audio(samples, RATES[sound.form])

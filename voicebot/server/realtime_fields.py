@@ -165,9 +165,13 @@ class Encoded:
         Raises:
             Refused: it is not what it should be. What came before is sound all the same.
         """
+        is_over = False
         for text in self._cut():
             try:
+                if is_over:
+                    raise ValueError("there is padding in its middle")
                 data = binascii.a2b_base64(text, strict_mode=True)
+                is_over = text.endswith("=")
             except ValueError:
                 raise invalid(self.param, "base64 text", self.texts[0]) from None
             yield self._decoded(data)
