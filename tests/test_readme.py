@@ -1,7 +1,11 @@
-"""What the README says is so: its engines, its example, its commands."""
+"""What the README and docs say is so: engines, settings, examples, commands."""
 
+import ast
 import contextlib
+import dataclasses
+import inspect
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -9,6 +13,7 @@ import sys
 from pathlib import Path
 
 from voicebot import cli
+from voicebot.config import Config, EngineChoice
 from voicebot.doctor import engine_table
 from voicebot.server import talk_socket
 
@@ -20,6 +25,34 @@ def test_the_engines_are_those_there_are():
     shown = re.search(r"engines: begin.*?-->\n(.*?)<!-- engines: end", README, re.DOTALL)
     assert shown
     assert shown[1] == engine_table()
+
+
+def said_of(settings):
+    """Of each setting that has one, the docstring under it, on one line."""
+    body = ast.parse(inspect.getsource(settings)).body[0].body
+    return {
+        setting.target.id: " ".join(below.value.value.split())
+        for setting, below in itertools.pairwise(body)
+        if isinstance(setting, ast.AnnAssign) and isinstance(below, ast.Expr)
+    }
+
+
+def test_the_settings_are_those_there_are_and_their_defaults_too():
+    written = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    lines = []
+    for section, settings in vars_of(Config()):
+        if not isinstance(settings, EngineChoice):
+            said = said_of(type(settings))
+            lines += ["", f"## [{section}]", ""]
+            lines += [
+                f"- `{name} = {json.dumps(default)}`" + (f": {said[name]}" if name in said else "")
+                for name, default in vars_of(settings)
+            ]
+    assert written.partition("<!-- settings -->\n")[2].splitlines() == lines
+
+
+def vars_of(settings):
+    return [(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)]
 
 
 def test_the_engine_in_15_lines_runs(tmp_path):

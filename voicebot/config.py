@@ -98,8 +98,9 @@ class LogSettings:
     """Where the log is kept, relative to this file; "-" is standard error. Empty: nowhere, and
     only warnings are told on standard error."""
     format: Literal["json", "text"] = "json"
-    """JSON is for programs, `voicebot turns` among them."""
+    """"json" is for programs, `voicebot turns` among them, "text" for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written: "debug", "info", "warning" or "error"."""
     size_mb: int = 10
     """How large a file may grow before the next one is begun."""
     keep: int = 5

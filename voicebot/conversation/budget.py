@@ -31,8 +31,11 @@ class BudgetSettings:
     end_of_turn_ms: int = 480
     """Share of the silence that proves the end; it passes while the answer is being made."""
     recognition_ms: int = 200
+    """From the first pause to the transcript."""
     retrieval_ms: int = 30
+    """From that to the passages."""
     first_token_ms: int = 150
+    """From that to the first token of the reply."""
     first_clause_ms: int = 90
     """From the first token to the end of the first piece worth speaking."""
     synthesis_ms: int = 110
