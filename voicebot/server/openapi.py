@@ -170,7 +170,9 @@ def description() -> dict[str, Any]:
             "/v1/audio/translations": _post(
                 "Write down a recording, in English.", form, TRANSLATION, written, ("vad", "stt")
             ),
-            "/v1/audio/speech": _post("Speak a text.", json, SPEECH, sound | stream, ("tts",)),
+            "/v1/audio/speech": _post(
+                "Speak a text.", json, SPEECH, sound | stream, ("tts", "voice")
+            ),
             "/v1/chat/completions": _post(
                 "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm", "seed")
             ),
