@@ -57,6 +57,11 @@ def test_a_rung_that_does_not_exist_is_refused_with_those_that_do():
         BudgetSettings(ladder="filler jokes")
 
 
+def test_a_rung_is_on_the_ladder_once():
+    with pytest.raises(ConfigError, match="ladder has 'filler' more than once"):
+        BudgetSettings(ladder="filler apology filler")
+
+
 def test_the_ladder_is_in_the_order_of_the_settings():
     assert BudgetSettings(ladder="filler single_pass").rungs == ("filler", "single_pass")
     assert BudgetSettings().rungs == RUNGS

@@ -325,6 +325,14 @@ def test_a_dead_collector_is_told_of_once_and_once_that_it_is_back(monkeypatch, 
     assert last == f"traces reach {where} again"
 
 
+def late(collector):
+    """It answers at last those who have given it up, and who still complain until then."""
+    collector.answers.set()
+    for thread in threading.enumerate():
+        if thread.name == "traces":
+            thread.join()
+
+
 def test_a_collector_that_never_answers_delays_nobody_and_is_not_waited_for(
     collector, monkeypatch, caplog
 ):
@@ -337,10 +345,7 @@ def test_a_collector_that_never_answers_delays_nobody_and_is_not_waited_for(
         collector.until(lambda it: it.bodies)  # now the way is blocked
         for _ in range(1000):
             export.tracer.start_span("lost").end()
-    collector.answers.set()
-    for thread in threading.enumerate():
-        if thread.name == "traces":
-            thread.join()
+    late(collector)
     assert len(collector.spans) <= 12
     (record,) = caplog.records
     assert "Queue full" in record.getMessage()
@@ -351,6 +356,7 @@ def test_what_is_given_up_at_the_end_is_told(collector, monkeypatch, caplog):
     collector.answers.clear()
     with Export(collector.url) as export:
         export.tracer.start_span("lost").end()
+    late(collector)
     (record,) = caplog.records
     assert record.getMessage().endswith("/v1/traces: the last of them take too long")
 
