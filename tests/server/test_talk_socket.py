@@ -257,6 +257,21 @@ def test_a_new_connection_takes_over_from_one_that_only_looks_alive():
     assert asyncio.run(script()) == 4001
 
 
+def test_a_client_that_counts_too_far_is_told_what_follows():
+    async def script():
+        async with serving(Parts("Yes.")) as host:
+            async with calling(host) as old:
+                token = old.ready["token"]
+                old.socket.transport.abort()
+            async with connected(host) as new:
+                await new.say(type="resume", token=token, number=99, turn=1, received=0)
+                await new.until("resumed")
+                await new.say(type="text", text="Is it noon?")
+                await new.until("heard", number=1)
+
+    asyncio.run(script())
+
+
 def test_who_says_goodbye_or_stays_away_cannot_come_back():
     async def come_back(host, token):
         async with connected(host) as again:

@@ -185,6 +185,7 @@ class Session:
         Raises:
             Behind: part of it is no longer kept.
         """
+        place.told = min(place.told, self._told)  # nobody is ahead of what there is to tell
         while True:
             self._news.clear()
             missed = self._told - place.told
