@@ -14,6 +14,7 @@ PIECE = 1 << 15
 As a multiple of 4 it leaves the mask as it is."""
 
 _FINAL, _MASKED, _LENGTH = 0x80, 0x80, 0x7F
+_USUAL = _MASKED | 126
 _MORE = {126: 2, 127: 8}
 """Bytes of the length itself, where it is not in the 7 bits it is expected in."""
 
@@ -40,13 +41,19 @@ class Cutter:
 
     def _is_short(self, data: bytes) -> bool:
         """Whether nothing in it is to be cut, as is usual; then it is passed on."""
-        at = self._unchanged
-        while at < len(data):
-            measured = _measure(data, at)
-            if measured is None or PIECE < measured[1] <= self._longest:
+        at, end = self._unchanged, len(data)
+        while at < end:
+            # What a microphone sends is measured here, in half the time.
+            if end - at > 3 and data[at + 1] == _USUAL:
+                head, length = 8, data[at + 2] << 8 | data[at + 3]
+            elif measured := _measure(data, at):
+                head, length = measured
+            else:
                 return False
-            at += sum(measured)
-        self._unchanged = at - len(data)
+            if PIECE < length <= self._longest:
+                return False
+            at += head + length
+        self._unchanged = at - end
         return True
 
     def _cut(self) -> Iterator[bytes]:
