@@ -50,6 +50,12 @@ def now():
     return asyncio.get_running_loop().time()
 
 
+def live(life):
+    """What a coroutine returns that lives on that loop."""
+    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+        return runner.run(life)
+
+
 class LoudnessVad:
     rate, window = RATE, WINDOW
 

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from room import ChatModel, InstantLoop
+from room import ChatModel, live
 
 from voicebot.assembly import Chosen, Parts
 from voicebot.audio import Audio
@@ -21,11 +21,6 @@ from voicebot.engines import Message
 from voicebot.events import Passage
 
 WINDOW = 0.032
-
-
-def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
-        return runner.run(life)
 
 
 def parts(stt=None, llm=None, tts=None, **settings):

@@ -1,15 +1,12 @@
+"""Sentences that are there before they are needed."""
+
 import asyncio
 from contextlib import suppress
 
-from room import InstantLoop, Synthesizer, now
+from room import Synthesizer, live, now
 
 from voicebot.conversation.canned import VOICES, Canned
 from voicebot.engines.per_call import Speaks
-
-
-def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
-        return runner.run(life)
 
 
 def test_what_was_made_is_there_at_once():

@@ -1,3 +1,5 @@
+"""Where a reply is cut while it is written."""
+
 import asyncio
 
 import pytest

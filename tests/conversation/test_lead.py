@@ -1,14 +1,11 @@
+"""How long an answer keeps its listener busy."""
+
 import asyncio
 
 import pytest
-from room import InstantLoop
+from room import live
 
 from voicebot.conversation.lead import LETTER, Lead
-
-
-def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
-        return runner.run(life)
 
 
 def test_before_the_first_sound_the_promise_counts():

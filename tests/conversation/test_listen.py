@@ -1,3 +1,5 @@
+"""Where speech starts, pauses and ends."""
+
 import numpy as np
 import pytest
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from math import inf
 
 import pytest
-from room import ChatModel, InstantLoop, Room, Speaker, Synthesizer, Transcriber, now, user
+from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, live, now, user
 
 from voicebot.audio import silence
 from voicebot.conversation import Turn
@@ -107,11 +107,6 @@ class Whole(Speaker):
         if self.played and now() > self.ends:
             self.gaps.append(now() - self.ends)
         await super().play(audio)
-
-
-def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
-        return runner.run(life)
 
 
 async def meeting(*scripts, parks):

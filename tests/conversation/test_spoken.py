@@ -1,3 +1,5 @@
+"""Which words have reached the user."""
+
 import pytest
 
 from voicebot.audio import silence

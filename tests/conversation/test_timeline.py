@@ -1,15 +1,12 @@
+"""When a turn crossed its boundaries, and what kept it waiting."""
+
 import asyncio
 
 import pytest
-from room import InstantLoop
+from room import live
 
 from voicebot.conversation.timeline import Timeline
 from voicebot.errors import EngineError
-
-
-def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
-        return runner.run(life)
 
 
 async def every(seconds, count):

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
-from room import ChatModel, InstantLoop, Synthesizer, Transcriber, now
+from room import ChatModel, Synthesizer, Transcriber, live, now
 
 from voicebot.audio import silence
 from voicebot.engines import Message
@@ -14,11 +14,6 @@ from voicebot.engines.per_call import taken
 from voicebot.errors import ConfigError, EngineError
 
 ASKED = [Message("user", "why?")]
-
-
-def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
-        return runner.run(life)
 
 
 async def all_of(stream):
