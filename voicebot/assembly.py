@@ -276,7 +276,7 @@ def _reserve(
         light = None
     elif light is None:
         light = _load(Chosen("tts", LIGHT, {}), undoing)
-    return Reserve(Ladder(budget), Canned([budget.filler, budget.apology]), light)
+    return Reserve(Ladder(budget), Canned(budget.sentences), light)
 
 
 def _recorder(

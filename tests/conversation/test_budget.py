@@ -23,6 +23,12 @@ def test_a_stage_needs_its_share_and_those_of_the_stages_after_it():
     assert budget.needed("first_clause") == pytest.approx(0.22)
 
 
+def test_only_what_the_ladder_may_say_is_made_ready():
+    assert BudgetSettings(filler="Well.", apology="Sorry.").sentences == ["Well.", "Sorry."]
+    assert BudgetSettings(ladder="apology fewer_passages", apology="Sorry.").sentences == ["Sorry."]
+    assert BudgetSettings(ladder="").sentences == []
+
+
 def test_shares_that_do_not_fit_the_whole_are_refused():
     reason = refused(BudgetSettings(synthesis_ms=600))
     assert "128 + 200 + 30 + 150 + 90 + 600 + 20 = 1218" in reason

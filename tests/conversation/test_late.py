@@ -43,7 +43,7 @@ def room(
         # The canned sentences are made before the trouble begins, as at the start of a server.
         "tts": chaos.around("tts", tts or Synthesizer()),
     }
-    canned = Canned([budget.filler, budget.apology])
+    canned = Canned(budget.sentences)
     reserve = Reserve(Ladder(budget), canned, light)
     return Room(**engines, reserve=reserve, **more)
 

@@ -78,7 +78,7 @@ def test_what_was_read_along_with_is_again(tmp_path):
 def rescue():
     """A budget of which every rung is taken, and a conversation's reserve for it."""
     budget = BudgetSettings()
-    return budget, Reserve(Ladder(budget), Canned([budget.filler, budget.apology]), Synthesizer())
+    return budget, Reserve(Ladder(budget), Canned(budget.sentences), Synthesizer())
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ ASK = [("speak", 1.0), ("wait", 1.0)]
 
 def _reserve(ladder):
     budget = BudgetSettings(ladder=ladder)
-    return Reserve(Ladder(budget), Canned([budget.filler, budget.apology]))
+    return Reserve(Ladder(budget), Canned(budget.sentences))
 
 
 class Client:

@@ -68,6 +68,12 @@ class BudgetSettings:
         """The ladder, rung by rung."""
         return tuple(rung for name in self.ladder.split() for rung in RUNGS if rung == name)
 
+    @property
+    def sentences(self) -> list[str]:
+        """What the ladder may say in place of an answer."""
+        said = {"filler": self.filler, "apology": self.apology}
+        return [said[rung] for rung in self.rungs if rung in said]
+
     def share(self, stage: Stage) -> float:
         """Seconds that a stage may take."""
         milliseconds: int = getattr(self, f"{stage}_ms")

@@ -106,7 +106,7 @@ async def _converse(
     ladder = Ladder(budget)
     ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
 
-    reserve = Reserve(ladder, Canned([budget.filler, budget.apology]), light)
+    reserve = Reserve(ladder, Canned(budget.sentences), light)
     if session.realtime:
         outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, reserve)
         await hold(session, session.realtime, outside, story, aloud=parts is not None)
