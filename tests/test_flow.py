@@ -9,7 +9,8 @@ from math import inf
 import pytest
 
 from voicebot import request
-from voicebot.flow import REQUEST, SWITCH, Together, Worker, ahead, due, pulled, started, stop
+from voicebot.flow import REQUEST, SWITCH, Worker, ahead, due, pulled, started, stop
+from voicebot.together import Together
 
 
 @pytest.fixture

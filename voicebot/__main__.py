@@ -1,3 +1,24 @@
-from .cli import main
+"""The program: `voicebot`, and `python -m voicebot`."""
 
-main()
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+from .ending import leave
+
+
+def run() -> None:
+    """Run the command line, and end with its code also where a model cannot be stopped."""
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    except Exception:  # noqa: BLE001 - told as Python would, which need not come to it
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    leave(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,4 @@
-"""How work overlaps, waits and stops. Nothing else in voicebot starts a thread for a model.
+"""How work overlaps, waits and stops. Models have their threads here and in `together`.
 
 A stage is an async generator: it reads one stream and yields another. Chained stages
 take turns, so `ahead` lets a stage work while its reader is busy.
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from math import inf
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+from .ending import working
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 Stream: TypeAlias = AsyncGenerator[T, None]
 """What every stage yields. Read it inside `aclosing` so that stopping early closes it now."""
@@ -116,7 +117,8 @@ class _Call:
     def step(self) -> bool:
         """Go on to the next yield; whether there is more to do."""
         began = self.clock()
-        more = self.context.run(next, self.steps, self) is not self
+        with working():
+            more = self.context.run(next, self.steps, self) is not self
         self.allowed += self.clock() - began  # only waiting makes it more urgent
         return more
 
@@ -243,50 +245,6 @@ class Worker:
         if running and soonest.when() >= running.when() - SWITCH:
             return running
         return soonest
-
-
-class Together(Generic[T, R]):
-    """One thread that does at once what many have asked for while it was busy."""
-
-    def __init__(self, name: str, work: Callable[[list[T]], list[R]], most: int) -> None:
-        """work: does all of a list of at most `most`, and returns what came of each, in order."""
-        self._work, self._most = work, most
-        self._asked: SimpleQueue[tuple[T, asyncio.Future[R]]] = SimpleQueue()
-        Thread(target=self._run, name=name, daemon=True).start()
-
-    async def do(self, item: T) -> R:
-        """What came of `item`. Raises what `work` raised over the list it was on."""
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._asked.put((item, future))
-        return await future
-
-    def _run(self) -> None:
-        while True:
-            asked = [self._asked.get()]
-            while len(asked) < self._most and not self._asked.empty():
-                asked.append(self._asked.get())
-            futures = [future for _, future in asked]
-            done: list[R] | Exception
-            try:
-                done = self._work([item for item, _ in asked])
-            except Exception as error:  # noqa: BLE001 - those who asked raise it
-                done = error
-            for loop in {future.get_loop() for future in futures}:
-                with suppress(RuntimeError):  # the loop has closed: nobody is left to tell
-                    loop.call_soon_threadsafe(_tell, loop, futures, done)
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[R]], done: list[R] | Exception
-) -> None:
-    """What was done, to those who wait for it in this loop."""
-    for at, future in enumerate(futures):
-        if future.get_loop() is not loop or future.done():
-            continue  # another loop's, or whoever asked has gone
-        if isinstance(done, Exception):
-            future.set_exception(done)
-        else:
-            future.set_result(done[at])
 
 
 async def pulled(source: Generator[T]) -> Stream[T]:

@@ -22,6 +22,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
+from ..ending import leave
 from ..errors import VoicebotError
 from .job import Bench, Done, Job, Reading
 
@@ -115,7 +116,9 @@ def main() -> None:
     try:
         asyncio.run(work(job))
     except VoicebotError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        leave(1)
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..audio import Samples
 from ..errors import EngineError, Missing
-from ..flow import Together
+from ..together import Together
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it has no stubs
