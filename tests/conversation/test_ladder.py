@@ -63,6 +63,28 @@ def test_a_rung_is_given_back_when_its_stage_has_recovered():
     assert ladder.ahead == set()
 
 
+def test_a_slow_voice_begins_with_fewer_words_for_as_long_as_it_is_slow():
+    ladder = Ladder(BUDGET)
+    for _ in range(4 * ENOUGH):  # fewer words are written in no time, and take long to speak
+        before = set(ladder.ahead)
+        ladder.learn({"first_clause": 0.02, "synthesis": 0.45}, first_audio=1.0)
+        assert before <= ladder.ahead
+    assert ladder.ahead == {"short_clause"}
+    for _ in range(REMEMBERED):
+        ladder.learn({"first_clause": 0.02, "synthesis": 0.05}, first_audio=0.6)
+    assert ladder.ahead == set()
+
+
+def test_what_was_slow_with_more_words_says_nothing_of_fewer():
+    ladder = Ladder(BUDGET)
+    for _ in range(ENOUGH):
+        ladder.learn({"first_clause": 0.2, "synthesis": 0.45}, first_audio=1.0)
+    for _ in range(ENOUGH):
+        assert ladder.ahead == {"short_clause"}
+        ladder.learn({"first_clause": 0.02, "synthesis": 0.05}, first_audio=0.6)
+    assert ladder.ahead == set()
+
+
 def test_one_quick_turn_is_not_a_recovery():
     ladder = Ladder(BUDGET)
     spend(ladder, 0.25, ENOUGH)
@@ -87,7 +109,7 @@ def test_one_slow_turn_among_many_changes_nothing():
 def test_a_stage_without_a_rung_is_only_watched():
     ladder = Ladder(BUDGET)
     for _ in range(ENOUGH):
-        ladder.learn({"synthesis": 2.0}, first_audio=2.5)
+        ladder.learn({"network": 2.0}, first_audio=2.5)
     assert ladder.ahead == set()
 
 
