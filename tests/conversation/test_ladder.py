@@ -65,6 +65,8 @@ def test_a_rung_is_given_back_when_its_stage_has_recovered():
 
 def test_a_slow_voice_begins_with_fewer_words_for_as_long_as_it_is_slow():
     ladder = Ladder(BUDGET)
+    for _ in range(ENOUGH):
+        ladder.learn({"first_clause": 0.2, "synthesis": 0.9}, first_audio=1.5)
     for _ in range(4 * ENOUGH):  # fewer words are written in no time, and take long to speak
         before = set(ladder.ahead)
         ladder.learn({"first_clause": 0.02, "synthesis": 0.45}, first_audio=1.0)

@@ -91,23 +91,22 @@ class Ladder:
             record = self._records[stage]
             record.took.append(seconds)
             record.since += 1
-        for stage in took:
-            if self._records[stage].since >= ENOUGH:
-                self._judge(stage, self._records[stage])
+        judged = {stage for stage in took if self._records[stage].since >= ENOUGH}
+        for stage in judged:
+            self._judge(self._records[stage], self.budget.share(stage))
+        for rung in self._quiet:
+            helped = _SAVES[rung]
+            needed = any(self._records[stage].is_slow for stage in helped)
+            if judged & helped.keys() and needed != (rung in self.ahead):
+                self.ahead ^= {rung}
+                self._forget(helped)
 
-    def _judge(self, stage: Stage, record: _Record) -> None:
-        slow, share = _quantile(record.took, 0.95), self.budget.share(stage)
+    def _judge(self, record: _Record, share: float) -> None:
+        slow = _quantile(record.took, 0.95)
         if slow > share:
             record.is_slow = True
         elif slow <= RECOVERED * share:
             record.is_slow = False
-        for rung in self._quiet:
-            if stage not in _SAVES[rung]:
-                continue
-            needed = any(self._records[helped].is_slow for helped in _SAVES[rung])
-            if needed != (rung in self.ahead):
-                self.ahead ^= {rung}
-                self._forget(_SAVES[rung])
 
     def _forget(self, stages: Iterable[Stage]) -> None:
         """What was before a change says nothing of what is now."""
