@@ -4,6 +4,7 @@ scripts/bench            all of it, about a minute
 scripts/bench core       end of utterance to first audio, and barge-in to silence
 scripts/bench help       how long `voicebot --help` takes
 scripts/bench memory     what the embedded engines hold while nobody talks
+scripts/bench books      what the log and the metrics of a turn take
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -22,13 +24,38 @@ import numpy as np
 from voicebot.audio import Audio, silence
 from voicebot.bench.processes import resident
 from voicebot.bench.simulated import Loudness
+from voicebot.config import LogSettings
 from voicebot.conversation import Conversation, ListenSettings
 from voicebot.engines import Delta, Segment, Speech
-from voicebot.events import SpeechEnded, SpeechStarted
+from voicebot.events import (
+    Heard,
+    Passages,
+    Said,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechStarted,
+    TurnEnded,
+    Utterance,
+)
 from voicebot.flow import Worker
+from voicebot.observe.account import Account
+from voicebot.observe.identity import Identity
+from voicebot.observe.log import Log
+from voicebot.observe.metrics import Metrics
 
 RATE, WINDOW = 16000, 512
 TURNS = 300
+MARKS = [
+    "stt.first",
+    "stt.last",
+    "llm.first",
+    "clause",
+    "tts.first",
+    "gate",
+    "speaker.first",
+    "llm.last",
+    "tts.last",
+]
 
 
 class Free:
@@ -155,6 +182,28 @@ def show(name, ms):
     print(f"{name:52} p50 {p50:7.2f} ms   p95 {p95:7.2f} ms   ({len(ms)} times)")
 
 
+def books():
+    """A turn's log line and metrics: on the event loop, and with the log's own thread."""
+    marks = {name: 0.05 * i for i, name in enumerate(MARKS)}
+    utterance = Utterance(silence(1.2, RATE), 0.0, 1.2)
+    begun = [SpeechStarted(0.2), SpeechPaused(utterance), SpeechEnded(utterance)]
+    answered = [Heard("what time is it"), Passages(()), Said("It is noon."), Said("All is well.")]
+    loop, whole = [], time.process_time()
+    with tempfile.TemporaryDirectory() as folder, Log() as log:
+        log.keep(LogSettings(file=f"{folder}/voicebot.log"))
+        account = Account(Identity([]), lambda event: None, observers=[Metrics().observer])
+        for _ in range(TURNS):
+            events = [*begun, *answered, TurnEnded(marks, began=0.1, ended=2.0, tokens=(300, 40))]
+            began = time.perf_counter()
+            for event in events:
+                account.note(event)
+            loop.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.01)  # until the log's thread has written it
+        whole = (time.process_time() - whole) * 1000 / TURNS
+    show("log and metrics of a turn, on the event loop", loop)
+    print(f"{'log and metrics of a turn, CPU of all threads':52} {whole:.2f} ms")
+
+
 def helped():
     ms = []
     for _ in range(20):
@@ -195,7 +244,7 @@ def main():
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, {threading.active_count()} thread at start"
     )
-    parts = {"core": core, "help": helped, "memory": memory}
+    parts = {"core": core, "help": helped, "memory": memory, "books": books}
     for name in sys.argv[1:] or parts:
         parts[name]()
 
