@@ -17,13 +17,13 @@ from .served import Served
 from .sockets import row
 
 AT_ONCE = 10
-WARM = 600
+WARM = 1800
 """Cycles before any counts: an allocator has by then all that ten sessions at once need."""
 SETTLES_S = 2.0
 """Seconds after the last cycle, in which what has ended is tidied up."""
 GROWTH_MB = 2.0
-"""An allocator's memory goes up and down by this much whatever is done; a leak of 2 kB a session
-would show in a thousand."""
+"""A leak of 2 kB a session would take this in a thousand. An allocator's memory goes up and down by
+more now and then, so that one run too high proves nothing: more cycles do."""
 PATIENCE_S = 20.0
 
 
