@@ -14,7 +14,7 @@ pytest.importorskip("uvicorn")
 
 from server.calling import Parts, serving
 
-from voicebot.bench.cycles import cycle
+from voicebot.bench.cycles import cycle, growth
 from voicebot.bench.served import toml
 from voicebot.bench.sockets import STARTED, STOPPED, Script
 
@@ -49,3 +49,8 @@ def test_settings_go_into_a_file_as_they_are(tmp_path):
     config = Config(listen=ListenSettings(end_ms=400), vad=vad, **FREE.engines())
     (tmp_path / "voicebot.toml").write_text(toml(config))
     assert read(tmp_path / "voicebot.toml") == config
+
+
+def test_what_is_never_given_back_has_grown_and_what_is_taken_now_and_then_has_not():
+    assert growth([100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0, 107.0]) == 8.0
+    assert growth([105.0, 100.0, 100.0, 100.0, 100.0, 105.0, 100.0, 105.0]) == 0.0
