@@ -1,0 +1,50 @@
+"""Real weights for the tests of this folder, and recordings of people where there are some."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from voicebot import weights
+
+SHARED = Path(__file__).resolve().parents[2] / "../shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("real")
+
+
+@pytest.fixture(scope="session")
+def real():
+    """Gives the folder of weights by name, "whisper-tiny.en"; skips a test that has none.
+
+    In CI they are pulled beforehand, so there a test without them fails.
+    """
+
+    def folder(name: str) -> Path:
+        found = weights.folder() / name
+        if not found.is_dir():
+            said = f"no weights {name} in {weights.folder()}: voicebot models pull {name}"
+            if os.environ.get("CI"):
+                pytest.fail(said)
+            pytest.skip(said)
+        return found
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Gives the path of material that lies beside the repository; skips without it."""
+
+    def path(name: str) -> Path:
+        found = SHARED / name
+        if not found.exists():
+            pytest.skip(f"no {name} beside the repository")
+        return found
+
+    return path
