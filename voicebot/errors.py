@@ -5,7 +5,8 @@ VoicebotError
 ├── Missing          4  a package, weights or a sound device that is not there
 ├── InputError       5  a recording that cannot be read
 └── EngineError      1  a model failed; ends the turn, not the conversation
-    └── Silence         it gave nothing for too long
+    ├── Silence         it gave nothing for too long
+    └── ContextExceeded the conversation is longer than it can read
 """
 
 
@@ -54,3 +55,9 @@ class Silence(EngineError):
     """A model gave nothing for longer than anybody waits."""
 
     kind = "silent"
+
+
+class ContextExceeded(EngineError):
+    """The messages take more tokens than the model can read. The same would fail again."""
+
+    kind = "context_length_exceeded"

@@ -16,7 +16,7 @@ from miniatures.gguf import CHATML, CONTROL, build  # noqa: E402 - after the ski
 from voicebot.engines import Message, load  # noqa: E402
 from voicebot.engines.cores import usable_cores  # noqa: E402
 from voicebot.engines.llama_prompt import ChatTemplate  # noqa: E402
-from voicebot.errors import ConfigError, EngineError, Missing  # noqa: E402
+from voicebot.errors import ConfigError, ContextExceeded, EngineError, Missing  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
 
 STORIES = Path(__file__).resolve().parents[2] / "../shared/models/llm/stories260K-f32.gguf"
@@ -377,6 +377,7 @@ def test_a_conversation_too_long_for_the_context_loses_its_oldest_exchanges(engi
     [deltas] = replies(model, long_conversation(40))
 
     assert text(deltas) == "Yes."
+    assert deltas[0].forgotten > 20
     [(tokens, _)] = kept(caplog)
     assert 300 < tokens <= 512 - 16
 
@@ -399,14 +400,44 @@ def test_passages_go_worst_first_where_the_question_would_not_fit(engine, caplog
     [deltas] = replies(model, [SYSTEM, Message("user", "What?", passages)])
 
     assert text(deltas) == "Yes."
+    told = [passage.id for passage in deltas[0].passages]
+    assert told
+    assert told == [f"p{i}" for i in range(8)][-len(told) :]
     assert 700 < kept(caplog)[0][0] <= 1024 - 16
 
 
 def test_a_question_too_long_for_the_context_is_an_error_with_the_numbers(engine):
     model = engine(context=256, max_tokens=16)
 
-    with pytest.raises(EngineError, match=r"takes \d{3} tokens .* room for 240"):
+    with pytest.raises(ContextExceeded, match=r"is 256 tokens, 16 of them .* messages take \d{3};"):
         replies(model, [SYSTEM, Message("user", "far too long " * 40)])
+
+
+def test_who_wants_the_whole_conversation_read_is_told_that_it_is_too_long(engine):
+    model = engine(grammar=saying("Yes."), context=1024, max_tokens=16)
+
+    async def reply(messages):
+        async with aclosing(model.reply(messages, whole=True)) as deltas:
+            return [delta async for delta in deltas]
+
+    with pytest.raises(ContextExceeded, match="maximum context length is 1024 tokens"):
+        asyncio.run(reply(long_conversation(60)))
+    informed = Message("user", "What?", tuple(Passage(f"p{i}", "x" * 150, i) for i in range(8)))
+    given = asyncio.run(reply([*long_conversation(1)[:-1], informed]))[0].passages
+    assert 0 < len(given) < 8
+
+
+def test_a_short_reply_leaves_more_room_for_the_conversation(engine):
+    model = engine(grammar=saying("Yes."), context=512, max_tokens=400)
+    messages = [SYSTEM, Message("user", "x" * 300)]
+
+    async def reply():
+        async with aclosing(model.reply(messages, max_tokens=16)) as deltas:
+            return text([delta async for delta in deltas])
+
+    with pytest.raises(ContextExceeded):
+        replies(model, messages)
+    assert asyncio.run(reply()) == "Yes."
 
 
 def test_a_missing_file_is_named(engine, tmp_path):

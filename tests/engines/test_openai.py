@@ -18,7 +18,8 @@ from voicebot.engines import Message, load
 from voicebot.engines.breaker import Breaker
 from voicebot.engines.openai_http import backoff, retry_after
 from voicebot.engines.thoughts import Thoughts
-from voicebot.errors import ConfigError, EngineError
+from voicebot.errors import ConfigError, ContextExceeded, EngineError
+from voicebot.events import Passage
 
 
 @pytest.fixture
@@ -337,6 +338,56 @@ def test_thoughts_are_not_spoken():
     deltas, _ = when(said, script)
 
     assert "".join(d.text for d in deltas) == "Hi there."
+
+
+TOO_LONG = [
+    {"message": "This model's maximum context length is 8192 tokens. However, your messages "
+     "resulted in 9000 tokens.", "type": "invalid_request_error", "param": "messages",
+     "code": "context_length_exceeded"},
+    {"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 9000, "n_ctx": 8192,
+     "message": "the request exceeds the available context size, try increasing it"},
+    "Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded "
+    "with context length of only 8192 tokens",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", TOO_LONG)
+def test_messages_that_are_too_long_are_that_for_us_too(error):
+    async def whole_conversation(engine):
+        async with aclosing(engine.reply(QUESTION, whole=True)) as deltas:
+            return [delta async for delta in deltas]
+
+    for script in (whole(400, {"error": error}), pieces(event({"error": error}))):
+        refused, server = when(whole_conversation, script)
+        assert isinstance(refused, ContextExceeded)
+        assert "8192" in refused.reason or "context size" in refused.reason
+        assert len(server.requests) == 1
+
+
+def test_a_spoken_conversation_that_is_too_long_is_cut_from_the_front_and_says_so():
+    history = [m for i in range(9) for m in (Message("user", f"{i}?"), Message("assistant", "."))]
+    lease, notes = Passage("lease", "900.", 0.9), Passage("notes", "Call.", 0.1)
+    asked = [QUESTION[0], *history, Message("user", "What is the rent?", (lease, notes))]
+    refused = whole(400, {"error": TOO_LONG[0]})
+
+    deltas, server = when(lambda engine: said(engine, asked), refused, refused, refused, HELLO)
+
+    first = [request.json["messages"][1]["content"] for request in server.requests]
+    assert first[:3] == ["0?", "4?", "8?"]
+    assert first[3].startswith("What is the rent?")
+    assert (deltas[0].forgotten, deltas[0].passages) == (9, (lease, notes))
+
+    deltas, server = when(lambda engine: said(engine, [asked[-1]]), refused, HELLO)
+
+    assert deltas[0].passages == (lease,)
+    assert "Call." not in server.requests[-1].json["messages"][0]["content"]
+
+
+def test_a_question_too_long_for_a_server_is_given_up():
+    refused, server = when(said, whole(400, {"error": TOO_LONG[0]}))
+
+    assert isinstance(refused, ContextExceeded)
+    assert len(server.requests) == 1
 
 
 def test_a_model_that_only_thinks_is_an_error():

@@ -9,11 +9,14 @@ from voicebot.engines import Message, ToolCall
 from voicebot.engines.prompt import (
     OPENING,
     exchanges,
+    fitting,
     rendered,
+    shortened,
     turns,
     without_oldest,
     without_weakest,
 )
+from voicebot.errors import ContextExceeded
 from voicebot.events import Passage
 
 SYSTEM = Message("system", "Be brief.")
@@ -238,3 +241,51 @@ def test_a_call_is_forgotten_together_with_its_result():
 
     assert exchanges(history) == exchanges(parted) == 1
     assert without_oldest(history, 1) == without_oldest(parted, 1) == [user("Two.")]
+
+
+def letters(messages):
+    """A tokenizer for which every letter is a token."""
+    return [0] * sum(len(m.text) + sum(len(p.text) for p in m.passages) for m in messages)
+
+
+def long(exchanges_, *passages):
+    history = [m for i in range(exchanges_) for m in (user(f"{i:02}?"), said(f"{i:02}."))]
+    return [SYSTEM, *history, user("Rent?", *passages)]
+
+
+def test_a_prompt_that_fits_is_the_whole_conversation():
+    prompt = fitting(long(3, LEASE), letters, 100, 10)
+
+    assert (len(prompt.ids), prompt.passages, prompt.forgotten) == (54, (LEASE,), 0)
+
+
+def test_a_prompt_forgets_four_exchanges_at_once_and_keeps_the_passages():
+    prompt = fitting(long(12, LEASE), letters, 100, 20)
+
+    assert (prompt.forgotten, prompt.passages) == (8, (LEASE,))
+    assert len(prompt.ids) <= 80
+
+
+def test_a_prompt_gives_up_the_weakest_passages_once_all_exchanges_are_forgotten():
+    prompt = fitting(long(5, NOTES, LEASE), letters, 60, 20)
+
+    assert (prompt.forgotten, prompt.passages) == (5, (LEASE,))
+
+
+def test_a_conversation_that_must_be_read_whole_gives_up_passages_only():
+    assert fitting(long(2, NOTES, LEASE), letters, 60, 5, whole=True).passages == (LEASE,)
+    with pytest.raises(
+        ContextExceeded, match=r"is 60 tokens, 5 of them for the reply, and the .* 86"
+    ):
+        fitting(long(12, LEASE), letters, 60, 5, whole=True)
+
+
+def test_a_conversation_is_shortened_for_a_server_as_for_ourselves():
+    whole, tries = long(12, LEASE), [(12, (LEASE,))]
+    step = shortened(whole, 0)
+    while step:
+        messages, forgotten = step
+        tries.append((12 - forgotten, messages[-1].passages))
+        step = shortened(messages, forgotten)
+
+    assert tries == [(12, (LEASE,)), (8, (LEASE,)), (4, (LEASE,)), (0, (LEASE,)), (0, ())]

@@ -165,3 +165,21 @@ def test_one_library_serves_two_conversations_at_once(informed):
         return await asyncio.gather(*(ask(text) for text in ["the tea", "the boat"] * 20))
 
     assert asyncio.run(both()) == [["tea.md#1"], ["boat.md#1"]] * 20
+
+
+class Picky(Parrot):
+    """Reads the first passage only, and says so."""
+
+    tells_passages = True
+
+    async def reply(self, messages):
+        yield Delta(passages=messages[-1].passages[:2])
+        yield Delta("Yes.", finish="stop")
+
+
+def test_what_the_model_was_not_given_is_not_told(informed):
+    returned = Passage("clock", "It is noon.")
+    asked = Message("user", "Where are the tea and the boat?", (returned,))
+    told = [delta for delta in reply(informed(Picky()), asked) if delta.passages]
+    assert [len(ids(delta)) for delta in told] == [1]
+    assert ids(told[0])[0] in ("tea.md#1", "boat.md#1")

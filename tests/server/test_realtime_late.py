@@ -2,10 +2,11 @@
 
 import pytest
 import room
-from realtime_client import ASK, Client
+from realtime_client import ASK, Client, item
 
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.engines.chaos import ChaosSettings
+from voicebot.errors import ContextExceeded
 
 BUDGET = BudgetSettings()
 SPOKEN = "response.output_audio_transcript.done"
@@ -46,3 +47,41 @@ def test_a_response_that_fails_is_excused_and_fails():
     broken = trouble("raise", ladder="apology").does(*ASK, ("wait", 6.0), *ASK, ("wait", 6.0))
     assert [done["transcript"] for done in broken.all(SPOKEN)] == [BUDGET.apology] * 2
     assert [e["response"]["status"] for e in broken.all("response.done")] == ["failed"] * 2
+
+
+class Small(room.ChatModel):
+    """Can read no more than one question, and forgets what was before it unless told not to."""
+
+    async def reply(self, messages, *, whole=False):
+        asked = [message for message in messages if message.role == "user"]
+        if (whole and len(asked) > 1) or "\n" in asked[-1].text:
+            raise ContextExceeded("llm", "this model's maximum context length is 3 tokens")
+        async for delta in super().reply(messages):
+            yield delta
+
+
+def asks(text):
+    return ("conversation.item.create", {"item": item("user", text)}), ("response.create", {})
+
+
+TEXT = {"output_modalities": ["text"]}
+
+
+def test_a_question_longer_than_the_model_can_read_is_the_clients_error_and_the_session_goes_on():
+    client = Client(llm=Small("Yes."), **TEXT)
+    client.does(*asks("far\ntoo long"), ("wait", 1.0), *asks("short"), ("wait", 1.0))
+    (error,) = [event["error"] for event in client.all("error")]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+    assert error["message"] == "this model's maximum context length is 3 tokens"
+    failed, completed = [event["response"] for event in client.all("response.done")]
+    assert failed["status_details"]["error"] == {
+        "type": error["type"], "code": error["code"], "message": error["message"],
+    }  # fmt: skip
+    assert completed["status"] == "completed"
+
+
+def test_a_conversation_is_forgotten_from_the_front_unless_the_client_forbids_it():
+    for truncation, status in (("auto", "completed"), ("disabled", "failed")):
+        client = Client(llm=Small("Yes."), truncation=truncation, **TEXT)
+        client.does(*asks("one"), ("wait", 1.0), *asks("two"), ("wait", 1.0))
+        assert client.all("response.done")[-1]["response"]["status"] == status

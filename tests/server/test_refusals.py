@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from voicebot.engines import Delta
-from voicebot.errors import EngineError
+from voicebot.errors import ContextExceeded, EngineError
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +282,26 @@ def test_an_engine_that_fails_is_an_error_of_the_servers():
         assert refused(chat(client, fail), 500, code="llm_failed") == "llm: ran out of words"
         streamed = chat(client, fail, stream=True)
     assert refused(streamed, 500, code="llm_failed") == "llm: ran out of words"
+
+
+class Small(room.ChatModel):
+    """Can read no more than three words."""
+
+    async def reply(self, messages, *, whole=False):
+        if whole and sum(len(message.text.split()) for message in messages) > 3:
+            raise ContextExceeded("llm", "this model's maximum context length is 3 tokens")
+        yield Delta("Yes.", finish="stop")
+
+
+@pytest.mark.parametrize("options", [{}, {"stream": True}])
+def test_messages_longer_than_the_model_can_read_are_refused_as_openai_does(options):
+    long = {"role": "user", "content": "one two three four"}
+    with served(app(llm=Small())) as url, httpx.Client(base_url=url) as client:
+        sent = chat(client, long, **options)
+        assert sent.headers["content-type"] == "application/json"
+        said = refused(sent, 400, code="context_length_exceeded", param="messages")
+        assert said == "this model's maximum context length is 3 tokens"
+        assert chat(client, {"role": "user", "content": "one"}, **options).status_code == 200
 
 
 def test_an_engine_that_fails_in_the_middle_is_an_event():

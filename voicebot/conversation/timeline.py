@@ -90,7 +90,7 @@ class Timeline:
         - `stt.sound`, `tts.sound`: seconds of sound recognised, and made.
         - `stt.waited`, `llm.waited`, `tts.waited`: seconds that we waited for the engine, which
           may have worked ahead in others.
-        - `llm.kept`: tokens, as `Delta` has them.
+        - `llm.kept`, `llm.forgotten`: tokens and exchanges, as `Delta` has them.
         """
         self._amounts[name] = self._amounts.get(name, 0.0) + amount
 

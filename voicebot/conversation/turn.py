@@ -142,6 +142,8 @@ class Turn:
                 if delta.passages:
                     self.timeline.mark("passages")
                     self.tell(Passages(delta.passages))
+                if delta.forgotten:
+                    self.timeline.count("llm.forgotten", delta.forgotten)
                 if delta.seed is not None:
                     self.timeline.seed = delta.seed
                 if delta.tokens:

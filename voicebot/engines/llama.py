@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import ctypes
 import logging
-from bisect import bisect_left
 from collections.abc import Generator, Sequence
 from contextlib import aclosing, closing
 from dataclasses import replace
@@ -25,7 +24,7 @@ from .llama_prompt import ChatTemplate
 from .llama_sampling import Sampler, Sampling, is_grammar
 from .llama_states import States
 from .per_call import new_seed
-from .prompt import exchanges, without_oldest, without_weakest
+from .prompt import Prompt, fitting
 from .thoughts import CLOSE, Thoughts
 from .tool_calls import Calls
 from .tool_grammar import gbnf
@@ -36,12 +35,11 @@ SLICE = 256
 """Prompt tokens computed between two looks at whether anybody still waits, or another reply is due
 sooner. A CPU stops within one, a GPU after one; and what whole slices gave is kept. More would
 only help a GPU."""
-FORGET = 4
-"""Exchanges forgotten at once when the context is full. The prompt then begins with the same
-bytes for four turns, and only every fourth computes the whole conversation anew."""
 
 
 class Llama:
+    tells_passages = True
+
     def __init__(
         self,
         model: str,
@@ -127,6 +125,7 @@ class Llama:
         seed: int | None = None,
         tools: Sequence[Tool] = (),
         must_call: bool = False,
+        whole: bool = False,
     ) -> Stream[Delta]:
         usual = self._sampling
         sampling = Sampling(
@@ -138,7 +137,9 @@ class Llama:
         told = sampling.seed if sampling.temperature > 0 else None
         # No more than the settings allow: that much room is kept free for a reply.
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
-        work = self.worker.stream(self._reply, list(messages), tools, must_call, limit, sampling)
+        work = self.worker.stream(
+            self._reply, list(messages), tools, must_call, whole, limit, sampling
+        )
         async with aclosing(work) as deltas:
             async for delta in deltas:
                 yield replace(delta, seed=told)
@@ -152,24 +153,33 @@ class Llama:
         messages: list[Message],
         tools: Sequence[Tool],
         must_call: bool,
+        whole: bool,
         limit: int,
         sampling: Sampling,
     ) -> Generator[Delta | None]:
         if tools and must_call:
             sampling = replace(sampling, grammar=self._calling(tools))
         try:
-            yield from self._deltas(messages, tools, limit, sampling)
+            yield from self._deltas(messages, tools, whole, limit, sampling)
         except (RuntimeError, ValueError) as error:
             if not self.worker.abandoned:  # else it is only our own abort
                 raise EngineError("llm", f"llama.cpp failed: {error}") from error
             logger.debug("stopped early, with %d tokens computed", self._llm.n_tokens)
 
     def _deltas(
-        self, messages: list[Message], tools: Sequence[Tool], limit: int, sampling: Sampling
+        self,
+        messages: list[Message],
+        tools: Sequence[Tool],
+        whole: bool,
+        limit: int,
+        sampling: Sampling,
     ) -> Generator[Delta | None]:
         import llama_cpp
 
-        ids = list(self._fitting(messages, tools))
+        prompt = self._prompt(messages, tools, limit, whole)
+        if prompt.passages or prompt.forgotten:
+            yield Delta(passages=prompt.passages, forgotten=prompt.forgotten)
+        ids = prompt.ids
         read, written = len(ids), 0
         kept: int | None = None
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -204,31 +214,18 @@ class Llama:
             finish = "tool_calls"
         yield Delta(finish=finish, tokens=(read, written), kept=kept)
 
-    def _fitting(self, messages: list[Message], tools: Sequence[Tool]) -> list[int]:
-        """The prompt, less the oldest exchanges, then the weakest passages, if it is too long."""
-        room: int = self._context - self._max_tokens
-
-        def ids(kept: Sequence[Message]) -> list[int]:
-            return self._template.ids(kept, tools)
-
-        def fits(count: int) -> bool:
-            return len(ids(without_oldest(messages, count))) <= room
-
-        if len(prompt := ids(messages)) <= room:
-            return prompt
-        most = exchanges(messages)
-        cuts = [*range(FORGET, most, FORGET), most]
-        cut = cuts[min(bisect_left(cuts, True, key=fits), len(cuts) - 1)]
-        logger.info("the context is full: %d exchanges are forgotten", cut)
-        messages = without_oldest(messages, cut)
-        while len(prompt := ids(messages)) > room and (fewer := without_weakest(messages)):
-            messages = fewer
-        if len(prompt) > room:
-            raise EngineError(
-                "llm",
-                f"the question takes {len(prompt)} tokens with its instructions, and there is "
-                f"room for {room} (context {self._context} less max_tokens {self._max_tokens})",
-            )
+    def _prompt(
+        self, messages: list[Message], tools: Sequence[Tool], limit: int, whole: bool
+    ) -> Prompt:
+        prompt = fitting(
+            messages,
+            lambda kept: self._template.ids(kept, tools),
+            self._context,
+            limit,
+            whole=whole,
+        )
+        if prompt.forgotten:
+            logger.info("the context is full: %d exchanges are forgotten", prompt.forgotten)
         return prompt
 
     def _compute(

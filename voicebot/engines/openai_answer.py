@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,15 @@ DRAIN_S = 0.1
 """How long a finished answer may take to end. Waiting saves the next turn a new connection."""
 COMPLAINT = 20_000
 """Bytes of an error page worth reading."""
+
+
+# What servers say of messages that are longer than their model can read: OpenAI and vLLM,
+# llama-server, LM Studio, TGI, Anthropic.
+TOO_LONG = re.compile(
+    r"maximum context length|context_length_exceeded|context (?:length|size|window)|context the "
+    r"overflows|inputs` tokens \+ `max_new_tokens`|prompt is too long",
+    re.IGNORECASE,
+)
 
 
 class Refused(EngineError):

@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
+from ..errors import ContextExceeded
 from ..flow import Stream
 from . import Delta, Message, Tool
 from .openai_answer import Answer, Refused
 from .openai_calls import Fragments, written
 from .openai_http import Server
 from .per_call import new_seed
-from .prompt import turns
+from .prompt import informing, shortened, turns, without_oldest
 from .thoughts import Thoughts
 from .tool_calls import offered
 
@@ -56,12 +57,12 @@ class OpenAIChat:
         seed: int | None = None,
         tools: Sequence[Tool] = (),
         must_call: bool = False,
+        whole: bool = False,
     ) -> Stream[Delta]:
         asked = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
         request: dict[str, Any] = {
             **self._request,
             **{name: value for name, value in asked.items() if value is not None},
-            "messages": [written(turn) for turn in turns(messages, calling=True)],
         }
         if tools:
             request["tools"] = [offered(tool) for tool in tools]
@@ -69,9 +70,23 @@ class OpenAIChat:
         if self._takes_seeds and request["temperature"] > 0:
             request["seed"] = new_seed() if seed is None else seed
         fragments = Fragments(tool.name for tool in tools)
-        async with aclosing(self._deltas(request, fragments)) as deltas:
-            async for delta in deltas:
-                yield replace(delta, seed=request.pop("seed", None))  # told once
+        told, forgotten, begun = messages, 0, False
+        while True:
+            kept = turns(without_oldest(told, forgotten), calling=True)
+            request["messages"] = [written(turn) for turn in kept]
+            try:
+                async with aclosing(self._deltas(request, fragments)) as deltas:
+                    async for delta in deltas:
+                        if not begun and (forgotten or told is not messages):
+                            yield Delta(passages=informing(told), forgotten=forgotten)
+                        begun = True
+                        yield replace(delta, seed=request.pop("seed", None))  # told once
+                return
+            except ContextExceeded:
+                fewer = None if begun else shortened(told, forgotten, whole=whole)
+                if fewer is None:
+                    raise
+                told, forgotten = fewer
 
     async def _deltas(self, request: dict[str, Any], fragments: Fragments) -> Stream[Delta]:
         thoughts, said = Thoughts(), False

@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from ..errors import ConfigError, EngineError
+from ..errors import ConfigError, ContextExceeded, EngineError
 from .breaker import COOLDOWN_S, Breaker
-from .openai_answer import Answer, Refused, brief, complaint
+from .openai_answer import TOO_LONG, Answer, Refused, brief, complaint
 
 if TYPE_CHECKING:
     import httpx
@@ -107,6 +107,7 @@ class Server:
 
         Raises:
             Refused: the server understood the request and does not take it.
+            ContextExceeded: because the messages in it are too long.
             EngineError: nothing but failures, or no answer in time.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout
@@ -120,7 +121,12 @@ class Server:
             await response.aclose()
 
     def error(self, reason: str, kind: type[EngineError] = EngineError) -> EngineError:
-        """The reason on one line after the server's url, without the key: servers quote it."""
+        """The reason on one line after the server's url, without the key: servers quote it.
+
+        One that says the messages are too long is a ContextExceeded.
+        """
+        if self._stage == "llm" and TOO_LONG.search(reason):
+            kind = ContextExceeded
         line = " ".join(f"{self._shown} {reason}".split())
         if self._key:
             line = line.replace(self._key, "***")  # before it is cut, or half a key would stay

@@ -77,7 +77,11 @@ class Delta:
 
     text: str = ""
     passages: tuple[Passage, ...] = ()
-    """The passages the reply is drawn from; sent once, before any text."""
+    """The passages the reply is drawn from, before any text. Where it is told again, fewer were
+    given to the model than were found."""
+    forgotten: int = 0
+    """Before any text: how many of the oldest exchanges the model was not given, because the
+    conversation does not fit into its context."""
     call: ToolCall | None = None
     """A function to be called, told once its arguments are complete."""
     finish: Literal["", "stop", "length", "tool_calls"] = ""
@@ -127,10 +131,14 @@ class Transcriber(Protocol):
 
 
 class ChatModel(Protocol):
+    """One that may leave out passages which do not fit its context has `tells_passages = True`
+    and tells, as `Delta` has it, those it was given."""
+
     def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
         """Yield the answer to the last message a few characters at a time.
 
         Raises:
+            ContextExceeded: what has to be read of these messages does not fit.
             EngineError: the model failed on these messages.
         """
 

@@ -44,7 +44,8 @@ class Informed:
         questions = [message.text for message in messages if message.role == "user"]
         most = min(FEW, self._passages) if "fewer_passages" in given_up.get() else self._passages
         if found := await self._worker.run(self._find, questions, most):
-            yield Delta(passages=found)
+            if not getattr(self.llm, "tells_passages", False):
+                yield Delta(passages=found)
             # They travel on the last message: what comes before stays the same from turn to
             # turn, and a model that remembers it need not read it again.
             # What a function returned may be there already.
@@ -53,7 +54,11 @@ class Informed:
             messages = [*before, dataclasses.replace(last, passages=together)]
         async with aclosing(self.llm.reply(messages, **options)) as deltas:
             async for delta in deltas:
-                yield delta
+                # What functions returned is a passage to the model, and none of the library's.
+                given = tuple(passage for passage in delta.passages if passage in found)
+                yield (
+                    delta if given == delta.passages else dataclasses.replace(delta, passages=given)
+                )
 
     @property
     def settings(self) -> dict[str, Any]:

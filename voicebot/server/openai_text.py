@@ -122,6 +122,8 @@ class _Chat:
         limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
         options = self._catalogue.option("llm", "max_tokens", limit and int(limit))
         takes = self._catalogue.takes["llm"]
+        if "whole" in takes:  # its client keeps the conversation, and would not know what is lost
+            options["whole"] = True
         for name, kind in (("temperature", float), ("top_p", float), ("seed", int)):
             if fields.get(name) is not None and name in takes:
                 options[name] = kind(fields[name])

@@ -14,12 +14,13 @@ from ..conversation import Turn
 from ..conversation.conversation import LIKELY
 from ..conversation.timeline import Timeline
 from ..engines import Message, Synthesizer
-from ..errors import EngineError
+from ..errors import ContextExceeded, EngineError
 from ..events import Event, Failed, Heard, Interrupted, Said, TurnEnded
 from ..flow import ahead, due, started
 from .functions import Unsuitable
 from .limits import Allowance, Exceeded
 from .realtime_engines import Engines, Writes
+from .realtime_fields import Refused
 from .realtime_items import Item, messages
 from .realtime_outside import Outside
 from .realtime_protocol import Protocol
@@ -223,7 +224,11 @@ class Answers:
             if answer.wish.modality == "audio":
                 await turn.apologise(self._speaks(answer.wish))
                 await self._speaker.drain()
-            self._end("failed", error=str(error))
+            if error.kind == ContextExceeded.kind:  # the client's conversation is to blame
+                self._protocol.refuse(Refused(error.kind, error.reason))
+                self._end("failed", error=error.reason, code=error.kind)
+            else:
+                self._end("failed", error=str(error))
         else:
             if model.finish == "length":
                 self._end("incomplete", "max_output_tokens", read=model.read)

@@ -76,6 +76,8 @@ class Engines:
         options = offer(tools, wish.tool_choice, takes)
         if wish.max_output_tokens != "inf" and "max_tokens" in takes:
             options["max_tokens"] = wish.max_output_tokens
+        if wish.whole and "whole" in takes:
+            options["whole"] = True
         return Writes(self._outside.llm, options, "tools" in takes, wish.parallel_tool_calls)
 
     def speaks(self, wish: Wish, speed: float) -> Speaks:

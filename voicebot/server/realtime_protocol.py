@@ -166,6 +166,7 @@ class Protocol:
         return Wish(
             now.instructions, now.modality, now.output_format, now.voice, now.tools,
             now.tool_choice, now.parallel_tool_calls, now.max_output_tokens,
+            whole=now.echoed.get("truncation") == "disabled",
         )  # fmt: skip
 
     def begin(self, wish: Wish, limits: list[Table]) -> Response:

@@ -21,7 +21,11 @@ TEXT_PER_TOKEN = 4
 SPOKEN_PER_SECOND = 20
 """Tokens that the protocol counts for sound. What we hear, the model is given as text."""
 
-_BLAMES = {"rate_limit_exceeded": "rate_limit_error", "invalid_value": "invalid_request_error"}
+_BLAMES = {
+    "rate_limit_exceeded": "rate_limit_error",
+    "invalid_value": "invalid_request_error",
+    "context_length_exceeded": "invalid_request_error",
+}
 """For each code of a failure that is the client's, the type it has."""
 
 

@@ -33,6 +33,8 @@ class Wish:
     """Otherwise its items are told but not kept."""
     context: list[Item] | None = None
     """What to answer, instead of the conversation."""
+    whole: bool = False
+    """Fail where the conversation is too long for the model; else its beginning is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler
 
 from ..engines.per_call import OptionError
-from ..errors import EngineError, InputError
+from ..errors import ContextExceeded, EngineError, InputError
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,12 @@ class Refusal(Exception):
         super().__init__(message)
         self.status, self.param, self.code = status, param, code
         self.retry_after = retry_after
+
+
+def too_long(failure: Exception) -> Refusal:
+    """The messages are more than the model can read, as OpenAI says it. No SDK tries it again."""
+    assert isinstance(failure, ContextExceeded)
+    return Refusal(400, failure.reason, param="messages", code=failure.kind)
 
 
 def error(
@@ -76,6 +82,10 @@ async def _failed(request: Request, failure: Exception) -> Response:
     return response(Refusal(500, str(failure), code=f"{failure.stage}_failed"))
 
 
+async def _too_long(request: Request, failure: Exception) -> Response:
+    return response(too_long(failure))
+
+
 async def _http(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, HTTPException)
     path = request.url.path
@@ -104,6 +114,7 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     Refusal: _refused,
     OptionError: _unsuitable,
     InputError: _unsuitable,
+    ContextExceeded: _too_long,
     EngineError: _failed,
     HTTPException: _http,
     ClientDisconnect: _gone,
