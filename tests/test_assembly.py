@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from miniatures import gguf, kokoro, whisper
 
-from voicebot import weights
+from voicebot import engines, weights
 from voicebot.assembly import assemble, build, choose
 from voicebot.audio import Audio
 from voicebot.config import Config, DocumentSettings, EngineChoice, LogSettings
@@ -103,6 +103,16 @@ def test_a_name_in_the_settings_is_looked_up_in_the_models_folder(models):
     config = Config(stt=EngineChoice("whisper", {"model": "whisper-base"}))
     (stt,) = [c for c in choose(config, models) if c.kind == "stt"]
     assert stt.options == {"model": str(models / "whisper-base")}
+
+
+def test_what_asks_for_a_setting_is_never_taken_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name != "httpx" else name)
+    for kind, command in (("stt", "install.*pull"), ("tts", "install")):
+        with pytest.raises(Missing, match=rf"{command}.*or set engine = \"openai\" with url") as no:
+            choose(Config(), tmp_path, [kind])
+        assert f"[{kind}]" in str(no.value)
+    (llm,) = choose(Config(), tmp_path, ["llm"])
+    assert llm.name == "extractive"
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,34 @@ def _choose(kind: Kind, choice: EngineChoice, models: Path) -> Chosen:
         return Chosen(kind, choice.engine, _with_weights(kind, choice, models))
     better = ""
     for name, entry in ENGINES[kind].items():
+        if _asks(kind, name, entry):
+            continue
         absent, model = engines.lacking(entry), None
         if entry.weights and not absent:
             model = weights.find(name, models)
         if not absent and (model or not entry.weights):
             return Chosen(kind, name, {"model": str(model)} if model else {}, better)
         better = better or _getting(name, entry, models)
-    raise Missing(f"[{kind}] there is no engine that can run here; {better}")
+    raise Missing(f"[{kind}] there is no engine that can run here; {better}{_others(kind)}")
+
+
+def _asks(kind: Kind, name: str, entry: Entry) -> list[str]:
+    """The settings that only the user can give, so that nobody else can choose the engine."""
+    return [
+        setting
+        for setting, parameter in engines.options(kind, name).items()
+        if parameter.default is parameter.empty and not (entry.weights and setting == "model")
+    ]
+
+
+def _others(kind: Kind) -> str:
+    """How to choose an engine that asks for settings."""
+    ways = [
+        f'engine = "{name}" with {" and ".join(asked)}'
+        for name, entry in ENGINES[kind].items()
+        if (asked := _asks(kind, name, entry))
+    ]
+    return f"; or set {', or '.join(ways)}, in [{kind}]" if ways else ""
 
 
 def _getting(name: str, entry: Entry, models: Path) -> str:
