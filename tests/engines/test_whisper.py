@@ -18,6 +18,7 @@ from miniatures.whisper import build
 from voicebot.audio import Audio, join, silence
 from voicebot.engines.per_call import given_up
 from voicebot.engines.whisper import Whisper
+from voicebot.engines.windows import says_again
 from voicebot.errors import ConfigError, EngineError, Missing
 
 QUESTION = "What time is it in Paris?"
@@ -62,12 +63,12 @@ def test_a_short_window_hears_what_a_full_one_hears(paris):
 @pytest.mark.parametrize(
     "trouble",
     [
-        {"short_text": "What tie", "short_sure": 0.3},
+        {"short_text": "What time? What time?"},
         {"short_text": "what what what what what what"},
         {"short_text": "On and on and never at an end, until the time is up"},
         {"short_text": ""},
     ],
-    ids=["unsure", "repeating", "endless", "speechless"],
+    ids=["doubled", "looping", "endless", "speechless"],
 )
 def test_a_short_window_that_goes_wrong_is_heard_again_in_full(tmp_path, trouble):
     model = build(tmp_path, QUESTION, **trouble)
@@ -81,19 +82,34 @@ def test_a_short_window_is_what_is_encoded_first(tmp_path):
     assert text(hear(model, recordings.voice(25))) == "The long way."
 
 
-def test_when_both_windows_go_wrong_the_surer_one_counts(tmp_path):
-    model = build(tmp_path, "Perhaps this.", sure=0.3, short_text="Or that.", short_sure=0.25)
+def test_when_both_windows_say_it_twice_the_surer_one_counts(tmp_path):
+    model = build(tmp_path, "Bye bye.", sure=0.5, short_text="By by.", short_sure=0.3)
     (segment,) = hear(model, recordings.voice(2.5))
-    assert segment.text == "Perhaps this."
-    assert segment.confidence == pytest.approx(0.3, abs=0.1)
+    assert segment.text == "Bye bye."
+    assert segment.confidence == pytest.approx(0.5, abs=0.1)
 
 
-def test_where_time_is_short_an_unsure_short_window_counts(tmp_path):
-    model = build(tmp_path, QUESTION, short_text="What tie", short_sure=0.3)
+@pytest.mark.parametrize(
+    "said",
+    ["Two people Two people", "Yes. Yes.", "And now, and now they come.", "砸自己的脚砸自己的脚"],
+)
+def test_words_said_again_are_noticed(said):
+    assert says_again(said)
+
+
+@pytest.mark.parametrize(
+    "said", ["No, no, that is all.", "What is what?", "", "5", "いろいろあります"]
+)
+def test_words_that_people_repeat_are_not_taken_for_said_again(said):
+    assert not says_again(said)
+
+
+def test_where_time_is_short_words_said_twice_count(tmp_path):
+    model = build(tmp_path, QUESTION, short_text="Bye bye.")
     before = given_up.set(frozenset({"single_pass"}))
     heard = text(hear(model, recordings.voice(2.5)))
     given_up.reset(before)
-    assert heard == "What tie"
+    assert heard == "Bye bye."
 
 
 @pytest.mark.parametrize("nonsense", ["what what what what what what", ""])

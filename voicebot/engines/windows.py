@@ -1,13 +1,16 @@
 """A stretch of speech through Whisper in a window no longer than it needs.
 
 Whisper was trained on windows of 30 s, and most of its time on a CPU goes into encoding the
-silence that fills one up. It also reads shorter ones, not always as well: with too little silence
-at the end it repeats or invents. So each hypothesis says whether it can be believed.
+silence that fills one up. It reads shorter ones as well, if they are not too short: in less than
+11 s, or with less than 4 s of silence behind the speech, it says short utterances twice or until
+it is stopped. So each hypothesis says whether it can be believed. docs/recognition.md has figures.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +24,24 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # type: ignore[import-untyped]
     from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
 
-SECONDS = (4, 6, 8, 11, 15, 20, 30)
+SECONDS = (11, 12, 13, 15, 17, 20, 30)
 """Lengths of windows. A few, so that buffers are used again; none of which makes 80 or 128
-positions of 20 ms, because CTranslate2 would take what it encoded for features."""
-TAIL = 2.0
-"""Seconds of silence a short window ends with at least. More is safer, less is faster."""
+positions of 20 ms, because CTranslate2 would take what it encoded for features. Of 128 spoken
+utterances tiny.en gets caught in a loop in 2 at 11 s, in 8 at 8 s."""
+TAIL = 4.0
+"""Seconds of silence a short window ends with at least. Less has utterances said twice; more
+costs time and errs as often."""
 FULL = SECONDS[-1]
 
-DOUBT = -0.8
-"""Mean log-probability of a token below which a short window is not believed."""
 SILENCE = -1.0
-"""As above, for silence: Whisper's own thresholds."""
+"""Mean log-probability of a token below which text may be none: Whisper's own thresholds."""
 NO_SPEECH = 0.6
 COMPRESSION = 2.4
 """Text that packs better than this says the same thing over and over; Whisper's own threshold."""
 REPEATS = 4
 """Times in a row that people hardly ever say the same few tokens."""
+UNSPACED = "\u0e00"
+"""The first letter, in the order of Unicode, of those written without spaces: Thai's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +66,18 @@ class Hypothesis:
 
     @property
     def is_doubtful(self) -> bool:
-        return not self.text or self.log_prob < DOUBT or self.is_looping
+        """Whether another window should be asked. Its probability says little: where that is low,
+        the full window errs more often than the short one."""
+        return not self.text or self.is_looping or says_again(self.text)
 
     @property
     def is_looping(self) -> bool:
+        """Whether it says what nobody says."""
         data = self.text.encode()
         return (
             not self.is_complete
             or len(data) > COMPRESSION * len(zlib.compress(data))
-            or _repeats(self.tokens)
+            or _repeats(self.tokens, REPEATS)
         )
 
 
@@ -167,12 +175,26 @@ def _timed(found: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
     ]
 
 
-def _repeats(tokens: list[int]) -> bool:
-    """Whether a few tokens, however many, come REPEATS times in a row."""
-    row = np.array(tokens)
-    for size in range(1, len(row) // REPEATS + 1):
-        again = row[size:] == row[:-size]
-        needed = size * (REPEATS - 1)
+def says_again(text: str) -> bool:
+    """Whether words follow that were said just before: two or more, or the only one there is.
+
+    People say "hold on, hold on" and "bye bye"; Whisper says an utterance again in the silence
+    behind it, or a part of it. Of 128 spoken utterances 2 are such.
+    """
+    said = re.findall(r"[\w']+", text.casefold())
+    if len(said) > 1 and len(set(said)) == 1:
+        return True
+    # Writing without spaces: four characters, because Japanese doubles two in many words.
+    unspaced = [letter for letter in "".join(said) if letter >= UNSPACED]
+    return _repeats(said, 2, least=2) or _repeats(unspaced, 2, least=4)
+
+
+def _repeats(row: Sequence[int | str], times: int, least: int = 1) -> bool:
+    """Whether a few neighbours, at least so many, come `times` times in a row."""
+    said = np.array(row)
+    for size in range(least, len(said) // times + 1):
+        again = said[size:] == said[:-size]
+        needed = size * (times - 1)
         # As many equal neighbours in a row as that: the running sum grows by as many.
         total = np.concatenate(([0], np.cumsum(again)))
         if (total[needed:] - total[:-needed] == needed).any():
