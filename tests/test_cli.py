@@ -95,7 +95,7 @@ def test_every_engine_is_listed_with_its_settings():
         (["ask", "nowhere.wav", "-o", "a.wav"], 5, "nowhere.wav: no such file"),
         (["ask", "--text", "hello", "-o", "nowhere/a.wav"], 2, "cannot be written"),
         (["models", "path", "gpt"], 2, "no model 'gpt'; there is"),
-        (["models", "pull", "gpt"], 2, "no model or profile 'gpt'; there is small, standard"),
+        (["models", "pull", "gpt"], 2, "no model or profile 'gpt'; there is tiny, small"),
     ],
 )
 def test_a_mistake_is_one_line_and_the_right_exit_code(tmp_path, arguments, code, says):

@@ -42,8 +42,9 @@ class Home:
             lines.append(f'{{ path = "{path}"{promise} }}')
         with self.manifest.open("a") as manifest:
             manifest.write(
-                f'[models.{name}]\nengine = "kokoro"\nrepository = "somebody/{name}"\n'
-                f'revision = "{revision}"\nlicence = "MIT"\nlanguages = ["en"]\n'
+                f'[models.{name}]\nengine = "kokoro"\n'
+                f'sources = [{{ repository = "somebody/{name}", revision = "{revision}" }}]\n'
+                f'licence = "MIT"\nlanguages = ["en"]\n'
                 f"files = [{', '.join(lines)}]\n"
             )
 
@@ -151,7 +152,7 @@ def test_an_interrupted_pull_shows_how_far_it_was_and_goes_on_from_there(hub, ho
         pulling.send_signal(signal.SIGINT)
         assert pulling.wait() != 0
     os.close(screen)
-    assert b"parrot: ############............  50.0 % of 1.0 MB voices/polly.bin" in shown
+    assert b"parrot: ########........  50.0 % of 1.0 MB voices/polly.bin" in shown
     assert home.has("voices/polly.bin") is None
     assert home.pull() == 0
     assert home.has("voices/polly.bin") == VOICE

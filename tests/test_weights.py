@@ -12,7 +12,7 @@ import pytest
 
 from voicebot import weights
 from voicebot.errors import ConfigError, Missing
-from voicebot.weights import File, Model
+from voicebot.weights import File, Model, Repository, Wheels
 
 PERMISSIVE = {"MIT", "Apache-2.0"}
 REAL_VOICES = Path(__file__).resolve().parents[1] / "../shared/models/kokoro"
@@ -28,24 +28,21 @@ def manifest(tmp_path, monkeypatch):
         small = ["ears", "wit"]
         [models.genius]
         engine = "llama"
-        repository = "somebody/genius"
-        revision = "main"
+        sources = [{ repository = "somebody/genius", revision = "main" }]
         licence = "MIT"
         languages = ["en"]
         entry = "genius.gguf"
         files = [{ path = "genius.gguf", size = 4 }]
         [models.wit]
         engine = "llama"
-        repository = "somebody/wit"
-        revision = "main"
+        sources = [{ repository = "somebody/wit", revision = "main" }]
         licence = "MIT"
         languages = ["en"]
         entry = "wit.gguf"
         files = [{ path = "wit.gguf", size = 3 }]
         [models.ears]
         engine = "whisper"
-        repository = "somebody/ears"
-        revision = "main"
+        sources = [{ repository = "somebody/ears", revision = "main" }]
         licence = "MIT"
         languages = ["mul"]
         files = [{ path = "model.bin" }, { path = "config.json", size = 2 }]
@@ -61,9 +58,12 @@ def put(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text)
 
 
-def test_every_model_is_pinned_to_a_commit_and_may_be_used_freely():
+def test_every_model_is_pinned_and_may_be_used_freely():
     for model in weights.manifest().values():
-        assert re.fullmatch("[0-9a-f]{40}", model.revision), model.name
+        assert model.pinned, model.name
+        for source in model.sources:
+            if isinstance(source, Repository):
+                assert source.revision == "main" or re.fullmatch("[0-9a-f]{40}", source.revision)
         assert model.licence in PERMISSIVE, model.name
         assert model.languages, model.name
         assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) for file in model.files), model.name
@@ -73,7 +73,17 @@ def test_every_model_is_pinned_to_a_commit_and_may_be_used_freely():
 def test_every_profile_gives_ears_wits_and_a_voice():
     models = weights.manifest()
     for names in weights.profiles().values():
-        assert sorted(models[name].engine for name in names) == ["kokoro", "llama", "whisper"]
+        *_, ears = chosen = sorted(models[name].engine for name in names)
+        assert (len(chosen), ears) == (3, "whisper")
+        assert "llama" in chosen
+
+
+def test_the_tiny_profile_needs_a_package_index_alone():
+    for model in weights.chosen(["tiny"]):
+        packed = {
+            path for each in model.sources if isinstance(each, Wheels) for path in each.members
+        }
+        assert packed == {file.path for file in model.files}
 
 
 @pytest.mark.skipif(not REAL_VOICES.is_dir(), reason="needs the real voices")
@@ -151,7 +161,7 @@ def test_a_profile_and_its_models_named_together_are_each_taken_once(manifest):
 def test_verification_names_the_file_that_differs(tmp_path):
     good, bad = (hashlib.sha256(text).hexdigest() for text in (b"good", b"bad"))
     files = (File("a.bin", sha256=good), File("b.bin", sha256=good), File("c.bin"), File("d.bin"))
-    model = Model("m", "whisper", "somebody/m", "main", "MIT", files)
+    model = Model("m", "whisper", "MIT", files, ())
     put(tmp_path, {"m/a.bin": "good", "m/b.bin": "bad", "m/c.bin": "whatever"})
     assert weights.faults(model, tmp_path) == [
         f"m: b.bin differs: expected sha256 {good}, got {bad}",

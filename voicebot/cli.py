@@ -140,9 +140,12 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     action("list", _models_list, "list the models and profiles")
-    pull = action("pull", _models_pull, "get models from their hub, verified")
-    pull.add_argument("names", nargs="+", metavar="NAME", help="models or profiles")
+    pull = action("pull", _models_pull, "get models from their sources, verified")
+    pull.add_argument("names", nargs="+", metavar="NAME", help="models, MODEL/FILE or profiles")
     pull.add_argument("--update", action="store_true", help="accept what has changed upstream")
+    pull.add_argument("--from", dest="given", metavar="DIR", help="a folder to look into first")
+    remove = action("rm", _models_remove, "delete models")
+    remove.add_argument("names", nargs="+", metavar="NAME", help="models or profiles")
     verify = action("verify", _models_verify, "compare every file with its known hash")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
     path = action("path", _models_path, "print where a model is")
@@ -279,7 +282,13 @@ def _models_list(args: argparse.Namespace) -> int:
 def _models_pull(args: argparse.Namespace) -> int:
     from . import models
 
-    return models.pull(args.names, _folder(args), update=args.update)
+    return models.pull(args.names, _folder(args), update=args.update, given=args.given)
+
+
+def _models_remove(args: argparse.Namespace) -> int:
+    from . import models
+
+    return models.remove(args.names, _folder(args))
 
 
 def _models_verify(args: argparse.Namespace) -> int:

@@ -25,6 +25,10 @@ PAUSES = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each new attempt while nothing arrives. More outlasts longer outages; less tells
 the user sooner. A connection that brought something is taken up again at once."""
 
+CONNECT_S = 4.0
+"""Seconds to wait for a connection. More reaches hubs far away; less is sooner at the next source
+where a network lets nothing through and says nothing either."""
+
 PATIENCE = 30.0
 """Seconds without a byte before a connection counts as cut, and the longest wait a hub may ask."""
 
@@ -59,7 +63,7 @@ class Hub:
         try:
             import httpx
         except ImportError as error:
-            raise Missing("pulling models needs httpx; pip install 'voicebot[models]'") from error
+            raise Missing("pulling models needs httpx; voicebot install models") from error
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
             raise Missing("HF_HUB_OFFLINE is set; unset it to pull models")
         self._answered = False
@@ -72,7 +76,7 @@ class Hub:
         self._client = httpx.Client(
             headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
             follow_redirects=True,
-            timeout=PATIENCE,
+            timeout=httpx.Timeout(PATIENCE, connect=CONNECT_S),
         )
 
     def close(self) -> None:
@@ -104,13 +108,22 @@ class Hub:
             raise Missing(f"{self.endpoint} does not speak as a model hub does") from error
 
     def download(
-        self, repository: str, commit: str, path: str, part: Path, arrived: Callable[[int], None]
+        self,
+        repository: str,
+        commit: str,
+        file: File,
+        part: Path,
+        arrived: Callable[[int], None],
     ) -> None:
         """Complete `part`, going on where it ends; `arrived` hears its length as it grows.
 
+        It never grows longer than `file.size`.
+
         Raises:
             Missing: no such file, or it is not open to us, or the hub went away and stayed away.
+            VoicebotError: the hub sends more than it should.
         """
+        path = file.path
 
         def ask() -> None:
             done = _length(part)
@@ -121,11 +134,15 @@ class Hub:
                     return
                 # A hub or a proxy that ignores the range sends the file from its start.
                 resumed = answer.status_code == 206
-                with part.open("ab" if resumed else "wb") as file:
+                with part.open("ab" if resumed else "wb") as out:
                     # No chunk size: what a cut connection brought must not wait in a buffer.
                     for chunk in answer.iter_bytes():
-                        file.write(chunk)
-                        arrived(file.tell())
+                        if file.size is not None and out.tell() + len(chunk) > file.size:
+                            raise VoicebotError(
+                                f"{self.endpoint} sends more than the {file.size} bytes of {path}"
+                            )
+                        out.write(chunk)
+                        arrived(out.tell())
 
         self._patiently(ask, lambda: _length(part))
 
@@ -154,6 +171,7 @@ class Hub:
         """What `ask()` returns, asked again while the trouble may pass."""
         import httpx
 
+        unreached = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
         pauses = iter(PAUSES)
         while True:
             before = length()
@@ -167,7 +185,7 @@ class Hub:
                 if length() > before:
                     pauses = iter(PAUSES)
                 # Waiting is for a hub that has answered before, not for a wrong address.
-                silent = isinstance(error, httpx.ConnectError) and not self._answered
+                silent = isinstance(error, unreached) and not self._answered
                 pause = None if silent else next(pauses, None)
                 asked = error.seconds if isinstance(error, _Later) else None
                 if pause is None or (asked or 0) > PATIENCE:

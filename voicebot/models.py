@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
 from pathlib import Path
 
 from . import weights
-from .errors import Missing
+from .errors import ConfigError, Missing
 from .pull import pull as pull_one
+from .pull import remove as remove_one
 
-WIDTH = 24
+WIDTH = 16
 """Characters of the progress bar; the rest of a line of 80 tells of the file."""
+SETTLED_S = 1.0
+"""Seconds of a download before its speed says how long the rest takes."""
 
 
 def list_models(folder: Path) -> int:
@@ -36,21 +41,50 @@ def list_models(folder: Path) -> int:
     return 0
 
 
-def pull(names: list[str], folder: Path, update: bool = False) -> int:
+def pull(
+    names: list[str], folder: Path, update: bool = False, given: str | Path | None = None
+) -> int:
     """Bring the named models, or those of the named profiles, into `folder`.
 
+    given: a folder that may have them already, to look into first.
+
     Raises:
-        ConfigError: there is no such name, or `folder` cannot be written to.
-        Missing: the hub, or something on it, cannot be had.
-        Refused: what the hub has is not what was promised.
+        ConfigError: there is no such name, `folder` cannot be written to, or `given` is none.
+        Missing: no source has it.
+        Refused: what the sources have is not what was promised.
     """
-    for model in weights.chosen(names):
+    near = Path(given).expanduser() if given else None
+    if near and not near.is_dir():
+        raise ConfigError(f"--from: {near} is not a folder")
+    models = weights.chosen(names)
+    if len(models) > 1:
+        print(f"{len(models)} models, {_bytes(sum(model.size for model in models))}", flush=True)
+    for model in models:
         report = _Bar(model.name) if sys.stdout.isatty() else _Lines(model.name)
         try:
-            fetched = pull_one(model, folder, update=update, report=report)
+            fetched = pull_one(model, folder, update=update, given=near, report=report)
         finally:
             report.close()
         print(f"{model.name}: {'verified' if fetched else 'already here'}", flush=True)
+    return 0
+
+
+def remove(names: list[str], folder: Path) -> int:
+    """Delete the named models, or those of the named profiles, from `folder`.
+
+    Raises:
+        ConfigError: there is no such name, or `folder` cannot be written to.
+        Missing: none of the model's files is here.
+    """
+    models = weights.chosen(names)
+    for name, model in zip(names, models, strict=False):
+        if "/" in name:
+            raise ConfigError(f"{name}: a model is removed whole, by its name {model.name}")
+    here = [model for model in models if (folder / model.name).is_dir()]
+    if not here:
+        raise Missing(f"{models[0].name} is not in {folder}")
+    for model in here:
+        print(f"{model.name}: removed, {_bytes(remove_one(model, folder))} freed", flush=True)
     return 0
 
 
@@ -121,23 +155,37 @@ class _Lines:
 
 
 class _Bar:
-    """A bar that fills in place, one line for each file."""
+    """A bar that fills in place, one line for each file or wheel, with its speed."""
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._shown = ("", -1)
+        self._shown = ("", -1, 0)
+        self._began = (0.0, 0)
 
     def __call__(self, file: str, done: int, total: int) -> None:
-        # Drawn when a digit changes, so at most a thousand times for a file of any size.
+        now = time.monotonic()
+        if self._shown[0] != file:
+            if self._shown[0]:
+                print()
+            self._began = (now, done)  # what an earlier pull brought says nothing of the speed
         share = done * 1000 // total if total else 1000
-        if self._shown == (file, share):
+        # Drawn when a digit changes, so at most a thousand times, and once a second.
+        since = int(now - self._began[0])
+        if self._shown == (file, share, since):
             return
-        if self._shown[0] not in ("", file):
-            print()
-        self._shown = (file, share)
+        self._shown = (file, share, since)
         bar = ("#" * (share * WIDTH // 1000)).ljust(WIDTH, ".")
-        line = f"{self._model}: {bar} {share / 10:5.1f} % of {_bytes(total)} {file}"
-        print(f"\r{line:<79}"[:80], end="", flush=True)
+        said = f"{bar} {share / 10:5.1f} % of {_bytes(total)}{self._pace(now, done, total)} {file}"
+        width = shutil.get_terminal_size().columns
+        print(f"\r{f'{self._model}: {said}':<{width - 1}}"[:width], end="", flush=True)
+
+    def _pace(self, now: float, done: int, total: int) -> str:
+        taken, brought = now - self._began[0], done - self._began[1]
+        if taken < SETTLED_S or not brought:
+            return ""
+        left = round((total - done) * taken / brought)
+        until = f", {left // 60}:{left % 60:02} left" if done < total else ""
+        return f", {_bytes(round(brought / taken))}/s{until}"
 
     def close(self) -> None:
         """Leave the line, however the pull ended."""

