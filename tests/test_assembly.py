@@ -61,7 +61,7 @@ def named(chosen):
 
 def test_without_weights_the_engines_everybody_has_are_taken(tmp_path):
     assert named(choose(Config(), tmp_path)) == {
-        "vad": "silero", "stt": "pocketsphinx", "llm": "extractive", "tts": "espeak",
+        "vad": "silero", "stt": "pocketsphinx", "llm": "extractive", "tts": "hibari",
     }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
         ("[log]\nkeep = 0", r"\[log\] keep should be from 1 to 9999, not 0"),
         ("[listen", r"voicebot.toml: Expected"),
         ("[tts]\nengine = 3", r"\[tts\] engine should be a name, not 3"),
-        ('[tts]\nengine = "kokro"', r"\[tts\] no engine 'kokro'; there is auto, kokoro, espeak"),
+        ('[tts]\nengine = "kokro"', r"\[tts\] no engine 'kokro'; there is auto, kokoro, hibari"),
         ('[tts]\nengine = "espeak"\nvoise = "en"', r"\[tts\] espeak has no setting 'voise'; there"),
         ('[tts]\nengine = "espeak"\nspeed = "1"', r"\[tts\] speed should be float, not '1'"),
         ("[tts]\nspeed = 1.0", r"\[tts\] speed is a setting of one engine: name it, engine = 'kok"),

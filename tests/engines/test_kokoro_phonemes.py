@@ -13,7 +13,8 @@ pytest.importorskip("espeakng_loader")
 
 from voicebot.engines.espeak_process import EspeakProcess
 from voicebot.engines.kokoro_lexicon import lexicon
-from voicebot.engines.kokoro_phonemes import LANGUAGES, Reader, Spoken, language, parts
+from voicebot.engines.kokoro_phonemes import LANGUAGES, Reader, language
+from voicebot.engines.phonemes import Spoken, parts
 from voicebot.errors import ConfigError
 
 

@@ -29,6 +29,7 @@ def test_espeak_has_a_voice_for_each_of_openais(espeak):
         ("onyx", "kokoro", KOKORO, None),  # not pulled: the voice of the settings
         ("am_adam", "kokoro", KOKORO, "am_adam"),  # for the engine to refuse
         ("af_heart*0.5+bm_fable", "kokoro", KOKORO, "af_heart*0.5+bm_fable"),
+        ("marin", "hibari", ("heart",), "heart"),
         ("alloy", "openai", (), "alloy"),  # the server behind it knows
         ("alloy", "mine:Parrot", (), None),
         ("alloy", "mine:Parrot", ("alloy",), "alloy"),

@@ -120,6 +120,12 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "kokoro",
             weights=True,
         ),
+        "hibari": Entry(
+            "voicebot.engines.hibari:Hibari",
+            "a small English voice that learnt from Kokoro's, on onnxruntime",
+            ("hibari", "onnxruntime"),
+            "embedded",
+        ),
         "espeak": Entry(
             "voicebot.engines.espeak:Espeak",
             "espeak-ng in a process of its own",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import aclosing
-from itertools import accumulate
 from pathlib import Path
 
 from ..audio import Audio, Samples
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
-from . import Speech, Word, kokoro_phonemes, kokoro_voices
+from . import Speech, kokoro_phonemes, kokoro_voices, phonemes
 from .espeak_process import EspeakProcess
-from .kokoro_backends import FRAME, PULL, RATE, brief, open_network, vocabulary
+from .kokoro_backends import PULL, open_network, vocabulary
 from .kokoro_lexicon import lexicon
-from .kokoro_phonemes import Reader, Spoken
-from .kokoro_reading import PUNCTUATION
+from .kokoro_phonemes import Reader
+from .onnx_graph import brief
 from .per_call import OptionError
+from .phonemes import RATE, Spoken
 
 
 class Kokoro:
@@ -98,57 +98,26 @@ class Kokoro:
             styles, reader = self._manner(voice) if voice else (self._styles, self._reader)
         except ConfigError as error:
             raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
-        words = [self._known(word) for word in reader.read(text)]
-        if not any(set(word.phonemes) - PUNCTUATION - {" "} for word in words):
+        words = phonemes.known(reader.read(text), self._vocabulary)
+        if not phonemes.sounding(words):
             return
         start = 0.0
-        for part in kokoro_phonemes.parts(words, kokoro_voices.LENGTHS):
+        for part in phonemes.parts(words, kokoro_voices.LENGTHS):
             if self.worker.abandoned:
                 return
             speech = self._part(part, start, styles, speed)
             start += speech.audio.seconds
             yield speech
 
-    def _known(self, word: Spoken) -> Spoken:
-        """Without what is not in the network's alphabet, so that phonemes count as it counts."""
-        known = "".join(symbol for symbol in word.phonemes if symbol in self._vocabulary)
-        return Spoken(word.text, known)
-
     def _part(self, words: list[Spoken], start: float, styles: Samples, speed: float) -> Speech:
-        ids = [self._vocabulary[symbol] for word in words for symbol in word.phonemes]
-        if ids and words[-1].phonemes.endswith(" "):
-            ids.pop()
+        ids = phonemes.numbers(words, self._vocabulary)
         style = styles[len(ids) - 1][None]
         try:
             sound, frames = self._network.render(ids, style, speed)
         except Exception as error:  # of onnxruntime and torch, which share no base
             raise EngineError("tts", f"kokoro: {brief(error)}") from error
         # An export that tells durations of anything else cannot be used for times.
-        timed = times(words, frames, start) if frames and len(frames) == len(ids) + 2 else ()
+        timed = (
+            phonemes.times(words, frames, start) if frames and len(frames) == len(ids) + 2 else ()
+        )
         return Speech(Audio(sound, RATE), timed)
-
-
-def times(words: Sequence[Spoken], frames: Sequence[int], start: float) -> tuple[Word, ...]:
-    """When each word is heard, from the frames of the silence before, each phoneme, and after.
-
-    A word lasts from its first sound to its last; the pause at its comma is not part of it. One
-    that says nothing is heard, for no time, when the one before it ends.
-    """
-    edges = [start + total * FRAME / RATE for total in accumulate(frames)]
-    said: list[Word] = []
-    at, begun, end = 0, None, edges[0]
-    for word in words:
-        sounds = [
-            at + place
-            for place, symbol in enumerate(word.phonemes)
-            if symbol != " " and symbol not in PUNCTUATION
-        ]
-        sounds = sounds or [at + place for place, s in enumerate(word.phonemes) if s != " "]
-        at += len(word.phonemes)
-        first = edges[sounds[0]] if sounds else end
-        end = edges[sounds[-1] + 1] if sounds else end
-        begun = first if begun is None else begun
-        if word.text:  # else a piece of a word too long for one part
-            said.append(Word(word.text, begun, end))
-            begun = None
-    return tuple(said)

@@ -22,11 +22,9 @@ import numpy as np
 
 from ..audio import Samples
 from ..errors import ConfigError, Missing
+from .onnx_graph import brief, session
+from .phonemes import RATE
 
-RATE = 24_000
-"""Samples per second."""
-FRAME = 600
-"""Samples per unit of a duration."""
 CHECKPOINT = "hexgrad/Kokoro-82M"
 """Only tells the package which defaults to take; nothing is fetched."""
 
@@ -108,17 +106,8 @@ class OnnxNetwork:
     """An exported network on onnxruntime: the faster on a CPU, and no torch."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime  # type: ignore[import-untyped]  # it has no stubs
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: a thread per core
-        # Waiting threads sleep rather than spin: the cores are the language model's too.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3  # its advice on graphs is not for our users
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = session(path, threads)
         except Exception as error:  # its errors share no base
             raise ConfigError(f"[tts] kokoro cannot read {path}: {brief(error)}") from error
         inputs = {field.name: field.type for field in self._session.get_inputs()}
@@ -254,8 +243,3 @@ def _check(model: Any, path: Path) -> None:
         # Not all: published weights lack what later versions of the package added.
         if len(wanted & names) < len(wanted) / 2:
             raise ConfigError(f"[tts] kokoro: {path} has no weights for Kokoro's {section}")
-
-
-def brief(error: Exception) -> str:
-    """The first line of a library's error, or its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

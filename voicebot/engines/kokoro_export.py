@@ -14,7 +14,8 @@ import numpy as np
 
 from ..audio import Samples
 from ..errors import EngineError, Missing
-from .kokoro_backends import OnnxNetwork, brief, kmodel
+from .kokoro_backends import OnnxNetwork, kmodel
+from .onnx_graph import brief
 
 _OPSET = 17
 """The newest that torch's older exporter, the one that can follow Kokoro's code, writes well."""

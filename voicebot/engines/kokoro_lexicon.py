@@ -16,7 +16,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from .kokoro_reading import PUNCTUATION
+from .phonemes import PUNCTUATION
 
 Entry = str | dict[str, str | None]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Protocol
 
 from ..errors import ConfigError
 from .kokoro_lexicon import Lexicon
-from .kokoro_reading import PUNCTUATION, say
+from .kokoro_reading import say
+from .phonemes import PUNCTUATION, Spoken
 
 LANGUAGES = {
     "a": "en-us",
@@ -52,15 +52,6 @@ _MARKS = str.maketrans({"«": "“", "»": "”", "’": "'"})
 
 class Espeak(Protocol):
     def phonemes(self, text: str, voice: str = "en-us", tie: str = "") -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """A word of the text and how it is said."""
-
-    text: str
-    phonemes: str
-    """With the punctuation at the word and the space after it; empty where nothing is said."""
 
 
 def language(name: str, voice: str) -> str:
@@ -192,41 +183,3 @@ def _join(parts: list[str]) -> str:
     line = " ".join(part for part in parts if part)
     line = re.sub(r"([(“]) ", r"\1", re.sub(r" (?=[;:,.!?…)”])", "", line))
     return f"{line} " if line else ""
-
-
-def parts(words: list[Spoken], longest: int) -> Iterator[list[Spoken]]:
-    """The words in runs of at most `longest` phonemes, cut at a pause where there is one.
-
-    Words that say nothing stay with what comes before them.
-    """
-    run: list[Spoken] = []
-    for word in [piece for whole in words for piece in _pieces(whole, longest)]:
-        if run and _length([*run, word]) > longest:
-            cut = _pause(run) if word.phonemes else len(run)
-            yield run[:cut]
-            run = run[cut:]
-        run.append(word)
-    if run:
-        yield run
-
-
-def _pieces(word: Spoken, longest: int) -> Iterator[Spoken]:
-    """The word, or if it alone is too long, pieces of it of which only the last has its text."""
-    phonemes = word.phonemes
-    while len(phonemes.rstrip()) > longest:
-        yield Spoken("", phonemes[:longest])
-        phonemes = phonemes[longest:]
-    yield replace(word, phonemes=phonemes)
-
-
-def _pause(run: list[Spoken]) -> int:
-    """How many words to say before the cut."""
-    for marks in (".!?…", ":;", ",—"):
-        for place in range(len(run), len(run) // 2, -1):  # not at the price of a short part
-            if run[place - 1].phonemes.rstrip(' "”)')[-1:] in tuple(marks):
-                return place
-    return len(run)
-
-
-def _length(words: list[Spoken]) -> int:
-    return len("".join(word.phonemes for word in words).strip())

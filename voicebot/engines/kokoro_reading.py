@@ -12,8 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
-PUNCTUATION = frozenset(';:,.!?—…"()“”')
-"""What Kokoro was trained to pause and inflect for."""
+from .phonemes import PUNCTUATION
 
 _SAME = str.maketrans({"’": "'", "‘": "'", "«": "“", "»": "”", "–": "—", "[": "(", "]": ")"})
 _NAMED = {

@@ -18,13 +18,18 @@ _KOKORO = {
     "nova": "af_nova", "onyx": "am_onyx", "sage": "af_sarah", "shimmer": "af_sky",
     "verse": "am_puck",
 }  # fmt: skip
+_HIBARI = {
+    "alloy": "kore", "ash": "fenrir", "ballad": "fable", "cedar": "fenrir", "coral": "kore",
+    "echo": "fenrir", "fable": "fable", "marin": "heart", "nova": "heart", "onyx": "fenrir",
+    "sage": "emma", "shimmer": "emma", "verse": "fenrir",
+}  # fmt: skip
 _ESPEAK = {
     "alloy": "en-us", "ash": "en-us+m2", "ballad": "en-gb+m3", "cedar": "en-us+m7",
     "coral": "en-us+f2", "echo": "en-us+m3", "fable": "en-gb", "marin": "en-us+f4",
     "nova": "en-us+f3", "onyx": "en-us+m5", "sage": "en-gb+f2", "shimmer": "en-us+f5",
     "verse": "en-us+m4",
 }  # fmt: skip
-_OURS = {"kokoro": _KOKORO, "espeak": _ESPEAK}
+_OURS = {"kokoro": _KOKORO, "hibari": _HIBARI, "espeak": _ESPEAK}
 
 
 def ours(name: str, engine: str, voices: Sequence[str]) -> str | None:

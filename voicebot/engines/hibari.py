@@ -1,0 +1,213 @@
+"""hibari: a natural English voice at a thirtieth of Kokoro's cost, with times for each word.
+
+The package hibari-tts holds the voice, a small network that learnt from Kokoro's, and its
+reading of English. The network gives parts of a spectrum; the package's `dsp` makes sound of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..audio import Audio, Samples
+from ..errors import ConfigError, EngineError, Missing
+from ..flow import Stream, Worker
+from . import Speech, phonemes
+from .english import English, english
+from .onnx_graph import brief, session
+from .per_call import OptionError
+from .phonemes import RATE, Spoken
+
+PACKAGE = "hibari-tts 0.2.1"
+"""The release whose files are pinned below."""
+
+LONGEST = 400
+"""Phonemes the network takes at once, some 30 s of speech: its makers' limit."""
+
+DURATIONS = "/Clip_output_0"
+"""The value inside the graph that holds the frames of each phoneme."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Where a voice is, and whose English it speaks."""
+
+    file: str
+    sha256: str
+    """As released: the package is one person's work, and another file is not that work."""
+    british: bool = False
+
+
+VOICES = {
+    "heart": Voice(
+        "hibari.onnx", "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
+    ),
+    "emma": Voice(
+        "bf_emma.int8.onnx",
+        "f709f0488ee63b583a22189a955aaf4257b9806dd330be3490661e53af0a89c1",
+        british=True,
+    ),
+    "fenrir": Voice(
+        "am_fenrir_v2.int8.onnx",
+        "f59fbd87908c91f827bc21b1b89443757b9a8580db9eee20aa948deb731321f4",
+    ),
+    "fable": Voice(
+        "bm_fable.int8.onnx",
+        "c28529302f2d27cd12f62625c24425888c4e3c2675583100ec530259136b8bc6",
+        british=True,
+    ),
+    "kore": Voice(
+        "af_kore.int8.onnx", "346885752673e45d42f9864c9e2432094bc4b6385df060d4b83273da764d2fa9"
+    ),
+}
+"""The first is in the package; the others are files of their own."""
+
+
+class Hibari:
+    """Speaks English sentence by sentence.
+
+    `voice` is heart, or a name in `model`, the folder of the files of other voices. `seed` draws
+    the noise of breath and fricatives: with the same one the same text sounds the same, sample by
+    sample. `threads` 0 is one per core; more than one hardly helps.
+
+    Raises:
+        ConfigError: a setting it does not know, or a file that is not the one released.
+        Missing: the package or a voice's file is not there.
+    """
+
+    rate = RATE
+    """Samples per second of its sound."""
+
+    def __init__(
+        self,
+        voice: str = "heart",
+        speed: float = 1.0,
+        seed: int = 0,
+        threads: int = 1,
+        model: str = "",
+    ) -> None:
+        if wrong := _wrong_speed(speed):
+            raise ConfigError(f"[tts] {wrong}")
+        if seed < 0:
+            raise ConfigError(f"[tts] hibari: seed = {seed} is below 0")
+        if threads < 0:
+            raise ConfigError(f"[tts] hibari: threads = {threads} is below 0")
+        try:
+            from hibari import dsp, tts
+        except ImportError as error:
+            raise Missing(f"[tts] hibari cannot import {PACKAGE}: {brief(error)}") from error
+        self._synth: Any = dsp.synth
+        assets = Path(tts.ASSETS)
+        self._folders = [assets, *([Path(model).expanduser()] if model else [])]
+        self._vocabulary = _vocabulary(assets / "vocab.json")
+        self._speed, self._seed, self._threads = speed, seed, threads
+        self._loaded: dict[str, _Loaded] = {}
+        self._voice = self._load(voice)
+        self.worker = Worker("hibari", parks=True)
+
+    @property
+    def voices(self) -> list[str]:
+        """The names of those whose files are here."""
+        return [name for name in VOICES if self._path(name)]
+
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, speed: float | None = None
+    ) -> Stream[Speech]:
+        """Yield the text spoken, sentence by sentence; nothing if there is nothing in it to say.
+
+        Raises:
+            OptionError: no such voice, or a speed out of range.
+            EngineError: the network or the reading failed on this text.
+        """
+        if speed is not None and (wrong := _wrong_speed(speed)):
+            raise OptionError("speed", wrong)
+        work = self.worker.stream(self._speak, text, voice, speed or self._speed)
+        async with aclosing(work) as sentences:
+            async for speech in sentences:
+                yield speech
+
+    def close(self) -> None:
+        self.worker.close()
+
+    def _speak(self, text: str, voice: str | None, speed: float) -> Generator[Speech]:
+        try:
+            loaded = self._load(voice) if voice else self._voice
+        except ConfigError as error:
+            raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
+        start = 0.0
+        for sentence in loaded.reader.sentences(text):
+            words = phonemes.known(sentence, self._vocabulary)
+            for part in phonemes.parts(words, LONGEST):
+                if self.worker.abandoned:
+                    return
+                speech = self._part(part, start, loaded, speed)
+                start += speech.audio.seconds
+                yield speech
+
+    def _part(self, words: list[Spoken], start: float, loaded: _Loaded, speed: float) -> Speech:
+        ids = np.array([[0, *phonemes.numbers(words, self._vocabulary), 0]])
+        try:
+            *parts, frames = loaded.network.run(
+                None, {"ids": ids, "speed": np.array([speed], np.float32)}
+            )
+            noise = np.random.default_rng(self._seed)
+            sound: Samples = self._synth(*(part[0] for part in parts), noise)
+        except Exception as error:  # of onnxruntime, which share no base
+            raise EngineError("tts", f"hibari: {brief(error)}") from error
+        return Speech(Audio(sound, RATE), phonemes.times(words, frames.tolist(), start))
+
+    def _load(self, name: str) -> _Loaded:
+        """The voice ready to speak, kept from then on."""
+        if name not in self._loaded:
+            path = self._path(name) if name in VOICES else None
+            if path is None:
+                raise ConfigError(
+                    f"[tts] hibari has no voice {name!r} here; there is {', '.join(self.voices)}"
+                )
+            voice = VOICES[name]
+            network = session(_pinned(path, voice), self._threads, [DURATIONS])
+            self._loaded[name] = _Loaded(network, english(voice.british))
+        return self._loaded[name]
+
+    def _path(self, name: str) -> Path | None:
+        """Where the voice's file is, None where it is not here."""
+        found = [folder / VOICES[name].file for folder in self._folders]
+        return next((path for path in found if path.is_file()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    network: Any
+    reader: English
+
+
+def _pinned(path: Path, voice: Voice) -> bytes:
+    """The content of the voice's file, which is the one released."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"[tts] hibari cannot read {path}: {error.strerror}") from error
+    if (digest := hashlib.sha256(content).hexdigest()) != voice.sha256:
+        raise ConfigError(
+            f"[tts] hibari: {path} is not the file released with {PACKAGE}: its sha256 is "
+            f"{digest[:8]}..., not {voice.sha256[:8]}...; get it again"
+        )
+    return content
+
+
+def _vocabulary(path: Path) -> dict[str, int]:
+    try:
+        return {str(symbol): int(n) for symbol, n in json.loads(path.read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"[tts] hibari cannot read {path}: {error}") from error
+
+
+def _wrong_speed(speed: float) -> str:
+    return "" if 0.5 <= speed <= 2.0 else f"hibari speaks at speed 0.5 to 2, not {speed}"

@@ -1,0 +1,114 @@
+"""Words with their phonemes: cut into what a network takes at once, and timed by its durations.
+
+Kokoro and hibari share an alphabet, misaki's, and a rate of durations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from .protocols import Word
+
+PUNCTUATION = frozenset(';:,.!?—…"()“”')
+"""What Kokoro was trained to pause and inflect for, and hibari after it."""
+
+RATE = 24_000
+"""Samples per second of both networks' sound."""
+FRAME = 600
+"""Samples per unit of a duration, in both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A word of the text and how it is said."""
+
+    text: str
+    phonemes: str
+    """With the punctuation at the word and the space after it; empty where nothing is said."""
+
+
+def sounding(words: Sequence[Spoken]) -> bool:
+    """Whether any of the words says more than punctuation does."""
+    return any(set(word.phonemes) - PUNCTUATION - {" "} for word in words)
+
+
+def known(words: Sequence[Spoken], vocabulary: dict[str, int]) -> list[Spoken]:
+    """The words without what a network's alphabet lacks, so that phonemes count as it counts."""
+    return [
+        Spoken(word.text, "".join(symbol for symbol in word.phonemes if symbol in vocabulary))
+        for word in words
+    ]
+
+
+def numbers(words: Sequence[Spoken], vocabulary: dict[str, int]) -> list[int]:
+    """The network's number for each phoneme of a part, without the space after the last word."""
+    ids = [vocabulary[symbol] for word in words for symbol in word.phonemes]
+    if ids and words[-1].phonemes.endswith(" "):
+        ids.pop()
+    return ids
+
+
+def times(words: Sequence[Spoken], frames: Sequence[float], start: float) -> tuple[Word, ...]:
+    """When each word is heard, from the frames of the silence before, each phoneme, and after.
+
+    A word lasts from its first sound to its last; the pause at its comma is not part of it. One
+    that says nothing is heard, for no time, when the one before it ends.
+    """
+    edges = [start + total * FRAME / RATE for total in accumulate(frames)]
+    said: list[Word] = []
+    at, begun, end = 0, None, edges[0]
+    for word in words:
+        sounds = [
+            at + place
+            for place, symbol in enumerate(word.phonemes)
+            if symbol != " " and symbol not in PUNCTUATION
+        ]
+        sounds = sounds or [at + place for place, s in enumerate(word.phonemes) if s != " "]
+        at += len(word.phonemes)
+        first = edges[sounds[0]] if sounds else end
+        end = edges[sounds[-1] + 1] if sounds else end
+        begun = first if begun is None else begun
+        if word.text:  # else a piece of a word too long for one part
+            said.append(Word(word.text, begun, end))
+            begun = None
+    return tuple(said)
+
+
+def parts(words: list[Spoken], longest: int) -> Iterator[list[Spoken]]:
+    """The words in runs of at most `longest` phonemes, cut at a pause where there is one.
+
+    Words that say nothing stay with what comes before them.
+    """
+    run: list[Spoken] = []
+    for word in [piece for whole in words for piece in _pieces(whole, longest)]:
+        if run and _length([*run, word]) > longest:
+            cut = _pause(run) if word.phonemes else len(run)
+            yield run[:cut]
+            run = run[cut:]
+        run.append(word)
+    if run:
+        yield run
+
+
+def _pieces(word: Spoken, longest: int) -> Iterator[Spoken]:
+    """The word, or if it alone is too long, pieces of it of which only the last has its text."""
+    phonemes = word.phonemes
+    while len(phonemes.rstrip()) > longest:
+        yield Spoken("", phonemes[:longest])
+        phonemes = phonemes[longest:]
+    yield replace(word, phonemes=phonemes)
+
+
+def _pause(run: list[Spoken]) -> int:
+    """How many words to say before the cut."""
+    for marks in (".!?…", ":;", ",—"):
+        for place in range(len(run), len(run) // 2, -1):  # not at the price of a short part
+            if run[place - 1].phonemes.rstrip(' "”)')[-1:] in tuple(marks):
+                return place
+    return len(run)
+
+
+def _length(words: list[Spoken]) -> int:
+    return len("".join(word.phonemes for word in words).strip())
