@@ -17,7 +17,6 @@ from voicebot.audio import Audio
 from voicebot.engines import Message, load
 from voicebot.engines.breaker import Breaker
 from voicebot.engines.openai_http import backoff, retry_after
-from voicebot.engines.thoughts import Thoughts
 from voicebot.errors import ConfigError, ContextExceeded, EngineError
 from voicebot.events import Passage
 
@@ -99,13 +98,13 @@ def test_the_first_words_arrive_while_the_server_still_thinks():
 
         async def hesitant(wire):
             await wire.head(200, "text/event-stream")
-            await wire.chunk(delta("Well,"))
+            await wire.chunk(delta("Yes,"))
             await may_end.wait()
             await wire.chunk(delta(" no.", "stop") + DONE)
             await wire.end()
 
         async with Loopback(hesitant) as server, aclosing(chat(server).reply(QUESTION)) as deltas:
-            assert (await anext(deltas)).text == "Well,"
+            assert (await anext(deltas)).text == "Yes,"
             may_end.set()
             assert (await anext(deltas)).text == " no."
 
@@ -302,6 +301,47 @@ def test_a_stream_that_goes_wrong_after_it_began_well_is_an_error(line, complain
     assert complaint in error.reason
 
 
+USAGE = {"prompt_tokens": 30, "completion_tokens": 5, "total_tokens": 35}
+CACHED = {**USAGE, "prompt_tokens_details": {"cached_tokens": 20}}
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        (USAGE, ((30, 5), None)),
+        (CACHED, ((30, 5), 20)),
+        ({**USAGE, "prompt_tokens_details": None}, ((30, 5), None)),
+        ({"prompt_tokens": "many"}, (None, None)),
+        ({"total_tokens": 3}, (None, None)),
+        (None, (None, None)),
+    ],
+)
+def test_what_a_server_tells_of_tokens_is_told_with_the_end(usage, told):
+    behind = pieces(delta("Yes."), delta("", "stop"), event({"choices": [], "usage": usage}), DONE)
+    choice = {"delta": {}, "finish_reason": "stop"}
+    within = pieces(delta("Yes."), event({"choices": [choice], "usage": usage}), DONE)
+    message = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}
+
+    for script in (behind, within, whole(200, {**message, "usage": usage})):
+        deltas, server = when(said, script)
+        assert (deltas[-1].finish, deltas[-1].tokens, deltas[-1].kept) == ("stop", *told)
+        assert server.requests[0].json["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    "message", ["Unsupported parameter: 'stream_options'", "Extra inputs are not permitted"]
+)
+def test_a_server_that_tells_no_usage_is_asked_for_it_only_once(message):
+    async def twice(engine):
+        return [*await said(engine), *await said(engine)]
+
+    refused = whole(400, {"error": {"message": message}})
+    deltas, server = when(twice, refused, HELLO, HELLO, temperature=0.0)
+
+    assert "".join(d.text for d in deltas) == "Hello.Hello."
+    assert ["stream_options" in r.json for r in server.requests] == [True, False, False]
+
+
 def test_comments_costs_and_odd_line_breaks_in_a_stream_are_skipped():
     text = b": ping\n\n" + delta("Yes.", "length").replace(b"\n", b"\r\n")
     text += event({"choices": [], "usage": {"total_tokens": 3}}) + DONE
@@ -390,10 +430,31 @@ def test_a_question_too_long_for_a_server_is_given_up():
     assert len(server.requests) == 1
 
 
-def test_a_model_that_only_thinks_is_an_error():
-    error, _ = when(said, pieces(delta("<think>Hmm"), delta("", "length"), DONE))
+@pytest.mark.parametrize("finish", ["length", "stop"])
+def test_a_reply_of_nothing_but_thoughts_is_empty(finish, caplog):
+    deltas, _ = when(said, pieces(delta("<think>Hmm"), delta("", finish), DONE))
 
-    assert "thinking" in error.reason
+    assert "".join(d.text for d in deltas) == ""
+    assert deltas[-1].finish == finish
+    assert "nothing but thoughts" in caplog.text
+
+
+def test_a_server_whose_replies_begin_inside_a_thought_is_remembered():
+    def reply(*texts):
+        return pieces(*map(delta, texts), delta("", "stop"), DONE)
+
+    async def twice(engine):
+        return [
+            "".join(d.text for d in await said(engine)),
+            "".join(d.text for d in await said(engine)),
+            "".join(d.text for d in await said(engine)),
+        ]
+
+    scripts = reply("Okay, the user asks", " for it.</think>\n\nIt is 900."), reply(
+        "Rent", " again.</think>", "It is 900."), reply("No thoughts", " today.")  # fmt: skip
+    texts, _ = when(twice, *scripts)
+
+    assert texts == ["It is 900.", "It is 900.", "No thoughts today."]
 
 
 @pytest.mark.parametrize("before", [0, 240])  # 240: the message is cut in the middle of the key
@@ -492,22 +553,6 @@ def test_a_probe_that_fails_closes_the_door_again_and_one_that_was_cancelled_doe
 
     assert not breaker.admits(60.0)
     assert breaker.admits(61.0)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
-def test_a_thought_is_kept_back_however_it_is_cut(size):
-    thoughts, reply = Thoughts(), "<think>a < b</think>\n\nYes, 1 < 2.\n"
-
-    shown = "".join(thoughts.without(reply[i : i + size]) for i in range(0, len(reply), size))
-
-    assert shown + thoughts.rest() == "Yes, 1 < 2.\n"
-
-
-def test_what_only_began_like_a_thought_is_spoken_in_the_end():
-    thoughts = Thoughts()
-
-    assert thoughts.without("1 <th") == "1 "
-    assert thoughts.rest() == "<th"
 
 
 def recogniser(server, **settings):

@@ -23,6 +23,7 @@ from .. import prose
 from ..events import Passage
 from ..flow import Stream, Worker
 from . import Delta, Message
+from .per_call import estimated_tokens
 
 NO_PASSAGES = "I can only answer from your documents, and I have none about that."
 NO_ANSWER = "Your documents say nothing about that."
@@ -78,22 +79,23 @@ class Extractive:
     ) -> Stream[Delta]:
         """Yield the answer word by word, as it stands in the passages of the last message.
 
-        If functions have just returned, the answer is what they returned. Its tokens are words.
+        If functions have just returned, the answer is what they returned. It has no tokens: four
+        bytes count as one.
         """
         question = prose.asked([m.text for m in messages if m.role == "user"])
         passages = messages[-1].passages
         latest = takewhile(lambda message: message.role == "tool", reversed(messages))
         results = [message.text for message in latest][::-1]
-        written = 0
-        read = sum(len(m.text.split()) for m in messages)
-        read += sum(len(passage.text.split()) for passage in passages)
+        read = estimated_tokens(*(m.text for m in messages), *(p.text for p in passages))
+        said, written = "", 0
         async with aclosing(self.worker.stream(_words, question, passages, results)) as words:
             async for word in words:
-                if written == max_tokens:
+                said += word
+                if max_tokens is not None and estimated_tokens(said.rstrip()) > max_tokens:
                     yield Delta(finish="length", tokens=(read, written))
                     return
-                written += 1
-                yield Delta(word)
+                written = estimated_tokens(said.rstrip())
+                yield Delta(word, tokens=(read, written))
         yield Delta(finish="stop", tokens=(read, written))
 
     def close(self) -> None:

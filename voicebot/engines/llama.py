@@ -200,14 +200,16 @@ class Llama:
                 ids.append(token)
                 if text := thoughts.without(decoder.decode(self._bytes(token))):
                     said = True
-                    yield from calls.deltas(text)
+                    for delta in calls.deltas(text):
+                        yield replace(delta, tokens=(read, written), kept=kept)
                 if calls.over:
                     finish = "stop"
                     break
                 yield None  # it may be thinking, and then nothing else is yielded
-        rest = thoughts.without(decoder.decode(b"", final=True)) + thoughts.rest()
-        if thoughts.thinking and not said:
-            raise EngineError("llm", f"thought for max_tokens = {limit} and said nothing; raise it")
+        rest = thoughts.without(decoder.decode(b"", final=True))
+        rest += thoughts.rest(cut=finish == "length")
+        if thoughts.thinking and not (said or rest):
+            logger.warning("the model gave nothing but thoughts (max_tokens = %d)", limit)
         yield from calls.deltas(rest)
         yield from calls.rest()
         if calls.called:

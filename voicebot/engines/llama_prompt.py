@@ -18,7 +18,7 @@ from . import Message, Tool
 from .hermes import spelled_out
 from .llama_calls import FORMS, PROBE, TOOL, Form, as_templates_take
 from .prompt import turns
-from .thoughts import CLOSE, OPEN
+from .thoughts import CHANNELS, CLOSE, OPEN
 from .tool_calls import HERMES, LAYOUTS, TOKENS, offered
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ class ChatTemplate:
     @property
     def shown_ids(self) -> frozenset[int]:
         """Control tokens that begin and end a thought or a call, where the model has such."""
-        return frozenset(self._control[t] for t in (OPEN, CLOSE, *TOKENS) if t in self._control)
+        shown = [OPEN, CLOSE, *TOKENS]
+        if CHANNELS[0] in self._control:
+            shown += CHANNELS
+        return frozenset(self._control[t] for t in shown if t in self._control)
 
     def ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The prompt that asks for the assistant's next turn.

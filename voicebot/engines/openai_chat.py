@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-from ..errors import ContextExceeded
+from ..errors import ContextExceeded, EngineError
 from ..flow import Stream
 from . import Delta, Message, Tool
-from .openai_answer import Answer, Refused
+from .openai_answer import DRAIN_S, Answer, Refused
 from .openai_calls import Fragments, written
 from .openai_http import Server
 from .per_call import new_seed
 from .prompt import informing, shortened, turns, without_oldest
 from .thoughts import Thoughts
 from .tool_calls import offered
+
+logger = logging.getLogger(__name__)
+
+
+_DISPENSABLE = ("seed", "stream_options")
+_UNNAMED = re.compile(r"extra (?:inputs|fields)|unknown|unrecognized|unexpected", re.IGNORECASE)
+"""How servers refuse a field without naming it."""
+
+
+_Usage = tuple[int, int, int | None]
+"""Tokens read, written, and of those read the ones that were cached, where that is told."""
+_Piece = tuple[str, list[Any], str, _Usage | None]
+"""Of a reply: text, calls, why it ended on its last piece, and what it has cost."""
 
 
 class OpenAIChat:
@@ -45,7 +61,11 @@ class OpenAIChat:
             "max_tokens": max_tokens,
             "stream": True,
         }
-        self._takes_seeds = True
+        self._refused: set[str] = set()
+        """What the server takes none of: "seed" at Mistral's and Google's, "stream_options" at
+        older ones."""
+        self._begins_inside = False
+        """Replies begin in the middle of a thought, which the chat template has opened."""
 
     async def reply(
         self,
@@ -67,8 +87,11 @@ class OpenAIChat:
         if tools:
             request["tools"] = [offered(tool) for tool in tools]
             request["tool_choice"] = "required" if must_call else "auto"
-        if self._takes_seeds and request["temperature"] > 0:
+        if request["temperature"] > 0:
             request["seed"] = new_seed() if seed is None else seed
+        request["stream_options"] = {"include_usage": True}
+        for name in self._refused:
+            request.pop(name, None)
         fragments = Fragments(tool.name for tool in tools)
         told, forgotten, begun = messages, 0, False
         while True:
@@ -89,21 +112,23 @@ class OpenAIChat:
                 told, forgotten = fewer
 
     async def _deltas(self, request: dict[str, Any], fragments: Fragments) -> Stream[Delta]:
-        thoughts, said = Thoughts(), False
+        thoughts, said = Thoughts(perhaps=self._begins_inside), False
         async with self._post(request) as answer:
-            finish = ""
+            finish, cost = "", None
             async with aclosing(self._choices(answer)) as choices:
-                async for text, calls, finish in choices:
+                async for text, calls, finish, cost in choices:
                     fragments.add(calls)
                     if spoken := thoughts.without(text):
                         said = True
                         yield Delta(spoken)
                     if finish:
+                        cost = cost or await _cost(choices)
                         break
             if not finish and not answer.complete:
                 raise self._server.error("broke off in the middle of the reply")
             await answer.drain()
-        rest = thoughts.rest()
+        rest = thoughts.rest(cut=finish == "length")
+        self._begins_inside = self._begins_inside or thoughts.began_inside
         if finish == "content_filter":
             raise self._server.error("withheld the reply (content_filter)")
         if rest:
@@ -112,36 +137,45 @@ class OpenAIChat:
         for call in called:
             yield Delta(call=call)
         if thoughts.thinking and not (said or called):
-            raise self._server.error("spent max_tokens on thinking and said nothing")
-        yield Delta(finish="tool_calls" if called else _ended(finish))
+            logger.warning("%s", self._server.error("gave nothing but thoughts"))
+        yield Delta(
+            finish="tool_calls" if called else _ended(finish),
+            tokens=cost and cost[:2],
+            kept=cost and cost[2],
+        )
 
     @asynccontextmanager
     async def _post(self, request: dict[str, Any]) -> AsyncIterator[Answer]:
-        """Send it; without its seed to a server that takes none, as Mistral's and Google's."""
+        """Send it; again, without what the server does not take, where it can do without."""
         path = "/chat/completions"
         async with AsyncExitStack() as stack:
-            try:
-                answer = await stack.enter_async_context(self._server.post(path, json=request))
-            except Refused as refused:
-                if "seed" not in request or "seed" not in refused.reason:
-                    raise
-                del request["seed"]
-                answer = await stack.enter_async_context(self._server.post(path, json=request))
-                self._takes_seeds = False  # nor will it for the next reply
+            while True:
+                try:
+                    answer = await stack.enter_async_context(self._server.post(path, json=request))
+                    break
+                except Refused as refused:
+                    sent = [name for name in _DISPENSABLE if name in request]
+                    named = [name for name in sent if name in refused.reason]
+                    names = named or (sent if _UNNAMED.search(refused.reason) else [])
+                    if not names:
+                        raise
+                    for name in names:
+                        del request[name]
+                    self._refused |= set(names)  # nor will it take them for the next reply
             yield answer
 
-    async def _choices(self, answer: Answer) -> Stream[tuple[str, list[Any], str]]:
-        """Each piece of text and of calls, with why the reply ended on the last."""
+    async def _choices(self, answer: Answer) -> Stream[_Piece]:
         if answer.kind == "application/json":  # it does not stream
-            text, calls, finish = self._choice(await answer.document(), "message")
-            yield text, calls, finish or "stop"
+            text, calls, finish, cost = self._piece(await answer.document(), "message")
+            yield text, calls, finish or "stop", cost
             return
         async with aclosing(answer.events()) as events:
             async for event in events:
-                if event.get("choices") != []:  # only what it cost
-                    yield self._choice(event, "delta")
+                yield self._piece(event, "delta")
 
-    def _choice(self, event: dict[str, Any], part: str) -> tuple[str, list[Any], str]:
+    def _piece(self, event: dict[str, Any], part: str) -> _Piece:
+        if event.get("choices") == []:
+            return "", [], "", _usage(event)
         try:
             choice = event["choices"][0]
             said = choice.get(part) or {}
@@ -151,7 +185,29 @@ class OpenAIChat:
             text = calls = finish = None
         if not (isinstance(text, str) and isinstance(calls, list) and isinstance(finish, str)):
             raise self._server.error(f"sent no chat completion: {event}")
-        return text, calls, finish
+        return text, calls, finish, _usage(event)
+
+
+async def _cost(pieces: Stream[_Piece]) -> _Usage | None:
+    """What the reply has cost, where the server tells it behind the reply and at once."""
+    with suppress(TimeoutError, EngineError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _, _, _, cost in pieces:
+                if cost:
+                    return cost
+    return None
+
+
+def _usage(event: dict[str, Any]) -> _Usage | None:
+    """What the event tells of tokens; None where that is nothing, or nothing we understand."""
+    try:
+        usage = event["usage"]
+        details = usage.get("prompt_tokens_details") or {}
+        told = usage["prompt_tokens"], usage["completion_tokens"], details.get("cached_tokens")
+    except (LookupError, TypeError, AttributeError):
+        return None
+    read, written, kept = (n if type(n) is int and n >= 0 else None for n in told)
+    return None if read is None or written is None else (read, written, kept)
 
 
 def _ended(finish: str) -> Literal["stop", "length"]:

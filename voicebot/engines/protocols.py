@@ -88,7 +88,7 @@ class Delta:
     """On the last delta: whether the model had finished, ran into its limit, or waits for what
     the functions return that it called."""
     tokens: tuple[int, int] | None = None
-    """On the last delta, where the engine counts them: read, and written."""
+    """Read, and written so far, where the engine counts them; what is told last holds."""
     kept: int | None = None
     """Beside `tokens`, where the engine knows: of those read, how many it had read before and did
     not compute again."""
