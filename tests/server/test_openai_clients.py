@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from dataclasses import replace
 
 import av
 import openai
@@ -213,7 +214,8 @@ def test_a_streamed_reply_is_the_same_and_ends_the_same():
     assert whole.choices[0].message.content == "It is noon. "
     assert last.choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
     assert cost.usage == whole.usage
-    assert whole.usage.total_tokens == 7
+    assert whole.usage.prompt_tokens == 4  # near: this engine does not count
+    assert whole.usage.completion_tokens == 3
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -226,6 +228,28 @@ def test_a_reply_cut_short_says_so_both_ways(house, stream):
     )
     choice = ([*answer][-1] if stream else answer).choices[0]
     assert choice.finish_reason == "length"
+
+
+class Counting(room.ChatModel):
+    """Knows two thirds of what it is asked, and tells after each word what it has cost so far."""
+
+    async def reply(self, messages):
+        written = 0
+        async for delta in super().reply(messages):
+            written += 2 * bool(delta.text)
+            yield replace(delta, tokens=(30, written), kept=20)
+
+
+@pytest.mark.parametrize(("stop", "written"), [(None, 8), ("nine", 6)])
+@pytest.mark.parametrize("stream", [True, False])
+def test_usage_is_in_tokens_also_where_a_stop_sequence_was_met(stop, written, stream):
+    options = {"stream_options": {"include_usage": True}, "stream": True} if stream else {}
+    with served(app(llm=Counting("One", "two", "nine", "ten"))) as url, client(url) as calls:
+        reply = calls.chat.completions.create(model="gpt-4o", messages=HELLO, stop=stop, **options)
+        usage = list(reply)[-1].usage if stream else reply.usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (30, written)
+    assert usage.total_tokens == 30 + written
+    assert usage.prompt_tokens_details.cached_tokens == 20
 
 
 def test_a_reply_ends_before_a_stop_sequence(costless):

@@ -2,6 +2,7 @@
 
 import base64
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -369,7 +370,7 @@ def test_an_answer_that_runs_into_its_limit_is_incomplete():
         async def reply(self, messages, *, max_tokens=None):
             for word in self.words[:max_tokens]:
                 yield Delta(word + " ")
-            yield Delta(finish="length", tokens=(7, max_tokens))
+            yield Delta(finish="length", tokens=(7, max_tokens), kept=5)
 
     client = Client(llm=Limited("one", "two", "three")).does(
         ("conversation.item.create", {"item": item("user", "Count.")}),
@@ -382,7 +383,29 @@ def test_an_answer_that_runs_into_its_limit_is_incomplete():
         "reason": "max_output_tokens",
     }
     assert done["response"]["output"][0]["content"][0]["transcript"] == "one two"
-    assert done["response"]["usage"]["input_tokens"] == 7
+    usage = done["response"]["usage"]
+    assert usage["input_tokens"] == 7
+    assert usage["input_token_details"]["cached_tokens"] == 5
+    assert usage["output_token_details"]["text_tokens"] == 2
+
+
+def test_an_answer_that_is_cancelled_has_cost_what_was_read_and_written_for_it():
+    class Counting(room.ChatModel):
+        async def reply(self, messages):
+            written = 0
+            async for delta in super().reply(messages):
+                written += bool(delta.text)
+                yield replace(delta, tokens=(40, written), kept=30)
+
+    asks = {"item": item("user", "Count.")}
+    client = Client(llm=Counting("one", "two", "three", takes=1.0), output_modalities=["text"])
+    client.does(("conversation.item.create", asks), ("response.create", {}), ("wait", 2.5),
+                ("response.cancel", {}), ("wait", 1.0))  # fmt: skip
+    (done,) = client.all("response.done")
+    assert done["response"]["status"] == "cancelled"
+    usage = done["response"]["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (40, 2)
+    assert usage["input_token_details"]["cached_tokens"] == 30
 
 
 def test_what_engines_take_they_are_given():

@@ -25,6 +25,7 @@ from voicebot.server.realtime_actions import (
 )
 from voicebot.server.realtime_items import messages
 from voicebot.server.realtime_protocol import Protocol, as_text
+from voicebot.server.realtime_response import Tokens
 from voicebot.server.realtime_settings import initial
 
 HALF_SECOND = base64.b64encode(to_pcm16(silence(0.5, 24000))).decode()
@@ -455,7 +456,7 @@ def test_a_spoken_answer_is_told_in_the_order_clients_rely_on():
     table.says("response.create")
     assert isinstance(table.action, Respond)
     table.speaks("Good", "morning.")
-    table.protocol.end("completed", read=10)
+    table.protocol.end("completed", tokens=Tokens(read=10, kept=6))
     news = table.news()
     assert kinds(news) == SPOKEN
     done = news[-1]["response"]
@@ -463,6 +464,7 @@ def test_a_spoken_answer_is_told_in_the_order_clients_rely_on():
     assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": "Good morning."}]
     assert done["usage"]["output_token_details"] == {"text_tokens": 4, "audio_tokens": 20}
     assert done["usage"]["total_tokens"] == 34
+    assert done["usage"]["input_token_details"]["cached_tokens"] == 6
     assert news[3]["previous_item_id"] == question
     assert base64.b64decode(news[6]["delta"]) == to_pcm16(silence(0.5, 24000))
 

@@ -94,6 +94,10 @@ class Timeline:
         """
         self._amounts[name] = self._amounts.get(name, 0.0) + amount
 
+    def set(self, name: str, amount: float) -> None:
+        """What one of the amounts is by now, where it is told in whole."""
+        self._amounts[name] = amount
+
     async def timed(
         self,
         stage: str,

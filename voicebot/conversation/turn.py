@@ -149,7 +149,7 @@ class Turn:
                 if delta.tokens:
                     self.timeline.tokens = delta.tokens
                 if delta.kept is not None:
-                    self.timeline.count("llm.kept", delta.kept)
+                    self.timeline.set("llm.kept", delta.kept)
                 if delta.text:
                     if "clause" not in self.timeline.marks:
                         self._hurry("first_clause")

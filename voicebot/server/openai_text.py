@@ -16,6 +16,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from ..engines import Delta, ToolCall
+from ..engines.per_call import estimated_tokens
+from ..errors import ContextExceeded
 from ..flow import Stream
 from . import chat_fields as chat
 from .catalogue import Catalogue
@@ -61,7 +63,9 @@ class _Reply:
     """Otherwise the first call ends it."""
     finish: str = "stop"
     read: int = 0
-    written: int = 0
+    written: int | None = None
+    """As far as the engine has told."""
+    kept: int = 0
     seed: int | None = None
     """What it is drawn with, once the engine has told."""
 
@@ -74,11 +78,13 @@ class _Reply:
         return {} if self.seed is None else {"x-voicebot-seed": str(self.seed)}
 
     @property
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
+        written = self.written or 0
         return {
             "prompt_tokens": self.read,
-            "completion_tokens": self.written,
-            "total_tokens": self.read + self.written,
+            "completion_tokens": written,
+            "total_tokens": self.read + written,
+            "prompt_tokens_details": {"cached_tokens": self.kept, "audio_tokens": 0},
         }
 
 
@@ -99,8 +105,7 @@ class _Chat:
             fields["model"],
             many=fields.get("parallel_tool_calls") is not False,
         )
-        # Where the engine does not count tokens, words stand for them.
-        reply.read = sum(len(message.text.split()) for message in messages)
+        reply.read = estimated_tokens(*(message.text for message in messages))
         told = _told(
             llm.reply(messages, **options),
             [stops] if isinstance(stops, str) else stops,
@@ -150,6 +155,8 @@ async def _told(
                     reply.finish = delta.finish
                 if delta.tokens:
                     reply.read, reply.written = delta.tokens
+                if delta.kept is not None:
+                    reply.kept = delta.kept
                 if delta.text:
                     yield delta.text
                 if delta.call:
@@ -158,15 +165,18 @@ async def _told(
                     if not reply.many:
                         return
 
-    said = 0
+    said = ""
     try:
         async with aclosing(until(pieces(), stops)) as told:
             async for piece in told:
-                text = piece if isinstance(piece, str) else piece.arguments
-                said += len(text.split())
+                said += piece if isinstance(piece, str) else piece.arguments
                 yield piece
+    except ContextExceeded:
+        reply.read = 0  # nobody has read it
+        raise
     finally:
-        reply.written = reply.written or said
+        if reply.written is None:
+            reply.written = estimated_tokens(said)
         charge(scope, tokens=reply.read + reply.written)
 
 

@@ -17,7 +17,14 @@ _NUMBER: Schema = {"type": "number"}
 _WHOLE: Schema = {"type": "integer"}
 _ERROR = record({"error": record({"message": _TEXT, "type": _TEXT, "param": _BOTH, "code": _BOTH})})
 _MODEL = record({"id": _TEXT, "object": _TEXT, "created": _WHOLE, "owned_by": _TEXT})
-_USAGE = record({"prompt_tokens": _WHOLE, "completion_tokens": _WHOLE, "total_tokens": _WHOLE})
+_USAGE = record(
+    {
+        "prompt_tokens": _WHOLE,
+        "completion_tokens": _WHOLE,
+        "total_tokens": _WHOLE,
+        "prompt_tokens_details": record({"cached_tokens": _WHOLE, "audio_tokens": _WHOLE}),
+    }
+)
 _FINISH: Schema = {"type": "string", "enum": ["stop", "length", "tool_calls"]}
 _CALL = record(
     {"id": _TEXT, "type": _TEXT, "function": record({"name": _TEXT, "arguments": _TEXT})}

@@ -25,7 +25,7 @@ from .realtime_items import Item, messages
 from .realtime_outside import Outside
 from .realtime_protocol import Protocol
 from .realtime_recognition import Recognition
-from .realtime_response import Response, Status
+from .realtime_response import Response, Status, Tokens
 from .realtime_speaker import RealtimeSpeaker
 from .realtime_wish import Wish
 
@@ -68,6 +68,8 @@ class Answers:
         """It is told what we do not see ourselves: when the user speaks."""
         self._timeline: Timeline | None = None
         """Of the response that is being made."""
+        self._tokens = Tokens()
+        """What the response that is being made has cost so far."""
         self._mouth: Synthesizer = outside.tts
         """What the last response was spoken with."""
         self._answer: _Answer | None = None
@@ -118,7 +120,7 @@ class Answers:
     def begin(self, wish: Wish, audio: Audio | None = None, late: float = 0.0) -> None:
         """Make an answer that is heard only if it is opened. audio: the question, if it is new."""
         answer = self._answer = _Answer(self._turn(late), wish, audio)
-        self._sounding = None
+        self._sounding, self._tokens = None, Tokens()
         self._speaker.begin(wish.output_format)
         answer.turn.task = self._start(self._carry_out(answer))
 
@@ -163,7 +165,6 @@ class Answers:
         *,
         error: str | None = None,
         code: str = "engine_failed",
-        read: int = 0,
     ) -> None:
         """The response is over, if there is one."""
         if response := self._protocol.response:
@@ -173,7 +174,7 @@ class Answers:
             assert self._timeline
             self._reserve.ladder.learn_from(self._timeline)
             self.account.note(self._timeline.end())
-            self._protocol.end(status, reason, error=error, code=code, read=read)
+            self._protocol.end(status, reason, error=error, code=code, tokens=self._tokens)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
             self.idle.set()
 
@@ -202,6 +203,7 @@ class Answers:
         turn.begin()
         try:
             model = self._engines.writes(answer.wish)
+            self._tokens = model.tokens
             async with started(self._fill(answer)):
                 if asked := await self._question(answer):
                     turn.is_question = True
@@ -225,15 +227,16 @@ class Answers:
                 await turn.apologise(self._speaks(answer.wish))
                 await self._speaker.drain()
             if error.kind == ContextExceeded.kind:  # the client's conversation is to blame
+                self._tokens = Tokens()  # nobody has read it
                 self._protocol.refuse(Refused(error.kind, error.reason))
                 self._end("failed", error=error.reason, code=error.kind)
             else:
                 self._end("failed", error=str(error))
         else:
             if model.finish == "length":
-                self._end("incomplete", "max_output_tokens", read=model.read)
+                self._end("incomplete", "max_output_tokens")
             else:
-                self._end("completed", read=model.read)
+                self._end("completed")
         self._answer = None
 
     async def _fill(self, answer: _Answer) -> None:

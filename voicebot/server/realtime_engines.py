@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..engines import ChatModel, Delta, Message, Tool, ToolCall
-from ..engines.per_call import Listens, Speaks, wanted
+from ..engines.per_call import Listens, Speaks, estimated_tokens, wanted
 from ..flow import Stream
 from . import voices
 from .functions import offer, without_calls
 from .realtime_outside import Outside
-from .realtime_response import TEXT_PER_TOKEN
+from .realtime_response import Tokens
 from .realtime_settings import Settings
 from .realtime_wish import Wish
 
@@ -30,18 +30,19 @@ class Writes:
     """Otherwise the first call ends the reply."""
     calls: list[ToolCall] = field(default_factory=list, init=False)
     finish: str = field(default="", init=False)
-    read: int = field(default=0, init=False)
-    """Tokens that the model was given; near that, where it does not count them."""
+    tokens: Tokens = field(default_factory=Tokens, init=False)
 
     async def reply(self, messages: Sequence[Message]) -> Stream[Delta]:
         if not self.knows_calls:
             messages = without_calls(messages)
-        self.read = -(-sum(len(message.text) for message in messages) // TEXT_PER_TOKEN)
+        self.tokens.read = estimated_tokens(*(message.text for message in messages))
         async with aclosing(self.llm.reply(messages, **self.options)) as deltas:
             async for delta in deltas:
                 self.finish = delta.finish or self.finish
                 if delta.tokens:
-                    self.read = delta.tokens[0]
+                    self.tokens.read, self.tokens.written = delta.tokens
+                if delta.kept is not None:
+                    self.tokens.kept = delta.kept
                 if delta.call:
                     self.calls.append(delta.call)
                 yield delta

@@ -33,7 +33,7 @@ from .realtime_fields import Refused, Table
 from .realtime_hearing import Hearing
 from .realtime_items import Item, Items
 from .realtime_long import Long
-from .realtime_response import Response, Status
+from .realtime_response import Response, Status, Tokens
 from .realtime_settings import Settings
 from .realtime_wish import Known, Wish
 from .realtime_wish import read as read_wish
@@ -184,11 +184,11 @@ class Protocol:
         *,
         error: str | None = None,
         code: str = "engine_failed",
-        read: int = 0,
+        tokens: Tokens | None = None,
     ) -> None:
         """The response is over, as `Response.end` has it; nothing if there is none."""
         if self.response:
-            self.response.end(status, reason, error=error, code=code, read=read)
+            self.response.end(status, reason, error=error, code=code, tokens=tokens)
             self.response = None
 
     # What the client asks for

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ..conversation.spoken import Spoken
 from ..engines import ToolCall
+from ..engines.per_call import estimated_tokens
 from . import realtime_items as items
 from .realtime_fields import Table
 from .realtime_items import Item, Part
@@ -16,8 +18,6 @@ from .realtime_wish import Wish
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
 
-TEXT_PER_TOKEN = 4
-"""Characters: near what tokenizers make of English. Engines here count differently or not."""
 SPOKEN_PER_SECOND = 20
 """Tokens that the protocol counts for sound. What we hear, the model is given as text."""
 
@@ -27,6 +27,18 @@ _BLAMES = {
     "context_length_exceeded": "invalid_request_error",
 }
 """For each code of a failure that is the client's, the type it has."""
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Of text, that a response has cost."""
+
+    read: int = 0
+    """By the chat model."""
+    written: int | None = None
+    """None where it does not count them; then they are estimated."""
+    kept: int = 0
+    """Of those read, the ones it had read before and did not compute again."""
 
 
 class Send(Protocol):
@@ -61,7 +73,7 @@ class Response:
         self._before: str | None = None
         self._details: Table | None = None
         self._usage: Table | None = None
-        self._read = 0
+        self._spent = Tokens()
         send("response.created", response=self.as_json())
 
     def write(self, text: str) -> None:
@@ -116,11 +128,11 @@ class Response:
         *,
         error: str | None = None,
         code: str = "engine_failed",
-        read: int = 0,
+        tokens: Tokens | None = None,
     ) -> None:
         """Finish whatever is unfinished.
 
-        error, code: what went wrong. read: tokens that the model was given.
+        error, code: what went wrong. tokens: that it has cost; none by default.
         """
         self._finish("completed" if status == "completed" else "incomplete")
         self.status = status
@@ -128,7 +140,7 @@ class Response:
             failure = {"type": _BLAMES.get(code, "server_error"), "code": code, "message": error}
             given = {"type": status, "reason": reason, "error": failure if error else None}
             self._details = {key: value for key, value in given.items() if value is not None}
-        self._read = read
+        self._spent = tokens or Tokens()
         self._usage = self._count()
         self._send("response.done", response=self.as_json())
 
@@ -228,20 +240,28 @@ class Response:
     @property
     def tokens(self) -> int:
         """Of text that were read and written, as near as we know, once the response is over."""
-        return self._read + self._written
+        return self._spent.read + self._written
 
     @property
     def _written(self) -> int:
-        parts = (len(part.said) for item in self._output for part in item.content)
-        calls = (len(item.call.get("arguments", "")) for item in self._output)
-        return -(-(sum(parts) + sum(calls)) // TEXT_PER_TOKEN)
+        if self._spent.written is not None:
+            return self._spent.written
+        parts = (part.said for item in self._output for part in item.content)
+        calls = (item.call.get("arguments", "") for item in self._output)
+        return estimated_tokens(*parts, *calls)
 
     def _count(self) -> Table:
-        sound, text, read = round(self.seconds * SPOKEN_PER_SECOND), self._written, self._read
+        sound, text, read = round(self.seconds * SPOKEN_PER_SECOND), self._written, self._spent.read
+        kept = self._spent.kept
         return {
             "total_tokens": read + text + sound,
             "input_tokens": read,
             "output_tokens": text + sound,
-            "input_token_details": {"text_tokens": read, "audio_tokens": 0, "cached_tokens": 0},
+            "input_token_details": {
+                "text_tokens": read,
+                "audio_tokens": 0,
+                "cached_tokens": kept,
+                "cached_tokens_details": {"text_tokens": kept, "audio_tokens": 0},
+            },
             "output_token_details": {"text_tokens": text, "audio_tokens": sound},
         }
