@@ -106,10 +106,16 @@ def _getting(name: str, entry: Entry, models: Path) -> str:
     """One command that brings all an engine lacks."""
     steps = [engines.install(entry)] if engines.lacking(entry) else []
     if entry.weights and not weights.find(name, models):
-        # The smallest one is enough to be better than what is there.
-        sizes = {m.name: m.size for m in weights.manifest().values() if m.engine == name}
-        steps.append(f"voicebot models pull {min(sizes, key=lambda model: sizes[model])}")
+        known = [model for model in weights.manifest().values() if model.engine == name]
+        # The one for a small machine is enough to be better than what is there.
+        small = weights.profiles().get("small", [])
+        steps.append(f"voicebot models pull {_smallest(known, small)}")
     return " && ".join(steps)
+
+
+def _smallest(models: list[weights.Model], preferred: list[str]) -> str:
+    among = [model for model in models if model.name in preferred] or models
+    return min(among, key=lambda model: model.size).name
 
 
 def _with_weights(kind: Kind, choice: EngineChoice, models: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .engines import ENGINES, Entry, Kind
 from .errors import VoicebotError
 
 PACKAGES = (
-    "numpy", "av", "soxr", "onnxruntime", "silero-vad", "pocketsphinx", "espeakng-loader",
+    "numpy", "av", "soxr", "onnxruntime", "pocketsphinx", "espeakng-loader",
     "faster-whisper", "llama-cpp-python", "kokoro", "torch", "httpx", "huggingface-hub",
     "sounddevice",
 )  # fmt: skip

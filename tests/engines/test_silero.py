@@ -118,19 +118,6 @@ def test_torch_stays_out():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_without_its_package_it_says_how_to_get_it(tmp_path):
-    (tmp_path / "silero_vad").mkdir()
-    (tmp_path / "silero_vad/__init__.py").touch()
-    done = in_a_fresh_process(
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from voicebot.engines.silero import Silero\n"
-        "from voicebot.errors import Missing\n"
-        "try: Silero()\n"
-        "except Missing as error: print(error)\n"
-    )
-    assert "pip install --no-deps silero-vad" in done.stdout
-
-
 def test_nobody_is_told_that_it_runs(tmp_path):
     env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}

@@ -15,7 +15,7 @@ from ..config import Config
 
 PACKAGES = (
     "ctranslate2", "espeakng-loader", "faster-whisper", "llama-cpp-python", "numpy", "onnxruntime",
-    "pocketsphinx", "silero-vad", "soxr", "starlette", "torch", "uvicorn", "websockets",
+    "pocketsphinx", "soxr", "starlette", "torch", "uvicorn", "websockets",
 )  # fmt: skip
 
 

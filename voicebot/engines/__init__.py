@@ -68,7 +68,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         "silero": Entry(
             "voicebot.engines.silero:Silero",
             "Silero VAD on onnxruntime",
-            ("onnxruntime", "silero_vad"),
+            ("onnxruntime",),
             "embedded",
         ),
     },
@@ -76,14 +76,14 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         "whisper": Entry(
             "voicebot.engines.whisper:Whisper",
             "Whisper on faster-whisper",
-            ("faster_whisper", "onnxruntime", "silero_vad"),
+            ("faster_whisper", "onnxruntime"),
             "whisper",
             weights=True,
         ),
         "pocketsphinx": Entry(
             "voicebot.engines.pocketsphinx:PocketSphinx",
             "PocketSphinx with its own English model",
-            ("pocketsphinx", "onnxruntime", "silero_vad"),
+            ("pocketsphinx", "onnxruntime"),
             "embedded",
         ),
         "openai": Entry(

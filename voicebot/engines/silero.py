@@ -1,13 +1,11 @@
 """Speech or not, one 32 ms window at a time: Silero VAD on onnxruntime.
 
-The weights are read from the silero_vad package without importing it: importing it would import
-torch and set torch's threads to one for the whole process.
+The weights lie beside this file, from silero-vad 6.2.3 (MIT), because that package needs torch.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,6 +32,7 @@ TOGETHER = 32
 in larger batches no less; smaller ones keep fewer waiting."""
 BATCH = 1000
 """Windows at once: half a minute. More takes memory by the gigabyte, and is no faster."""
+WEIGHTS = Path(__file__).parent / "silero_vad"
 STREAMED = "silero_vad_16k_op15.onnx"
 
 _RATE = np.array(RATE)
@@ -114,13 +113,9 @@ def probabilities(samples: Samples) -> Samples:
 @cache
 def _session(name: str) -> InferenceSession:
     """One session for all streams: their memory is passed in and out, not kept inside."""
-    found = find_spec("silero_vad")
-    folders = found.submodule_search_locations if found else None
-    path = Path(folders[0], "data", name) if folders else None
-    if path is None or not path.is_file():
-        raise Missing(f"[vad] silero: no {name}; pip install --no-deps silero-vad")
     import onnxruntime
 
+    path = WEIGHTS / name
     options = onnxruntime.SessionOptions()
     # The network is too small to share out: a second thread costs more than it does.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
