@@ -21,7 +21,7 @@ from typing import Protocol
 from .copies import cached, near
 from .errors import ConfigError, Missing, VoicebotError
 from .hub import Hub, Listing
-from .weights import LOCK, File, Locked, Model, Repository, faults, locked, promised, sha256
+from .weights import LOCK, File, Locked, Model, Repository, faults, locked, sha256
 from .wheels import Index
 
 Report = Callable[[str, int, int], None]
@@ -74,10 +74,17 @@ def pull(
                     closing_all.enter_context(closing(place))
                     for place in _places(model, folder, lock, given)
                 ]
-                _check_room(model, folder, list(promised(model, lock)))
-                for file in promised(model, lock):
+                wanted = [_wanted(file, lock) for file in model.files]
+                _check_room(model, folder, wanted)
+                for file in wanted:
                     _complete(model, folder, places, file, report)
             return True
+
+
+def _wanted(file: File, lock: Locked | None) -> File:
+    # The manifest goes first: where it tells another hash a later voicebot brings another file.
+    pulled = lock.files.get(file.path, file) if lock else file
+    return File(file.path, file.size or pulled.size, file.sha256 or pulled.sha256)
 
 
 def remove(model: Model, folder: Path) -> int:

@@ -210,13 +210,10 @@ def locked(folder: Path) -> dict[str, Locked]:
 
 
 def promised(model: Model, lock: Locked | None) -> Iterator[File]:
-    """The model's files with all that manifest and lock promise of each.
-
-    The manifest goes first: what it tells has changed where a later voicebot brings another file.
-    """
+    """The model's files with all that lock and manifest promise of each; the lock goes first."""
     for file in model.files:
-        pulled = lock.files.get(file.path, file) if lock else file
-        yield File(file.path, file.size or pulled.size, file.sha256 or pulled.sha256)
+        pinned = lock.files.get(file.path, file) if lock else file
+        yield File(file.path, pinned.size or file.size, pinned.sha256 or file.sha256)
 
 
 def present(model: Model, folder: Path) -> bool:
