@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voicebot.engines import Message, load
-from voicebot.engines.extractive import NO_ANSWER, NO_PASSAGES, Extractive, speakable
+from voicebot.engines.extractive import LONGEST, NO_ANSWER, NO_PASSAGES, Extractive, speakable
 from voicebot.events import Passage
 from voicebot.knowledge import Informed, Library
 
@@ -239,3 +239,24 @@ def test_what_functions_returned_is_read_out(returned, spoken):
 
     with closing(Extractive()) as model:
         assert "".join(delta.text for delta in replied(model, messages)) == spoken
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "The boiler " + "and the stove " * 20_000,
+        '{"boiler":1,' * 20_000,
+        "锅炉在厨房里" * 20_000,
+        "The boiler has the key " + "MIIEvQIBADANBgkqhkiG9w0BAQEF" * 9000 + " in its memory.",
+    ],
+)
+def test_what_is_quoted_from_an_endless_line_can_be_said_in_half_a_minute(line):
+    said = speakable(f"{line}\n\nThe bins are black.")
+    assert said[-1] == "The bins are black."
+    assert all(len(sentence) <= LONGEST + 1 for sentence in said)
+    assert not any("MIIEv" in sentence for sentence in said)
+
+
+def test_a_long_word_of_a_language_written_without_spaces_is_said():
+    text = "今天天气很好我们去公园散步" * 8 + "。"
+    assert speakable(text) == [text]

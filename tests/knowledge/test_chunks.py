@@ -1,6 +1,8 @@
 """Documents are cut where their authors would have cut them."""
 
-from voicebot.knowledge.chunks import BUDGET, Chunk, chunks
+import pytest
+
+from voicebot.knowledge.chunks import BUDGET, LETTERS, LIMIT, Chunk, chunks
 
 
 def cut(text: str, document: str = "house.md") -> list[Chunk]:
@@ -115,3 +117,28 @@ def test_writing_without_spaces_is_packed_by_its_characters():
 
 def test_nothing_written_is_no_chunk():
     assert cut("") == cut(" \n\n \t\n") == cut("# Only a heading") == []
+
+
+PICTURE = "data:image/png;base64," + "/T/rPJJQt5dKm1KLaWNj" * 3000
+
+
+@pytest.mark.parametrize("picture", [f"![tank]({PICTURE})", f'<img src="{PICTURE}" alt="tank">'])
+def test_pictures_inside_a_document_are_left_out(picture):
+    (found,) = texts(f"Press the button.\n\n{picture}\n\nThe filter is behind {picture} the tank.")
+    assert len(found) < 200
+    assert found.startswith("Press the button.")
+    assert "tank" in found
+
+
+def test_a_picture_named_at_the_end_is_left_out():
+    assert len(texts(f"See ![logo].\n\n[logo]: {PICTURE}")[0]) < 50
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["word " * 60_000, "x" * 300_000, '{"a":1,' * 40_000, "| a | b " * 40_000, "a-b" * 90_000],
+)
+def test_no_chunk_of_an_endless_line_is_long(line):
+    found = texts(f"Short.\n\n{line}\n\nShort.")
+    assert max(map(len, found)) <= LIMIT * LETTERS
+    assert sum(map(len, found)) >= len(line) * 0.99

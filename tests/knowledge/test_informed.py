@@ -10,7 +10,7 @@ from voicebot.engines.per_call import given_up
 from voicebot.errors import EngineError
 from voicebot.events import Passage
 from voicebot.knowledge import Informed, Library
-from voicebot.knowledge.informed import FEW
+from voicebot.knowledge.informed import FEW, LETTERS
 
 
 class Parrot:
@@ -183,3 +183,15 @@ def test_what_the_model_was_not_given_is_not_told(informed):
     told = [delta for delta in reply(informed(Picky()), asked) if delta.passages]
     assert [len(ids(delta)) for delta in told] == [1]
     assert ids(told[0])[0] in ("tea.md#1", "boat.md#1")
+
+
+def test_the_weakest_passages_go_where_all_together_are_too_long(tmp_path):
+    rows = "\n".join(f"| {n} | the bins of house {n} are emptied on day {n} |" for n in range(400))
+    (tmp_path / "rows.md").write_text(rows)
+    model = Informed(Parrot(), Library(tmp_path), passages=8)
+    told = reply(model, user("When are the bins of house 7 emptied?"))[0].passages
+    model.close()
+    assert 1 <= len(told) < 8
+    assert sum(len(passage.text) for passage in told) <= LETTERS
+    assert [p.score for p in told] == sorted((p.score for p in told), reverse=True)
+    assert model.llm.messages[-1].passages == told

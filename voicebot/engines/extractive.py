@@ -42,6 +42,10 @@ HEADING = 0.5
 RANK = 0.5
 """What the best passage is worth beside a sentence that holds the whole question."""
 
+LONGEST = 400
+"""Characters of a sentence that is said, half a minute of speech: a line of an export or a log
+would be read for hours."""
+
 _INLINE = (
     (re.compile(r"!\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|</?[a-zA-Z][^>]*>|<!--.*?-->"), ""),
     (re.compile(r"<?\b(?:https?://|www\.)[^\s>)]+>?"), ""),
@@ -137,9 +141,23 @@ def _whole(text: str) -> list[str]:
     for pattern, plain in _INLINE:
         text = pattern.sub(plain, text)
     text = html.unescape(text).strip()
+    text = " ".join(word for word in text.split() if _is_speakable(word))
     if text and prose.words(text[-1]):
         text += "."
-    return [sentence for sentence in prose.sentences(text) if prose.words(sentence)]
+    return [_short(sentence) for sentence in prose.sentences(text) if prose.words(sentence)]
+
+
+def _is_speakable(word: str) -> bool:
+    """Whether a voice can say it: not a key, a hash or a picture in base64."""
+    return len(word) < 80 or prose.length(word) > len(word) // 8  # Chinese has no spaces
+
+
+def _short(sentence: str) -> str:
+    if len(sentence) <= LONGEST:
+        return sentence
+    begins = sentence[:LONGEST]
+    # Where it has no spaces it may be Chinese, and can end anywhere.
+    return (begins.rpartition(" ")[0] or begins).rstrip(",;: ") + "…"
 
 
 def _words(question: str, passages: Sequence[Passage], results: Sequence[str]) -> Generator[str]:

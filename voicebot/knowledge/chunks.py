@@ -17,8 +17,11 @@ from .. import prose
 BUDGET = 160
 """Words in a chunk. Four of them leave a small model's context room for the conversation; with
 fewer words an answer is parted from what it is about."""
-LIMIT = 800
+LIMIT = 400
 """Words a table, a block of code or an endless sentence may have before it is cut."""
+LETTERS = 10
+"""Characters that count as a word at least: a chunk then has no more than 4000 of them, about 1000
+tokens, however few spaces there are. Words with their marks have 6 in English, 8 in Finnish."""
 SCRAP = BUDGET // 4
 """A last chunk of fewer words joins the one before: alone it says too little."""
 
@@ -29,6 +32,8 @@ _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})\s*")
 _RULE = re.compile(r" {0,3}([-*_])\s*(\1\s*){2,}")
 _ITEM = re.compile(r"\s*([-*+]|\d{1,3}[.)])\s+\S")
 _ROW = re.compile(r"\s*\|")
+# Pictures and fonts inside the text: nobody reads them, and each is longer than its document.
+_DATA = re.compile(r"\bdata:[a-z]+/[\w.+-]+(?:;[\w=.+-]+)*,[^\s)\"'>\]]*", re.IGNORECASE)
 _LINE = re.compile(r".{1,800}(?:\s|$)|.{1,800}|\n")
 
 
@@ -46,9 +51,12 @@ class Chunk:
 
 
 def chunks(document: str, text: str) -> Iterator[Chunk]:
-    """Yield the chunks of the Markdown or plain `text`, whose name is `document`, in order."""
+    """Yield the chunks of the Markdown or plain `text`, whose name is `document`, in order.
+
+    What is embedded in it as a data: URI is left out.
+    """
     count: Counter[str] = Counter()
-    for headings, blocks in _sections(text):
+    for headings, blocks in _sections(_DATA.sub("", text)):
         slug = "-".join(prose.words(headings[-1])) if headings else ""
         for packed in _pack(blocks):
             count[slug] += 1
@@ -122,7 +130,7 @@ def _pack(blocks: list[str]) -> Iterator[str]:
     packed, size = "", 0
     waiting = ""  # complete, but a scrap may follow
     for gap, piece in _pieces(blocks):
-        length = prose.length(piece)
+        length = _length(piece)
         if packed and size + length > BUDGET:
             if waiting:
                 yield waiting
@@ -140,20 +148,24 @@ def _pieces(blocks: list[str]) -> Iterator[tuple[str, str]]:
     """What must not be cut further, each with the white space that parts it from the one before."""
     for block in blocks:
         gap = "\n" if _ITEM.match(block) else "\n\n"
-        whole = _whole(block) or prose.length(block) <= BUDGET
+        whole = _whole(block) or _length(block) <= BUDGET
         for piece in [block] if whole else prose.sentences(block):
-            if prose.length(piece) <= LIMIT:
+            if _length(piece) <= LIMIT:
                 yield gap, piece
                 gap = " "
             else:
                 yield from ((gap, part) for part in _cut(piece))
 
 
+def _length(text: str) -> int:
+    return max(prose.length(text), len(text) // LETTERS)
+
+
 def _cut(text: str) -> Iterator[str]:
     """By lines, and a line that is itself too long between words, or anywhere if it has none."""
     part = ""
     for line in _LINE.findall(text):
-        if part and prose.length(part + line) > BUDGET:
+        if part and _length(part + line) > BUDGET:
             yield part.strip()
             part = ""
         part += line

@@ -20,6 +20,11 @@ FEW = 2
 one alone holds it for nine questions in ten."""
 
 
+LETTERS = 6000
+"""Characters of all passages together, some 1500 tokens: more would leave a context of 4096, which
+is what most servers give a model, too little for a conversation, and they cut silently."""
+
+
 class Informed:
     """Looks up what is asked and lets `llm` answer with it; tells first what it found.
 
@@ -74,14 +79,22 @@ class Informed:
         """
         alone = self._library.search(prose.asked(questions), most)
         if len(questions) < 2 or not prose.points_back(questions[-1]):
-            return tuple(alone)
+            return _bounded(alone)
         together = self._library.search(" ".join(questions[-2:]), most)
         found: dict[str, Passage] = {}
         for passage in chain.from_iterable(zip_longest(together, alone)):
             if passage:
                 found.setdefault(passage.id, passage)
-        return tuple(found.values())[:most]
+        return _bounded([*found.values()][:most])
 
     def close(self) -> None:
         """End the thread, and close the library in it."""
         self._worker.close(self._library.close)
+
+
+def _bounded(passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """The best of the passages, of which the best come first, that are not too long together."""
+    kept, letters = list(passages), sum(len(passage.text) for passage in passages)
+    while letters > LETTERS and len(kept) > 1:
+        letters -= len(kept.pop().text)
+    return tuple(kept)
