@@ -217,11 +217,12 @@ class Raising:
 class Hanging:
     def __init__(self):
         self.worker = Worker("hanging")
-    def _speak(self):
+    def _speak(self, text):
         yield Speech(silence(0.5, 24000))
-        time.sleep(1000)
+        if text != "Hello there.":  # which is asked before it is trusted
+            time.sleep(1000)
     def synthesize(self, text):
-        return self.worker.stream(self._speak)
+        return self.worker.stream(self._speak, text)
 
 class Broken:
     async def synthesize(self, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 
 from .cli import main
@@ -10,6 +11,9 @@ from .ending import leave
 
 def run() -> None:
     """Run the command line, and end with its code also where a model cannot be stopped."""
+    if sys.stderr:  # else there is no place to tell it
+        # Where every thread was, if a native library ends the process.
+        faulthandler.enable()
     try:
         main()
     except SystemExit as end:

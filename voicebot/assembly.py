@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import logging
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import engines, weights
+from . import engines, probe, weights
 from .config import AssistantSettings, Config, EngineChoice, RecordSettings
 from .conversation import Conversation, ListenSettings, Speaker
 from .conversation.budget import BudgetSettings
@@ -17,7 +18,7 @@ from .conversation.ladder import Ladder
 from .conversation.reserve import Reserve
 from .engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, VoiceDetector
 from .engines.chaos import ChaosSettings
-from .errors import Missing
+from .errors import EngineError, Missing
 from .events import Event
 from .knowledge import Informed, Library
 from .observe.account import Account, Observer
@@ -25,6 +26,8 @@ from .observe.identity import Identity, revision
 
 if TYPE_CHECKING:
     from .observe.recording import Recorder
+
+log = logging.getLogger(__name__)
 
 LIGHT = "espeak"
 """The voice in reserve: a few milliseconds a clause, in a process that is begun anew if it dies."""
@@ -51,28 +54,89 @@ class Chosen:
         return f"{self.name}{model} {DOES[self.kind]}{better}"
 
 
-def choose(config: Config, models: Path, kinds: Iterable[Kind] = tuple(ENGINES)) -> list[Chosen]:
+def choose(
+    config: Config,
+    models: Path,
+    kinds: Iterable[Kind] = tuple(ENGINES),
+    without: Container[str] = frozenset(),
+) -> list[Chosen]:
     """The engine of each kind that these settings mean on this machine. Loads none of them.
+
+    without: the names of engines that "auto" passes over.
 
     Raises:
         Missing: no engine of a kind has all it needs, or the one named lacks its weights.
         ConfigError: an engine named does not exist.
     """
-    return [_chosen(kind, config, models) for kind in kinds]
+    return [_chosen(kind, config, models, without) for kind in kinds]
 
 
-def _chosen(kind: Kind, config: Config, models: Path) -> Chosen:
-    chosen = _choose(kind, config.choice(kind), models)
+def choose_trusted(
+    config: Config, models: Path, kinds: Iterable[Kind] = tuple(ENGINES)
+) -> list[Chosen]:
+    """As `choose`, of engines whose first request ended no process.
+
+    Those that were not found well before are asked in child processes, all at once. Where "auto"
+    chose one that ends its process, the next takes over.
+
+    Raises:
+        EngineError: an engine named, or the last of a kind, ended its process or hung.
+    """
+    known = probe.known()
+    with ExitStack() as ending:
+
+        def tried(chosen: Chosen) -> probe.Probe | None:
+            if not engines.find(chosen.kind, chosen.name).native or known.has(chosen):
+                return None
+            return ending.enter_context(closing(probe.Probe(chosen)))
+
+        # All are begun before the first is waited for.
+        under_way = [(chosen, tried(chosen)) for chosen in choose(config, models, kinds)]
+        return [_trusted(*each, config, models, known, tried) for each in under_way]
+
+
+def _trusted(
+    chosen: Chosen,
+    probing: probe.Probe | None,
+    config: Config,
+    models: Path,
+    known: probe.Known,
+    tried: Callable[[Chosen], probe.Probe | None],
+) -> Chosen:
+    """That engine, or the next of its kind that answers."""
+    kind, is_named = chosen.kind, config.choice(chosen.kind).engine != "auto"
+    without: set[str] = set()
+    while probing:
+        if (failure := probing.failure()) is None:
+            known.add(chosen)
+            break
+        # What it raised there it raises here, where what to do about it is known.
+        if not failure.died and (is_named or failure.code != EngineError.exit_code):
+            break
+        without.add(chosen.name)
+        try:
+            following = None if is_named else choose(config, models, [kind], without)[0]
+        except Missing:
+            following = None
+        if following is None:
+            raise EngineError(kind, failure.reason)
+        log.warning("%s: %s; %s %s instead", kind, failure.reason, following.name, DOES[kind])
+        chosen, probing = following, tried(following)
+    return chosen
+
+
+def _chosen(kind: Kind, config: Config, models: Path, without: Container[str]) -> Chosen:
+    chosen = _choose(kind, config.choice(kind), models, without)
     # Only to those in trouble, lest a drill on one engine build the others anew.
     return replace(chosen, chaos=config.chaos) if config.chaos.fault(kind) else chosen
 
 
-def _choose(kind: Kind, choice: EngineChoice, models: Path) -> Chosen:
+def _choose(kind: Kind, choice: EngineChoice, models: Path, without: Container[str]) -> Chosen:
     if choice.engine != "auto":
         return Chosen(kind, choice.engine, _with_weights(kind, choice, models))
     better = ""
     for name, entry in ENGINES[kind].items():
-        if _asks(kind, name, entry):
+        if name in without or _asks(kind, name, entry):
             continue
         absent, model = engines.lacking(entry), None
         if entry.weights and not absent:
@@ -231,7 +295,7 @@ class Parts(Ears):
 @contextmanager
 def ears(config: Config, models: Path) -> Iterator[Ears]:
     """Load only what understands speech, and close it in the end. Raises as `assemble`."""
-    chosen = choose(config, models, EARS)
+    chosen = choose_trusted(config, models, EARS)
     with ExitStack() as closing:
         loaded = Ears(_load(chosen[1], closing), config.listen, chosen)
         loaded.vad()  # fails here rather than in the first conversation
@@ -260,8 +324,9 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
 
     Raises:
         ConfigError, Missing: as `choose`, or as an engine's constructor.
+        EngineError: as `choose_trusted`.
     """
-    chosen = choose(config, models)
+    chosen = choose_trusted(config, models)
     with ExitStack() as undoing:
         # An engine that cannot be built fails here, and those before it are closed again.
         stt, llm, tts = [

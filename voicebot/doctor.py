@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import os
 import platform
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from . import __version__, engines, weights
-from .assembly import choose
+from .assembly import Chosen, choose
 from .config import Config
 from .engines import ENGINES, Entry, Kind
-from .errors import VoicebotError
+from .errors import EngineError, VoicebotError
+from .probe import Failure, Probe
 
 PACKAGES = (
     "numpy", "av", "soxr", "onnxruntime", "pocketsphinx", "espeakng-loader",
@@ -58,7 +60,10 @@ def _setting(name: str, parameter: inspect.Parameter) -> str:
 
 
 def examine(config: Config, models: Path, source: Path | None) -> int:
-    """Print the state of all that voicebot rests on; 0 if a conversation could begin now."""
+    """Print the state of all that voicebot rests on, each engine asked something small.
+
+    Returns 0 if all that was chosen answers, else the exit code of what does not.
+    """
     print(f"voicebot {__version__}, Python {platform.python_version()}, {platform.platform()}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"processor: {cores} cores for this process")
@@ -80,21 +85,42 @@ def _versions() -> list[str]:
 
 
 def _engines(config: Config, models: Path) -> int:
+    return max(_answers(kind, config, models) for kind in ENGINES)
+
+
+def _answers(kind: Kind, config: Config, models: Path) -> int:
+    """Have the engine of this kind answer; where "auto" must pass it over, also the next."""
+    without: set[str] = set()
+    while True:
+        try:
+            (chosen,) = choose(config, models, [kind], without)
+        except VoicebotError as error:
+            print(f"{kind + ':':10} {error}")
+            return error.exit_code
+        print(f"{kind + ':':10} {chosen}", flush=True)
+        failure, seconds = _tried(chosen)
+        if failure is None:
+            print(f"{'':10} {seconds}")
+            return 1 if without else 0
+        print(f"{'':10} FAILS: {failure.reason}")
+        if config.choice(kind).engine != "auto" or failure.code != EngineError.exit_code:
+            return failure.code
+        without.add(chosen.name)
+
+
+def _tried(chosen: Chosen) -> tuple[Failure | None, str]:
+    """What is wrong with an engine; if nothing is, how it was tried."""
+    if engines.find(chosen.kind, chosen.name).native:
+        with closing(Probe(chosen)) as probe:
+            return probe.failure(), f"answers, {probe.seconds:.1f} s after its process began"
     try:
-        for chosen in choose(config, models):
-            print(f"{chosen.kind + ':':10} {chosen}")
-            _buildable(chosen.kind, chosen.name, chosen.options)
+        # What it would be asked may cost money, or reach a network.
+        engine = engines.load(chosen.kind, chosen.name, **chosen.options)
     except VoicebotError as error:
-        print(f"engines:   {error}")
-        return error.exit_code
-    return 0
-
-
-def _buildable(kind: Kind, name: str, options: dict[str, object]) -> None:
-    """Build the engine and let it go: present is not the same as working."""
-    engine = engines.load(kind, name, **options)
+        return Failure(str(error), error.exit_code, died=False), ""
     if close := getattr(engine, "close", None):
         close()
+    return None, "can be asked"
 
 
 def _devices() -> int:

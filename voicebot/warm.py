@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container, Mapping
-from contextlib import aclosing
-
-import numpy as np
 
 from .assembly import Parts
-from .audio import Audio, join, silence
-from .engines import Kind, Message
+from .audio import silence
+from .engines import Kind, Message, first_request
 from .errors import EngineError, VoicebotError
 
 log = logging.getLogger(__name__)
@@ -25,8 +22,6 @@ AGAIN_S = 5.0
 LONGEST_S = 120.0
 """Seconds an engine may take over its first answer before what was there is kept instead of it:
 more than any takes to load."""
-
-SAYING = "Hello there."
 
 
 class Warmth:
@@ -91,29 +86,19 @@ class Warmth:
                 self.states[kind] = READY
 
     async def _detect(self) -> None:
-        vad = self._parts.vad()
-        await vad.probability(np.zeros(vad.window, np.float32))
+        await first_request.detect(self._parts.vad())
 
     async def _speak(self) -> None:
-        async with aclosing(self._parts.tts.synthesize(SAYING)) as speech:
-            chunks: list[Audio] = [chunk.audio async for chunk in speech]
-        if chunks:
-            self._spoken = join(chunks)
+        self._spoken = await first_request.speak(self._parts.tts) or self._spoken
 
     async def _listen(self) -> None:
-        async with aclosing(self._parts.stt.transcribe(self._spoken)) as segments:
-            async for _ in segments:
-                pass
+        await first_request.listen(self._parts.stt, self._spoken)
 
     async def _answer(self) -> None:
         # With the instructions, which a model that remembers what it read need not read again.
         instructions = self._parts.assistant.instructions
         system = [Message("system", instructions)] if instructions else []
-        asked = [*system, Message("user", SAYING)]
-        async with aclosing(self._parts.llm.reply(asked)) as deltas:
-            async for delta in deltas:
-                if delta.text:  # it can; nobody waits for the rest
-                    return
+        await first_request.answer(self._parts.llm, system)
 
 
 async def _state(ask: Callable[[], Awaitable[None]]) -> str:

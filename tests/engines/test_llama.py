@@ -14,7 +14,8 @@ pytest.importorskip("gguf")
 from miniatures.gguf import CHATML, CONTROL, build  # noqa: E402 - after the skips
 
 from voicebot.engines import Message, load  # noqa: E402
-from voicebot.engines.cores import usable_cores  # noqa: E402
+from voicebot.engines import llama as engine_file  # noqa: E402
+from voicebot.engines.cores import has_unsafe_tiles, usable_cores  # noqa: E402
 from voicebot.engines.llama_prompt import ChatTemplate  # noqa: E402
 from voicebot.errors import ConfigError, ContextExceeded, Missing  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
@@ -489,6 +490,33 @@ def test_a_model_without_a_template_continues_the_text_and_says_so(engine, caplo
 
     assert text(deltas) == "Once."
     assert "no chat template" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("flags", "unsafe"),
+    [
+        ("fpu avx2 avx512f amx_bf16 amx_tile amx_int8 hypervisor", True),
+        ("fpu avx2 avx512f amx_bf16 amx_tile amx_int8", False),
+        ("fpu avx2 avx512f hypervisor", False),
+        ("", False),
+    ],
+)
+def test_tiles_are_unsafe_where_a_virtual_machine_offers_them(flags, unsafe):
+    cpuinfo = f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n"
+    assert has_unsafe_tiles(cpuinfo) is unsafe
+
+
+def test_weights_are_not_laid_out_for_tiles_that_are_unsafe(engine, monkeypatch):
+    loaded = []
+    usual = llama_cpp.llama_cpp.llama_model_load_from_file
+    monkeypatch.setattr(
+        "llama_cpp.llama_cpp.llama_model_load_from_file",
+        lambda file, params: loaded.append(params.use_extra_bufts) or usual(file, params),
+    )
+    for unsafe in (True, False):
+        monkeypatch.setattr(engine_file, "has_unsafe_tiles", lambda unsafe=unsafe: unsafe)
+        engine()
+    assert loaded == [False, True]
 
 
 def test_at_least_one_core_can_be_used():

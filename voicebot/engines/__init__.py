@@ -60,6 +60,8 @@ class Entry:
     """The extra of voicebot that installs them."""
     weights: bool = False
     """It takes `model`, a path to weights that are not part of any package."""
+    native: bool = True
+    """A library in C or C++ works in it, which could end our process."""
 
 
 # In each kind the best first: `engine = "auto"` takes the first that has all it needs.
@@ -91,6 +93,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "any OpenAI-compatible transcription server",
             ("httpx",),
             "openai",
+            native=False,
         ),
     },
     "llm": {
@@ -104,12 +107,14 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         "extractive": Entry(
             "voicebot.engines.extractive:Extractive",
             "quotes your documents, no language model",
+            native=False,
         ),
         "openai": Entry(
             "voicebot.engines.openai_chat:OpenAIChat",
             "any OpenAI-compatible chat server",
             ("httpx",),
             "openai",
+            native=False,
         ),
     },
     "tts": {
@@ -137,6 +142,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "any OpenAI-compatible speech server",
             ("httpx",),
             "openai",
+            native=False,
         ),
     },
 }

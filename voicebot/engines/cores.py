@@ -1,4 +1,4 @@
-"""How many threads a model should compute with on this machine."""
+"""What of this machine's processor a model should compute with."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ def _share(limit: Path) -> int:
         return math.ceil(int(quota) / int(period))
     except (OSError, ValueError):  # no container, or "max"
         return 1 << 16
+
+
+def has_unsafe_tiles(cpuinfo: str | None = None) -> bool:
+    """Whether AMX is offered by a virtual machine, which may not carry it out.
+
+    The kernel grants the tiles, and the first instruction that loads one ends the process by
+    SIGILL. There is nothing to ask beforehand but the flags.
+
+    cpuinfo: as in /proc/cpuinfo, which is read if there is none.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text() if cpuinfo is None else cpuinfo
+    except OSError:  # not Linux
+        return False
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return "amx_tile" in flags and "hypervisor" in flags

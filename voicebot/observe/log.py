@@ -6,6 +6,7 @@ do not fit are lost, and their number is told once there is room again.
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import logging
 import sys
@@ -100,6 +101,19 @@ class _File(RotatingFileHandler):
         self._complained = False
         self._lost = 0
         self._why: BaseException | None = None
+
+    def _open(self) -> io.TextIOWrapper:
+        stream = super()._open()
+        # Whoever looks for why we ended looks here. It keeps the number of the file only.
+        faulthandler.enable(stream)
+        return stream
+
+    def close(self) -> None:
+        if sys.__stderr__:
+            faulthandler.enable(sys.__stderr__)
+        else:
+            faulthandler.disable()
+        super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
         lost = self._lost
