@@ -231,7 +231,7 @@ def test_whatever_changes_an_answer_changes_the_hash_of_the_settings(loaded, tmp
 
 def test_a_voice_in_reserve_stands_behind_one_that_may_be_slow(models):
     with assemble(Config(), models) as parts:
-        assert isinstance(parts.reserve.light, Espeak)
+        assert isinstance(parts.reserve.light.engine, Espeak)
         assert parts.conversation(None, print).reserve is parts.reserve
 
 

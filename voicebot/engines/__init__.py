@@ -205,7 +205,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def load(kind: Kind, name: str, **settings: Any) -> Any:
-    """Import and build the engine called `name`.
+    """Import and build the engine called `name`. A synthesizer comes with what reads for it.
 
     Raises:
         ConfigError: no such engine, or it does not take these settings.
@@ -218,7 +218,12 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
     entry = find(kind, name)
     if absent := lacking(entry):
         raise Missing(f"[{kind}] {name} needs {absent[0]}; {install(entry)}")
-    return _class(kind, name)(**settings)
+    engine = _class(kind, name)(**settings)
+    if kind != "tts":
+        return engine
+    from .read_aloud import ReadAloud  # whose numbers only a voice needs
+
+    return ReadAloud(engine)
 
 
 def install(entry: Entry) -> str:

@@ -78,6 +78,10 @@ class Espeak:
             async for word in speech:
                 yield word
 
+    def language_of(self, voice: str | None) -> str:
+        """The code of the language that a voice, or that of the settings, speaks: "en-us"."""
+        return (voice or self._voice).partition("+")[0]
+
     def close(self) -> None:
         self.worker.close()
         self._process.close()

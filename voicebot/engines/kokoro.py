@@ -47,6 +47,7 @@ class Kokoro:
         if not folder.is_dir():
             raise Missing(f"[tts] kokoro: no folder {folder}; {PULL}")
         self._folder, self._speed, self._language = folder, speed, language
+        self._voice = voice
         self.voices = kokoro_voices.present(folder)
         """Their names; any of them may be blended."""
         self._vocabulary = vocabulary(folder)
@@ -73,6 +74,14 @@ class Kokoro:
         async with aclosing(work) as parts:
             async for speech in parts:
                 yield speech
+
+    def language_of(self, voice: str | None) -> str:
+        """The code of the language that a voice, or that of the settings, speaks: "en-us"."""
+        try:
+            first = next(iter(kokoro_voices.shares(voice or self._voice)))
+            return kokoro_phonemes.language(self._language, first)
+        except ConfigError:
+            return ""  # `synthesize` says what is wrong
 
     def close(self) -> None:
         self.worker.close()

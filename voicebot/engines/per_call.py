@@ -9,7 +9,8 @@
 
 Its method's signature says which it takes, and only what somebody asked for is passed. An engine
 that can list its voices has `voices`, a sequence of names; one that can list the languages it
-understands has `languages`, a sequence of codes.
+understands has `languages`, a sequence of codes. A synthesizer that knows what its voices speak has
+`language_of(voice)`: a code as "en-us" of the voice, or of that of its settings for None.
 """
 
 from __future__ import annotations
