@@ -108,6 +108,7 @@ class Hibari:
         self._folders = [assets, *([Path(model).expanduser()] if model else [])]
         self._vocabulary = _vocabulary(assets / "vocab.json")
         self._speed, self._seed, self._threads = speed, seed, threads
+        self._name = voice
         self._loaded: dict[str, _Loaded] = {}
         self._voice = self._load(voice)
         self.worker = Worker("hibari", parks=True)
@@ -132,6 +133,11 @@ class Hibari:
         async with aclosing(work) as sentences:
             async for speech in sentences:
                 yield speech
+
+    def language_of(self, voice: str | None) -> str:
+        """The English that a voice speaks, or that of the settings: "en-us" or "en-gb"."""
+        known = VOICES.get(voice or self._name)
+        return "en-gb" if known and known.british else "en-us"
 
     def close(self) -> None:
         self.worker.close()
