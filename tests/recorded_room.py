@@ -1,6 +1,6 @@
 """Conversations in the pretend room that are recorded, and replayed with its settings."""
 
-from room import ChatModel, Room, Transcriber
+from room import NO_PAUSES, ChatModel, Room, Transcriber
 
 from voicebot.config import Config, RecordSettings
 from voicebot.conversation.budget import BudgetSettings
@@ -9,7 +9,7 @@ from voicebot.replay.differences import differences
 from voicebot.replay.recorded import found, read
 from voicebot.replay.run import replay
 
-AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""))
+AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""), speech=NO_PAUSES)
 LONG = "The sun shines, and so it will for as long as anybody asks about it.".split()  # noqa: SIM905 - reads as the sentence it is
 
 

@@ -9,12 +9,21 @@ from random import Random
 
 import numpy as np
 
-from voicebot.audio import Audio, silence
+from voicebot.audio import Audio
 from voicebot.conversation import Conversation, Hush, Typed
+from voicebot.conversation.pauses import SpeechSettings
+from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Delta, Segment, Speech, Word
 from voicebot.errors import EngineError
 
 RATE, WINDOW = 16000, 512
+NO_PAUSES = SpeechSettings(0, 0, 0)
+"""Lets a test count seconds of words."""
+
+
+def sound(seconds, rate):
+    """Something that can be heard."""
+    return Audio(np.full(round(seconds * rate), 0.1, np.float32), rate)
 
 
 class InstantSelector(selectors.DefaultSelector):
@@ -127,7 +136,7 @@ class Synthesizer:
                 self.chunks += 1
                 # The word sounds in the first third; the rest of its time is silence.
                 done = (Word(word, i * 0.3, i * 0.3 + 0.1),) if self.times and part == 0 else ()
-                yield Speech(silence(0.1, 24000), done)
+                yield Speech(sound(0.1, 24000), done)
 
 
 class Speaker:
@@ -176,6 +185,7 @@ class Room:
         self.events, self.speaker = [], speaker or Speaker()
         self.stt, self.tts = stt or Transcriber(), tts or Synthesizer()
         self.llm = llm or ChatModel(*words)
+        settings.setdefault("reserve", Reserve(speech=NO_PAUSES))
         self.conversation = Conversation(
             LoudnessVad(), self.stt, self.llm, self.tts, self.speaker, self.note, **settings
         )

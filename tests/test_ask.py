@@ -199,10 +199,14 @@ def test_a_long_recording_is_searched_to_its_end_in_little_memory(place):
 
 ENGINES = """
 import time
-from voicebot.audio import silence
+import numpy
+from voicebot.audio import Audio
 from voicebot.engines import Delta, Speech
 from voicebot.errors import EngineError
 from voicebot.flow import Worker
+
+def sound(seconds, rate):
+    return Audio(numpy.full(int(seconds * rate), 0.1, numpy.float32), rate)
 
 class Story:
     async def reply(self, messages):
@@ -212,13 +216,13 @@ class Raising:
     async def synthesize(self, text):
         if "king" in text:
             raise EngineError("tts", "the voice is lost")
-        yield Speech(silence(0.5, 24000))
+        yield Speech(sound(0.5, 24000))
 
 class Hanging:
     def __init__(self):
         self.worker = Worker("hanging")
     def _speak(self, text):
-        yield Speech(silence(0.5, 24000))
+        yield Speech(sound(0.5, 24000))
         if text != "Hello there.":  # which is asked before it is trusted
             time.sleep(1000)
     def synthesize(self, text):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from . import engines, probe, weights
 from .config import AssistantSettings, Config, EngineChoice, RecordSettings
 from .conversation import Conversation, ListenSettings, Speaker
-from .conversation.budget import BudgetSettings
 from .conversation.canned import Canned
 from .conversation.ladder import Ladder
 from .conversation.reserve import Reserve
@@ -230,6 +229,7 @@ class Parts(Ears):
 
     def __post_init__(self) -> None:
         told: list[Any] = [self.settings, self.assistant, self.reserve.ladder.budget]
+        told.append(self.reserve.speech)
         told += [each.chaos for each in self.chosen]
         settings = [*map(asdict, told), self.llm.settings if isinstance(self.llm, Informed) else {}]
         identity = Identity(self.chosen, settings, getattr(self.tts, "rate", None))
@@ -338,7 +338,7 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
             library = Library(Path(config.documents.folder))
             llm = Informed(llm, library, passages=config.documents.passages)
             undoing.callback(llm.close)
-        reserve = _reserve(config.budget, chosen, now.reserve.light if now else None, undoing)
+        reserve = _reserve(config, chosen, now.reserve.light if now else None, undoing)
         observers = now.observers if now else []
         recorder = _recorder(config.record, now.recorder if now else None, undoing)
         parts = Parts(
@@ -356,9 +356,10 @@ def _is_same(chosen: Chosen, now: Parts) -> bool:
 
 
 def _reserve(
-    budget: BudgetSettings, chosen: list[Chosen], light: Synthesizer | None, undoing: ExitStack
+    config: Config, chosen: list[Chosen], light: Synthesizer | None, undoing: ExitStack
 ) -> Reserve:
     """light: the voice in reserve that is there already."""
+    budget = config.budget
     usual = next(c.name for c in chosen if c.kind == "tts")
     if (
         "light_voice" not in budget.rungs
@@ -368,7 +369,7 @@ def _reserve(
         light = None
     elif light is None:
         light = _load(Chosen("tts", LIGHT, {}), undoing)
-    return Reserve(Ladder(budget), Canned(budget.sentences), light)
+    return Reserve(Ladder(budget), Canned(budget.sentences), light, config.speech)
 
 
 def _recorder(

@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
+AUDIBLE = 10 ** (-50 / 20)
+"""RMS from which sound counts as heard: -50 dBFS, below which a loudspeaker in a quiet room gives
+nothing that a listener would notice."""
+_HEARD_S = 0.01
+"""Seconds over which it is taken."""
+
 _PCM16 = np.dtype("<i2")
 _STEP = np.float32(1 / 32768)
 
@@ -29,6 +35,16 @@ class Audio:
 
 def silence(seconds: float, rate: int) -> Audio:
     return Audio(np.zeros(round(seconds * rate), np.float32), rate)
+
+
+def first_audible(audio: Audio) -> float | None:
+    """Seconds before the first sound in `audio` that can be heard; None if there is none."""
+    size = max(1, round(_HEARD_S * audio.rate))
+    for start in range(0, len(audio.samples), size):
+        block = audio.samples[start : start + size]
+        if np.dot(block, block) > len(block) * AUDIBLE**2:
+            return start / audio.rate
+    return None
 
 
 def join(parts: list[Audio]) -> Audio:

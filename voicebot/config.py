@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from . import engines
 from .conversation.budget import BudgetSettings
 from .conversation.listen import ListenSettings
+from .conversation.pauses import SpeechSettings
 from .engines import ENGINES, Kind
 from .engines.chaos import ChaosSettings
 from .errors import ConfigError
@@ -158,6 +159,7 @@ class Config:
     listen: ListenSettings = field(default_factory=ListenSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from room import ChatModel, live
+from room import ChatModel, live, sound
 
 from voicebot.assembly import Chosen, Parts
 from voicebot.audio import Audio
@@ -189,10 +189,10 @@ def test_sound_that_goes_on_has_begun_once():
     async def life():
         ears = Ears()
         for _ in range(3):
-            ears.hear(0.2)
+            ears.hear(sound(0.2, 24000))
             await asyncio.sleep(0.15)
         await asyncio.sleep(1)
-        ears.hear(0.2)
+        ears.hear(sound(0.2, 24000))
         return [round(at, 2) for at in ears.begun]
 
     assert live(life()) == [0.0, 1.45]

@@ -24,7 +24,7 @@ class Choir(room.Synthesizer):
 
     async def synthesize(self, text, *, voice=None):
         self.lines.append((voice, text))
-        yield Speech(silence(0.1, 24000))
+        yield Speech(room.sound(0.1, 24000))
 
 
 class Server(room.Synthesizer):
@@ -32,7 +32,7 @@ class Server(room.Synthesizer):
 
     async def synthesize(self, text, *, voice=None):
         self.lines.append((voice, text))
-        yield Speech(silence(0.1, 24000))
+        yield Speech(room.sound(0.1, 24000))
 
 
 def heard(choices):

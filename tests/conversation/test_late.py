@@ -5,11 +5,9 @@ The troubles are those of `voicebot.engines.chaos`, which users have for drills 
 
 import asyncio
 
-import numpy as np
 import pytest
-from room import ChatModel, Room, Synthesizer, Transcriber, user
+from room import NO_PAUSES, ChatModel, Room, Synthesizer, Transcriber, sound, user
 
-from voicebot.audio import Audio
 from voicebot.conversation import Hush
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.canned import Canned
@@ -44,7 +42,7 @@ def room(
         "tts": chaos.around("tts", tts or Synthesizer()),
     }
     canned = Canned(budget.sentences)
-    reserve = Reserve(Ladder(budget), canned, light)
+    reserve = Reserve(Ladder(budget), canned, light, NO_PAUSES)
     return Room(**engines, reserve=reserve, **more)
 
 
@@ -269,7 +267,7 @@ def test_a_voice_in_reserve_may_have_another_rate():
     class Low(Synthesizer):
         async def synthesize(self, text):
             async for chunk in super().synthesize(text):
-                yield type(chunk)(Audio(np.zeros(1600, np.float32), 16000), chunk.words)
+                yield type(chunk)(sound(0.1, 16000), chunk.words)
 
     hoarse = room(ChaosSettings(tts="raise"), light=Low()).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert hoarse.history[-1] == ("assistant", "Yes.")

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from math import inf
 
 import pytest
-from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, live, now, user
+from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, live, now, sound, user
 
 from voicebot.audio import silence
 from voicebot.conversation import Turn
@@ -93,7 +93,7 @@ class Voice:
         self.model = model
 
     def synthesize(self, text):
-        return self.model.work(text.split(), lambda _: Speech(silence(0.3, 24000)))
+        return self.model.work(text.split(), lambda _: Speech(sound(0.3, 24000)))
 
 
 class Whole(Speaker):

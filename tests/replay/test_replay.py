@@ -250,12 +250,15 @@ def test_a_line_that_was_never_finished_is_left_out(tmp_path):
     assert differing(read(session.path)) == []
 
 
+NO_PAUSES = "[speech]\ncomma_ms = 0\nstop_ms = 0\nparagraph_ms = 0\n"
+
+
 def test_from_the_command_line(tmp_path):
     def voicebot(*arguments):
         command = [sys.executable, "-m", "voicebot", "replay", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
 
-    (tmp_path / "voicebot.toml").write_text('[budget]\nladder = ""')
+    (tmp_path / "voicebot.toml").write_text('[budget]\nladder = ""\n' + NO_PAUSES)
     (tmp_path / "kept").mkdir()
     nothing = voicebot("kept")
     assert (nothing.returncode, nothing.stdout) == (5, "")

@@ -262,10 +262,10 @@ class Endless(room.Synthesizer):
 
     async def synthesize(self, text):
         try:
-            yield room.Speech(room.silence(1, 24000))
+            yield room.Speech(room.sound(1, 24000))
             while "Endless" in text:
                 await asyncio.sleep(0)
-                yield room.Speech(room.silence(10, 24000))
+                yield room.Speech(room.sound(10, 24000))
         finally:
             if "Endless" in text:
                 self.left.set()

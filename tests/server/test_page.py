@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from browser import Person, browser, needed
 from calling import Parts, serving_browsers
-from room import ChatModel, Synthesizer, Transcriber
+from room import ChatModel, Synthesizer, Transcriber, sound
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from voicebot import config
 from voicebot.assembly import assemble
-from voicebot.audio import silence
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import Ladder
@@ -91,7 +90,7 @@ class Choir(Synthesizer):
     async def synthesize(self, text, *, voice=None):
         self.chunks += 1
         self.lines.append(voice)
-        yield Speech(silence(0.3, 24000))
+        yield Speech(sound(0.3, 24000))
 
 
 class Growing(Transcriber):

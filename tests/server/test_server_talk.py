@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calling import Cable, Parts, serving, serving_browsers
-from room import Speaker, Synthesizer, user
+from room import Speaker, Synthesizer, sound, user
 from sound_server import needed, sound_server
 from test_talk import Terminal
 
-from voicebot.audio import Audio, silence
+from voicebot.audio import Audio
 from voicebot.engines import Speech
 from voicebot.errors import ConfigError, Missing
 from voicebot.events import Heard, Interrupted, RungTaken, Said, TurnEnded
@@ -189,7 +189,7 @@ def test_a_voice_is_chosen_on_the_server():
 
         async def synthesize(self, text, *, voice=None):
             self.lines.append(voice)
-            yield Speech(silence(0.1, 24000))
+            yield Speech(sound(0.1, 24000))
 
     async def script():
         parts, caller = Parts("Good", "morning.", tts=Choir()), Caller()

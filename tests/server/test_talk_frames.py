@@ -11,6 +11,7 @@ from room import Synthesizer, Transcriber
 from serving import embedded
 
 from voicebot.audio import Audio, from_pcm16, to_pcm16
+from voicebot.conversation.trim import sounding
 from voicebot.engines import Segment, Speech, Word
 from voicebot.opus import Decoder, Encoder
 from voicebot.recordings import decode
@@ -62,6 +63,13 @@ def question(rate=RATE):
     return np.concatenate([audio.samples for audio in decode(str(QUESTION), rate)])
 
 
+def spoken():
+    """The same without the silence around it, which no voice is heard with."""
+    audio = Audio(question(), RATE)
+    start, end = sounding(audio)
+    return audio.samples[start:end]
+
+
 async def asks(caller):
     """Says the question, and then nothing."""
     pcm = to_pcm16(Audio(np.concatenate([question(), np.zeros(2 * RATE, np.float32)]), RATE))
@@ -77,7 +85,7 @@ class Reader(Synthesizer):
     """Speaks every line as the recorded question, and knows when each of ten words of it ends."""
 
     async def synthesize(self, text):
-        said = question()
+        said = spoken()
         words = [Word("word", 0, (i + 1) * len(said) / RATE / 10) for i in range(10)]
         for i in range(0, len(said), 5000):
             ends = tuple(w for w in words if i < w.end * RATE <= i + 5000)
@@ -130,7 +138,7 @@ def test_the_reply_is_the_speech_that_was_made_to_the_sample_and_a_tenth_of_the_
         return parts, caller, ended
 
     parts, caller, _ = asyncio.run(script())
-    said = question()
+    said = spoken()
     assert caller.all("sound_ended")[0]["samples"] == len(said)
     heard = from_pcm16(caller.sound[1], RATE).samples
     assert 0 <= len(heard) - len(said) < RATE // 50, "the last packet is filled with silence"
@@ -144,7 +152,7 @@ def test_who_interrupts_has_heard_the_words_that_were_played():
         parts = Parts(*LINE, tts=Reader())
         async with serving(parts) as host, calling(host) as caller:
             await caller.say(type="text", text="speak")
-            await caller.hears(0.55 * len(question()) / RATE)
+            await caller.hears(0.55 * len(spoken()) / RATE)
             await caller.say(type="stop")
             await caller.until("turn_ended")
         return parts
@@ -179,7 +187,7 @@ def test_a_client_cut_off_in_mid_reply_goes_on_where_it_was():
         return parts, again, received
 
     parts, again, received = asyncio.run(script())
-    said = question()
+    said = spoken()
     heard = from_pcm16(again.sound[1], RATE).samples
     assert 0 < received < len(said)
     assert 0 <= len(heard) - len(said) < RATE // 50

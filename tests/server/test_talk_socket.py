@@ -5,15 +5,14 @@ import json
 import socket
 from contextlib import suppress
 
-import numpy as np
 import pytest
 import websockets
 from calling import RATE, Parts, calling, connected, serving
-from room import ChatModel, Synthesizer, Transcriber
+from room import ChatModel, Synthesizer, Transcriber, sound
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from voicebot.audio import Audio, silence
+from voicebot.conversation.pauses import SpeechSettings
 from voicebot.engines import Segment, Speech
 from voicebot.server.house import House
 from voicebot.server.limits import Allowance, Limits
@@ -99,7 +98,7 @@ class Choir(Synthesizer):
 
     async def synthesize(self, text, *, voice=None):
         self.lines.append(voice)
-        yield Speech(silence(0.1, RATE))
+        yield Speech(sound(0.1, RATE))
 
 
 class Linguist(Transcriber):
@@ -232,7 +231,8 @@ def test_a_client_cut_off_in_mid_reply_goes_on_where_it_was():
     assert [e["text"] for e in again.all("said")] == [
         "One two three.", "Four five six.", "Seven eight nine.", "Ten eleven twelve."
     ]  # fmt: skip
-    assert len(again.sound[1]) == 2 * round(3.6 * RATE)
+    pauses = 3 * SpeechSettings().stop_ms / 1000
+    assert len(again.sound[1]) == 2 * round((3.6 + pauses) * RATE)
     numbers = [e["number"] for e in again.events if "number" in e]
     assert numbers == list(range(1, len(numbers) + 1))
     assert parts.history == [("user", "a story"), ("assistant", " ".join(STORY))]
@@ -448,7 +448,7 @@ def test_a_client_that_never_reads_is_given_up(monkeypatch):
             while True:
                 await asyncio.sleep(0.001)
                 self.chunks += 1
-                yield Speech(Audio(np.zeros(RATE, np.float32), RATE))
+                yield Speech(sound(1, RATE))
 
     async def script():
         tts = Endless()

@@ -62,7 +62,7 @@ class _Loudspeaker:
 
     async def play(self, audio: Audio) -> None:
         await asyncio.sleep(max(0.0, self._ears.sounding - AHEAD_S))
-        self._ears.hear(audio.seconds)
+        self._ears.hear(audio)
         self._played += audio.seconds
 
     async def drain(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from ..audio import Audio
+from ..audio import Audio, first_audible
 from ..engines import ChatModel, Delta, Message, Segment, Speech, Synthesizer, Transcriber
 from ..flow import Stream, T
 
@@ -49,9 +49,15 @@ class Observed:
         has_begun = False
         async with aclosing(source):
             async for item in source:
-                # What a reply is drawn from comes before its first word, and is none.
-                if not has_begun and not (isinstance(item, Delta) and not item.text):
+                if not has_begun and _counts(item):
                     has_begun = True
                     self._note(Mark(f"{stage}.first", now()))
                 yield item
         self._note(Mark(f"{stage}.done", now()))
+
+
+def _counts(item: object) -> bool:
+    """Whether a stage has begun to give: neither passages are words nor is silence sound."""
+    if isinstance(item, Delta):
+        return bool(item.text)
+    return not isinstance(item, Speech) or first_audible(item.audio) is not None

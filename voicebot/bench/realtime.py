@@ -11,7 +11,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..audio import Audio, to_pcm16
+from ..audio import Audio, from_pcm16, to_pcm16
 from ..errors import VoicebotError
 from ..flow import started
 from .trial import Ears
@@ -75,7 +75,7 @@ class Realtime:
             # Sent although it was interrupted: a client that did not know would still play it.
             self.ears.silenced[-1:] = [now]
         else:
-            self.ears.hear(len(event["delta"]) * 3 / 4 / 2 / RATE)
+            self.ears.hear(from_pcm16(base64.b64decode(event["delta"]), RATE))
 
 
 def appending(audio: Audio) -> str:

@@ -112,6 +112,7 @@ def toml(config: Config) -> str:
     sections = {
         "listen": dataclasses.asdict(config.listen),
         "budget": dataclasses.asdict(config.budget),
+        "speech": dataclasses.asdict(config.speech),
     }
     for kind in ("vad", "stt", "llm", "tts"):
         choice: EngineChoice = getattr(config, kind)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..audio import Audio, Samples
+from ..audio import Audio, Samples, first_audible
 from ..resample import Resampler
 from .observed import Mark
 from .questions import RATE, Question
@@ -30,7 +30,7 @@ class Ears:
 
     def __init__(self) -> None:
         self.begun: list[float] = []
-        """When sound began after there was none."""
+        """When sound that can be heard began after there was none."""
         self.decided: list[float] = []
         """When we were told that the user had finished."""
         self.silenced: list[float] = []
@@ -38,6 +38,8 @@ class Ears:
         self.marks: list[Mark] = []
         """What the engines did meanwhile; empty where nobody can tell."""
         self._until = 0.0
+        self._audible = False
+        """Something could be heard since sound last began."""
         self._now = asyncio.get_running_loop().time
 
     @property
@@ -45,11 +47,15 @@ class Ears:
         """Seconds of sound that have come and are still to be played; none is below 0."""
         return self._until - self._now()
 
-    def hear(self, seconds: float) -> None:
-        """So much sound came, to be played after what came before."""
+    def hear(self, audio: Audio) -> None:
+        """More sound came, to be played after what came before."""
         if self.sounding <= 0:
-            self.begun.append(self._now())
-        self._until = max(self._until, self._now()) + seconds
+            self._audible = False
+        begins = max(self._until, self._now())
+        if not self._audible and (silent := first_audible(audio)) is not None:
+            self._audible = True
+            self.begun.append(begins + silent)
+        self._until = begins + audio.seconds
 
     def silence(self) -> None:
         """What has come and was not played never will be."""

@@ -6,6 +6,8 @@ import time
 from contextlib import aclosing
 
 from .. import engines
+from ..audio import first_audible
+from ..conversation.trim import trimmed
 from ..engines import Synthesizer
 from .job import Done, Job, Reading
 
@@ -35,9 +37,10 @@ async def first(engine: Synthesizer, given: str) -> None:
 async def once(engine: Synthesizer, given: str, nth: int) -> Done:
     began = time.perf_counter()
     heard, sound = None, 0.0
-    async with aclosing(engine.synthesize(given)) as spoken:
+    async with aclosing(trimmed(engine.synthesize(given))) as spoken:
         async for speech in spoken:
-            heard = heard or time.perf_counter() - began
+            if heard is None and (silent := first_audible(speech.audio)) is not None:
+                heard = time.perf_counter() - began + silent
             sound += speech.audio.seconds
     seconds = time.perf_counter() - began
     if heard is None or not sound:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
 from ..errors import EngineError
+from .trim import trimmed
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Canned:
         try:
             for text in self._texts:
                 if text not in voice.made:
-                    async with aclosing(tts.synthesize(text)) as speech:
+                    async with aclosing(trimmed(tts.synthesize(text))) as speech:
                         voice.made[text] = tuple([chunk async for chunk in speech])
         except EngineError as error:
             log.info("what is to be said when an answer is late cannot be kept ready: %s", error)

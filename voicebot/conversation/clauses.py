@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..engines.per_call import given_up
 from ..flow import Stream
+from .pauses import Pause, after
 
 FIRST = 2
 """Words a first clause has at least: "Well," alone would be followed by an audible gap."""
@@ -66,6 +67,8 @@ class Clause:
     text: str
     goes_on: bool = False
     """It was cut in mid-sentence, where nothing shows that it is not the end."""
+    pause: Pause = ""
+    """What lies between the piece before it and this one."""
 
     @property
     def spoken(self) -> str:
@@ -81,6 +84,10 @@ class Clauses:
         """The first piece is to be as short as can be spoken at all."""
         self._pending = ""
         self._begun = False
+        self._pause: Pause = ""
+        """What lies between the last piece and the next one."""
+        self._newlines = 0
+        """Since the last piece."""
 
     def feed(self, text: str) -> list[Clause]:
         self._pending += text
@@ -112,13 +119,25 @@ class Clauses:
         return len(words) >= enough and not _LEANS.fullmatch(words[-1])
 
     def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:
+        text = piece.rstrip()
+        lines = piece.count("\n", len(text))
         for pattern, plain in _MARKUP:
             piece = pattern.sub(plain, piece)
         piece = " ".join(piece.split())
         if not any(c.isalnum() for c in piece):
+            self._pass_over(lines)
             return []
+        clause = Clause(piece, goes_on, self._pause)
         self._begun = True
-        return [Clause(piece, goes_on)]
+        self._pause, self._newlines = "" if goes_on else after(text), 0
+        self._pass_over(lines)
+        return [clause]
+
+    def _pass_over(self, newlines: int) -> None:
+        """So many lines end before the next piece."""
+        self._newlines += newlines
+        if self._begun and self._newlines:
+            self._pause = "stop" if self._newlines == 1 else "paragraph"
 
 
 async def clauses(text: Stream[str]) -> Stream[Clause]:

@@ -48,9 +48,13 @@ class Lead:
         """All the sound of a piece is made."""
         self._written -= LETTER * len(text)
 
+    def begins(self) -> float:
+        """When sound that goes to the speaker now will be heard."""
+        now = asyncio.get_running_loop().time()
+        return max(self._silent, now) if self._sounds else now
+
     def gave(self, seconds: float) -> None:
         """So much of the sound goes to the speaker, which plays it once it has played the rest."""
-        now = asyncio.get_running_loop().time()
-        self._silent = (max(self._silent, now) if self._sounds else now) + seconds
+        self._silent = self.begins() + seconds
         self._sounds = True
         self._made -= seconds

@@ -9,6 +9,7 @@ from ..engines import Speech, Synthesizer
 from .budget import BudgetSettings
 from .canned import Canned
 from .ladder import Ladder
+from .pauses import SpeechSettings
 
 WORTH = 0.35
 """Seconds later than usual an answer must be where answers usually come while a filler would still
@@ -23,6 +24,8 @@ class Reserve:
     canned: Canned = field(default_factory=lambda: Canned([]))
     light: Synthesizer | None = None
     """A voice that is quick and does not fail; worse, or it would be the usual one."""
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
+    """The pauses that every voice makes."""
 
     def filler(self, tts: Synthesizer) -> tuple[Speech, ...]:
         """What to say in the voice of `tts` while an answer is late; nothing where that is."""

@@ -52,6 +52,10 @@ class Spoken:
         clause.seconds += speech.audio.seconds
         clause.words += speech.words
 
+    def pause(self, seconds: float) -> None:
+        """Silence follows what was begun last, and is part of no clause."""
+        self._clauses.append(_Clause("", seconds, complete=True))
+
     def within(self, seconds: float) -> str:
         """The words spoken in the first `seconds` of sound."""
         return " ".join(word for _, words in self._heard(seconds) for word in words)
@@ -61,7 +65,7 @@ class Spoken:
         return any(words and not clause.aside for clause, words in self._heard(seconds))
 
     def _heard(self, seconds: float) -> Iterator[tuple[_Clause, list[str]]]:
-        complete = [clause for clause in self._clauses if clause.complete]
+        complete = [clause for clause in self._clauses if clause.complete and clause.text]
         letters = sum(len(clause.text) for clause in complete)
         pace = sum(clause.seconds for clause in complete) / letters if letters else PACE
         for clause in self._clauses:

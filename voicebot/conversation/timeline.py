@@ -80,9 +80,9 @@ class Timeline:
             amounts=self._amounts,
         )
 
-    def mark(self, name: str) -> None:
-        """Record `name` the first time it happens."""
-        self.marks.setdefault(name, self.now)
+    def mark(self, name: str, at: float | None = None) -> None:
+        """Record `name` the first time it happens: now, or when `at` says, on the loop's clock."""
+        self.marks.setdefault(name, self.now if at is None else at - self._zero)
 
     def count(self, name: str, amount: float) -> None:
         """Add to one of the amounts that are told in the end:

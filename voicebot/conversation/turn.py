@@ -13,7 +13,7 @@ from contextlib import aclosing, suppress
 from math import inf
 from typing import Protocol
 
-from ..audio import Audio
+from ..audio import Audio, first_audible, silence
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
 from ..engines.per_call import given_up
 from ..errors import EngineError
@@ -25,6 +25,7 @@ from .lead import PROMISED, Lead
 from .reserve import Reserve
 from .spoken import Spoken
 from .timeline import Timeline
+from .trim import trimmed
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class Turn:
         self._voice: Synthesizer | None = None
         """The one that took over, once the usual one has failed."""
         self._mouth = asyncio.Lock()
+        self._aside_ended = False
+        """The last that was said is no part of the answer."""
         self._untold: list[Event] = []
 
     def tell(self, event: Event) -> None:
@@ -168,10 +171,22 @@ class Turn:
                         self.spoken.end()
                         continue
                     if line:
-                        self.spoken.begin(line)
-                        self.tell(Said(line))
-                    self.timeline.mark("speaker.first")
+                        await self._pause(line, chunk.audio.rate)
+                        self.spoken.begin(line.text)
+                        self.tell(Said(line.text))
+                    if (unheard := first_audible(chunk.audio)) is not None:
+                        self.timeline.mark("speaker.first", self._lead.begins() + unheard)
                     await self._sound(chunk)
+
+    async def _pause(self, line: Clause, rate: int) -> None:
+        """Be silent for as long as what is between the last clause and `line` means."""
+        # What was said while the answer was late is a sentence of its own.
+        pause = line.pause or ("stop" if self._aside_ended else "")
+        self._aside_ended = False
+        if seconds := self._reserve.speech.seconds(pause):
+            self.spoken.pause(seconds)
+            self._lead.made(seconds)
+            await self._give(silence(seconds, rate))
 
     async def _lines(self, text: Stream[str]) -> Stream[Clause]:
         """Yield the clauses of `text`."""
@@ -203,7 +218,8 @@ class Turn:
         speech = self._reserve.canned.speech(tts, text)
         if not speech and (light := self._reserve.spare()):
             with suppress(EngineError):
-                async with aclosing(self.timeline.timed("tts", light.synthesize(text))) as chunks:
+                made = self.timeline.timed("tts", light.synthesize(text))
+                async with aclosing(trimmed(made)) as chunks:
                     speech = tuple([chunk async for chunk in chunks])
         if speech:
             await self._aside("apology", text, speech)
@@ -218,28 +234,32 @@ class Turn:
                 self._lead.made(chunk.audio.seconds)
                 await self._sound(chunk)
             self.spoken.end()
+            self._aside_ended = True
 
     async def _sound(self, chunk: Speech) -> None:
         self.spoken.add(chunk)
-        self._lead.gave(chunk.audio.seconds)
-        await self._speaker.play(chunk.audio)
+        await self._give(chunk.audio)
+
+    async def _give(self, audio: Audio) -> None:
+        self._lead.gave(audio.seconds)
+        await self._speaker.play(audio)
 
     async def _synthesize(
         self, tts: Synthesizer, lines: Stream[Clause]
-    ) -> Stream[tuple[str, Speech | None]]:
+    ) -> Stream[tuple[Clause | None, Speech | None]]:
         """Yield each chunk of sound, the first of a line with the line it speaks; None ends it."""
         due.set(self._lead.sound)
         async with aclosing(lines):
             async for line in lines:
                 self.timeline.mark("clause")
-                begins = line.text
+                begins: Clause | None = line
                 async with aclosing(self._voiced(tts, line.spoken)) as chunks:
                     async for chunk in chunks:
                         self._lead.made(chunk.audio.seconds)
                         yield begins, chunk
-                        begins = ""
+                        begins = None
                 self._lead.spoke(line.spoken)
-                yield "", None
+                yield None, None
 
     async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:
         """Yield `text` spoken by `tts`, or from where that fails on by the voice in reserve."""
@@ -248,8 +268,8 @@ class Turn:
         begun = False
         try:
             voice = (self._voice or tts).synthesize(text)
-            timed = self.timeline.timed("tts", voice, patience=patience)
-            async with aclosing(timed) as chunks:
+            timed = self.timeline.timed("tts", voice, begins=_is_audible, patience=patience)
+            async with aclosing(trimmed(timed)) as chunks:
                 async for chunk in chunks:
                     begun = True
                     self.timeline.count("tts.sound", chunk.audio.seconds)
@@ -263,3 +283,7 @@ class Turn:
             async with aclosing(self._voiced(tts, text)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+
+def _is_audible(chunk: Speech) -> bool:
+    return first_audible(chunk.audio) is not None

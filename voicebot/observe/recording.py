@@ -103,6 +103,7 @@ class Recording:
             settings={
                 "listen": asdict(listen),
                 "budget": asdict(reserve.ladder.budget),
+                "speech": asdict(reserve.speech),
                 "assistant": {"patience_s": patience},
             },
             **about,

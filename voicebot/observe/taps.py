@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import conversation
 from ..audio import Audio, Samples
+from ..conversation.trim import sounding
 from ..engines import Message, Speech, VoiceDetector
 from ..errors import EngineError
 from ..flow import Stream, T
@@ -120,9 +121,10 @@ def digest(messages: Sequence[Message]) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """JSON's values of what an engine gave; of sound, only how much it is."""
+    """JSON's values of what an engine gave; of sound, only how much it is, and where it is loud."""
     if isinstance(value, Audio):
-        return {"samples": len(value.samples), "rate": value.rate}
+        loud = sounding(value) or (0, 0)
+        return {"samples": len(value.samples), "rate": value.rate, "loud": loud}
     if is_dataclass(value):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):

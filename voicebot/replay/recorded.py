@@ -22,6 +22,9 @@ from . import amounts
 from .differences import Happened, named
 from .given import Realtime, begun
 
+LOUD = 0.1
+"""Level of sound that was spoken: anything that is not taken for silence."""
+
 _ITEMS = {"stt": Segment, "llm": Delta, "tts": Speech, "light": Speech}
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 
@@ -227,7 +230,11 @@ def _built(wanted: Any, value: Any) -> Any:
     """What an engine gave, out of JSON's values: the reverse of `taps.as_plain`."""
     if wanted is Audio:
         seconds = amounts.seconds(value["samples"] / amounts.whole(value["rate"]))
-        return silence(min(seconds, amounts.LONGEST_SPEECH), value["rate"])
+        audio = silence(min(seconds, amounts.LONGEST_SPEECH), value["rate"])
+        loud = value.get("loud", (0, len(audio.samples)))
+        start, end = (amounts.samples(at, audio.rate) for at in loud)
+        audio.samples[start:end] = LOUD
+        return audio
     if is_dataclass(wanted) and isinstance(wanted, type):
         hints = get_type_hints(wanted)
         return wanted(**{name: _built(hints[name], each) for name, each in value.items()})

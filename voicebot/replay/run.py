@@ -106,7 +106,7 @@ async def _converse(
     ladder = Ladder(budget)
     ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
 
-    reserve = Reserve(ladder, Canned(budget.sentences), light)
+    reserve = Reserve(ladder, Canned(budget.sentences), light, config.speech)
     if session.realtime:
         outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, reserve)
         await hold(session, session.realtime, outside, story, aloud=parts is not None)
@@ -149,7 +149,7 @@ def _live(session: Recorded, parts: Parts, loop: InstantLoop) -> tuple[Any, ...]
 
 def _changes(session: Recorded, config: Config) -> Changes:
     changes = {}
-    for section in ("listen", "budget", "assistant"):
+    for section in ("listen", "budget", "speech", "assistant"):
         now = asdict(getattr(config, section))
         for name, before in session.settings.get(section, {}).items():
             if name in now and now[name] != before:

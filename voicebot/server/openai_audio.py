@@ -14,8 +14,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from ..assembly import Parts
-from ..audio import Audio
+from ..audio import Audio, silence
 from ..conversation.clauses import clauses
+from ..conversation.trim import trimmed
 from ..engines import Segment, Speech
 from ..flow import Stream, ahead
 from ..recordings import recording
@@ -208,8 +209,12 @@ class _Audio:
         synthesize: Any = self._parts.tts.synthesize
         async with aclosing(clauses(_once(text))) as pieces:
             async for piece in pieces:
-                async with aclosing(synthesize(piece.spoken, **options)) as speech:
+                pause = self._parts.reserve.speech.seconds(piece.pause)
+                async with aclosing(trimmed(synthesize(piece.spoken, **options))) as speech:
                     async for chunk in speech:
+                        if pause:
+                            yield Speech(silence(pause, chunk.audio.rate))
+                        pause = 0.0
                         yield chunk
 
 
