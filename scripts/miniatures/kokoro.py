@@ -14,19 +14,7 @@ from typing import Any
 
 import numpy as np
 
-# The published alphabet: runs of symbols, each with the number of its first.
-_ALPHABET = {
-    1: ';:,.!?', 9: '—…"()“”', 16: " \u0303ʣʥʦʨᵝ\uab67AI", 31: "O", 33: "Q", 35: "ST", 39: "W",
-    41: "Yᵊabcdef", 50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ",
-    92: "ɡ", 99: "ɥ", 101: "ɨɪʝ", 110: "ɯɰŋɳɲɴø", 118: "ɸθœ", 123: "ɹ", 125: "ɾɻ", 128: "ʁɽʂʃʈʧ",
-    135: "ʊʋ", 138: "ʌɣɤ", 142: "χʎ", 147: "ʒʔ", 156: "ˈˌː", 162: "ʰ", 164: "ʲ", 169: "↓",
-    171: "→↗↘", 177: "ᵻ",
-}  # fmt: skip
-VOCAB = {
-    symbol: first + place
-    for first, symbols in _ALPHABET.items()
-    for place, symbol in enumerate(symbols)
-}
+from voicebot.engines.phonemes import VOCABULARY
 
 _FULL: dict[str, Any] = {
     "istftnet": {
@@ -57,7 +45,7 @@ _FULL: dict[str, Any] = {
         "num_hidden_layers": 12,
         "dropout": 0.1,
     },
-    "vocab": VOCAB,
+    "vocab": VOCABULARY,
 }
 
 # What the package lets one make smaller; the rest of its sizes are written into its code.
@@ -113,6 +101,7 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
 def build_hum(
     folder: Path,
     durations: bool = True,
+    inside: bool = False,
     ids: str = "input_ids",
     whole_speeds: bool = False,
     style: int = 256,
@@ -120,12 +109,13 @@ def build_hum(
     """Write a folder whose model.onnx takes what Kokoro takes and hums at once: no torch, 1 kB.
 
     Each phoneme takes two frames at speed 1. What a published export may lack or name otherwise
-    is to choose; one whose `style` is not 256 numbers fails at every call.
+    is to choose: durations as an output, or `inside` the graph alone; one whose `style` is not 256
+    numbers fails at every call.
     """
     from onnx import TensorProto, helper, numpy_helper, save
 
     write_voices(folder)
-    (folder / "config.json").write_text(json.dumps({"vocab": VOCAB}), "utf-8")
+    (folder / "config.json").write_text(json.dumps({"vocab": VOCABULARY}), "utf-8")
     constants = {"axis": [1], "frames": [2], "samples": [1200], "end": [2], "first": [0]}
     nodes = [
         helper.make_node("Shape", [ids], ["shape"]),
@@ -144,11 +134,20 @@ def build_hum(
         helper.make_node("Expand", ["frames", "length"], ["duration"]),
     ]
     numbers = TensorProto.INT32 if whole_speeds else TensorProto.FLOAT
+    if not durations:
+        nodes.pop()
+    if inside:
+        nodes += [
+            helper.make_node("Expand", ["frames_", "length"], ["exact"]),
+            helper.make_node("Div", ["exact", "speed_"], ["paced"]),
+            helper.make_node("Round", ["paced"], ["whole"]),
+            helper.make_node("Clip", ["whole", "least"], ["told"]),
+        ]
     outputs = [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["s"])]
     if durations:
         outputs.append(helper.make_tensor_value_info("duration", TensorProto.INT64, ["n"]))
     graph = helper.make_graph(
-        nodes if durations else nodes[:-1],
+        nodes,
         "hum",
         [
             helper.make_tensor_value_info(ids, TensorProto.INT64, [1, "n"]),
@@ -156,7 +155,11 @@ def build_hum(
             helper.make_tensor_value_info("speed", numbers, [1]),
         ],
         outputs,
-        [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()],
+        [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()]
+        + [
+            numpy_helper.from_array(np.array(value, np.float32), name)
+            for name, value in (("frames_", [2]), ("least", 1))
+        ],
     )
     opset = helper.make_opsetid("", 17)
     save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "model.onnx")

@@ -82,7 +82,7 @@ def test_nothing_to_say_is_silence_not_an_error(voice: Hibari, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 10_000, "1" * 10_000, "日本語" * 50, "x1!" * 3000, "a/" * 999]
+    "text", ["a" * 10_000, "1" * 10_000, "日本語" * 50, "x1!" * 500, "a/" * 999]
 )
 def test_a_word_that_no_person_wrote_is_read_in_pieces(voice: Hibari, text: str) -> None:
     async def first() -> list[Speech]:

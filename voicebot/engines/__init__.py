@@ -121,7 +121,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         "kokoro": Entry(
             "voicebot.engines.kokoro:Kokoro",
             "Kokoro-82M, on onnxruntime or torch",
-            ("espeakng_loader",),
+            ("hibari", "onnxruntime"),
             "kokoro",
             weights=True,
         ),

@@ -10,9 +10,9 @@ from ..audio import Audio, Samples
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Speech, kokoro_phonemes, kokoro_voices, phonemes
+from .english import English, english
 from .espeak_process import EspeakProcess
 from .kokoro_backends import PULL, open_network, vocabulary
-from .kokoro_lexicon import lexicon
 from .kokoro_phonemes import Reader
 from .onnx_graph import brief
 from .per_call import OptionError
@@ -22,9 +22,9 @@ from .phonemes import RATE, Spoken
 class Kokoro:
     """Speaks a text in parts of up to 510 phonemes, which is what the network takes at once.
 
-    `model` is a folder with config.json, an .onnx or .pth file and voices/. `voice` may be a
-    blend, "af_heart*0.7+am_adam*0.3"; its first letter says what it speaks unless `language`
-    does. `backend` is onnx, torch or auto; `threads` 0 leaves their number to it.
+    `model` is a folder with an .onnx or .pth file and voices/ or voices-v1.0.bin, or its .onnx
+    file. `voice` may be a blend, "af_heart*0.7+am_adam*0.3"; its first letter says what it speaks
+    unless `language` does. `backend` is onnx, torch or auto; `threads` 0 leaves their number to it.
 
     Raises:
         ConfigError: a setting it does not know, or a file that is not what its name says.
@@ -43,18 +43,19 @@ class Kokoro:
         backend: str = "auto",
         threads: int = 0,
     ) -> None:
-        folder = Path(model).expanduser()
-        if not folder.is_dir():
-            raise Missing(f"[tts] kokoro: no folder {folder}; {PULL}")
+        path = Path(model).expanduser()
+        if not path.exists():
+            raise Missing(f"[tts] kokoro: there is no {path}; {PULL}")
+        folder = path if path.is_dir() else path.parent
         self._folder, self._speed, self._language = folder, speed, language
         self._voice = voice
         self.voices = kokoro_voices.present(folder)
         """Their names; any of them may be blended."""
         self._vocabulary = vocabulary(folder)
-        self._espeak = EspeakProcess()
-        self._readers: dict[str, Reader] = {}
+        self._espeak: EspeakProcess | None = None
+        self._readers: dict[str, Reader | English] = {}
         self._styles, self._reader = self._manner(voice)
-        self._network = open_network(folder, backend, threads)
+        self._network = open_network(path, backend, threads)
         if wrong := self._wrong_speed(speed):
             raise ConfigError(f"[tts] {wrong}")
         self.worker = Worker("kokoro", parks=True)
@@ -85,7 +86,8 @@ class Kokoro:
 
     def close(self) -> None:
         self.worker.close()
-        self._espeak.close()
+        if self._espeak:
+            self._espeak.close()
 
     def _wrong_speed(self, speed: float) -> str:
         if not 0.5 <= speed <= 2.0:  # beyond it the network slurs
@@ -94,13 +96,19 @@ class Kokoro:
             return f"kokoro: this export knows no speed {speed}; set speed to 1"
         return ""
 
-    def _manner(self, voice: str) -> tuple[Samples, Reader]:
+    def _manner(self, voice: str) -> tuple[Samples, Reader | English]:
         """How a voice, or a blend, sounds and reads."""
         code = kokoro_phonemes.language(self._language, next(iter(kokoro_voices.shares(voice))))
         styles = kokoro_voices.load(self._folder, voice)
         if code not in self._readers:
-            self._readers[code] = Reader(code, self._espeak, lexicon(code))
+            self._readers[code] = self._reader_of(code)
         return styles, self._readers[code]
+
+    def _reader_of(self, code: str) -> Reader | English:
+        if code.startswith("en"):
+            return english(british=code == "en-gb")
+        self._espeak = self._espeak or EspeakProcess()
+        return Reader(code, self._espeak)
 
     def _speak(self, text: str, voice: str | None, speed: float) -> Generator[Speech]:
         try:

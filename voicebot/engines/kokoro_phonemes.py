@@ -1,21 +1,18 @@
-"""Text to Kokoro's phonemes, word by word, so that times can be told for each word.
+"""Text to Kokoro's phonemes by espeak-ng, word by word, so that times can be told for each word.
 
-English is read with misaki's dictionaries, and what they do not know, like every other
-language, by espeak-ng in its own process. espeak-ng drops punctuation, so it is given the text
-clause by clause and the marks are put back around its words.
+For the languages other than English, which `english` reads. espeak-ng, in its own process, drops
+punctuation, so it is given the text clause by clause and the marks are put back around its words.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Protocol
 
 from ..errors import ConfigError
-from .kokoro_lexicon import Lexicon
-from .kokoro_reading import say
-from .phonemes import PUNCTUATION, Spoken
+from .phonemes import PUNCTUATION, Spoken, pieces
 
 LANGUAGES = {
     "a": "en-us",
@@ -31,19 +28,11 @@ _UNREAD = {"j": "ja", "z": "zh"}
 _ESPEAK = {"fr": "fr-fr"}
 _TIE = "^"
 
+_LONGEST = 40
+"""Words of a clause that are told apart at once: the work grows with the square of them."""
+
 # How espeak-ng's sounds are written in the alphabet Kokoro learnt, longer ones first.
-_ENGLISH = (
-    ("ʔˌn\u0329", "ʔn"), ("ʔn\u0329", "ʔn"), ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"),
-    ("e^ɪ", "A"), ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"), ("ə^l", "ᵊl"), ("ʲo", "jo"), ("ʲə", "jə"),
-    ("ʲ", ""),
-)  # fmt: skip
-_BRITISH = (("e^ə", "ɛː"), ("i^ə", "ɪə"), ("iə", "ɪə"), ("ə^ʊ", "Q"))
-_AMERICAN = (("o^ʊ", "O"), ("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɪə", "iə"), ("ː", ""))
-_ENGLISH_LAST = (
-    ("e", "A"), ("ɚɹ", "əɹ"), ("ɚ", "əɹ"), ("r", "ɹ"), ("x", "k"), ("ç", "k"), ("ɐ", "ə"),
-    ("ɬ", "l"), ("\u0303", ""), ("o", "ɔ"), ("ɾ", "T"), ("ʔ", "t"),
-)  # fmt: skip
-_OTHERS = (
+_SOUNDS = (
     ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^z", "ʣ"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"), ("o^ʊ", "O"),
     ("ə^ʊ", "Q"), ("s^s", "S"), ("t^s", "ʦ"), ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"), ("-", ""),
 )  # fmt: skip
@@ -77,38 +66,27 @@ def language(name: str, voice: str) -> str:
 
 
 class Reader:
-    """Reads texts of one language; a `lexicon` is for the English it is made of."""
+    """Reads texts of one language."""
 
-    def __init__(self, language: str, espeak: Espeak, lexicon: Lexicon | None) -> None:
+    def __init__(self, language: str, espeak: Espeak) -> None:
         self._espeak = espeak
         self._voice = _ESPEAK.get(language, language)
-        self._english = language.startswith("en")
-        self._british = language == "en-gb"
-        self._lexicon = lexicon
 
     def read(self, text: str) -> list[Spoken]:
-        """One for each of `text.split()`, in order.
+        """One for each of `text.split()`, in order; as `phonemes.pieces` of what is too long.
 
         Raises:
             EngineError: espeak-ng failed.
         """
-        if self._english:
-            items = say(text, self._british)
-        else:
-            items = [_items(word) for word in text.translate(_MARKS).split()]
-        said = self._by_ear(items) if self._lexicon is None else self._look_up(items, self._lexicon)
-        return [Spoken(word, phonemes) for word, phonemes in zip(text.split(), said, strict=True)]
+        words = [piece for word in text.translate(_MARKS).split() for piece in pieces(word)]
+        said = self._say([_items(piece) for _, piece in words])
+        texts = iter(text.split())  # as it was, with the marks of its own
+        return [
+            Spoken(next(texts) if word else "", phonemes)
+            for (word, _), phonemes in zip(words, said, strict=True)
+        ]
 
-    def _look_up(self, items: list[list[str]], lexicon: Lexicon) -> list[str]:
-        flat = [item for word in items for item in word]
-        found = iter(zip(flat, lexicon.phonemes(flat), strict=True))
-        said = []
-        for word in items:
-            parts = [next(found) for _ in word]
-            said.append(_join([p if p is not None else self._ask(item) for item, p in parts]))
-        return said
-
-    def _by_ear(self, items: list[list[str]]) -> list[str]:
+    def _say(self, items: list[list[str]]) -> list[str]:
         said = [list(word) for word in items]
         for clause in _clauses(items):
             texts = [items[word][place] for word, place in clause]
@@ -138,16 +116,9 @@ class Reader:
 
     def _ask(self, text: str) -> str:
         ipa = self._espeak.phonemes(text, self._voice, _TIE)
-        for sound, letter in self._alphabet():
+        for sound, letter in _SOUNDS:
             ipa = ipa.replace(sound, letter)
-        if self._english:  # a consonant that is a syllable
-            ipa = re.sub(r"(\S)\u0329", r"ᵊ\1", ipa)
         return ipa.replace(_TIE, "")
-
-    def _alphabet(self) -> Sequence[tuple[str, str]]:
-        if not self._english:
-            return _OTHERS
-        return (*_ENGLISH, *(_BRITISH if self._british else _AMERICAN), *_ENGLISH_LAST)
 
 
 def _items(word: str) -> list[str]:
@@ -171,7 +142,7 @@ def _clauses(items: list[list[str]]) -> Iterator[list[tuple[int, int]]]:
         for place, item in enumerate(parts):
             if item not in PUNCTUATION:
                 clause.append((word, place))
-            elif clause:
+            if clause and (item in PUNCTUATION or len(clause) == _LONGEST):
                 yield clause
                 clause = []
     if clause:

@@ -5,6 +5,7 @@ Kokoro and hibari share an alphabet, misaki's, and a rate of durations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -14,10 +15,35 @@ from .protocols import Word
 PUNCTUATION = frozenset(';:,.!?—…"()“”')
 """What Kokoro was trained to pause and inflect for, and hibari after it."""
 
+# Runs of symbols, each with the number of its first.
+_ALPHABET = {
+    1: ';:,.!?', 9: '—…"()“”', 16: " \u0303ʣʥʦʨᵝ\uab67AI", 31: "O", 33: "Q", 35: "ST", 39: "W",
+    41: "Yᵊabcdef", 50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ",
+    92: "ɡ", 99: "ɥ", 101: "ɨɪʝ", 110: "ɯɰŋɳɲɴø", 118: "ɸθœ", 123: "ɹ", 125: "ɾɻ", 128: "ʁɽʂʃʈʧ",
+    135: "ʊʋ", 138: "ʌɣɤ", 142: "χʎ", 147: "ʒʔ", 156: "ˈˌː", 162: "ʰ", 164: "ʲ", 169: "↓",
+    171: "→↗↘", 177: "ᵻ",
+}  # fmt: skip
+VOCABULARY = {
+    symbol: first + place
+    for first, symbols in _ALPHABET.items()
+    for place, symbol in enumerate(symbols)
+}
+"""The number of each phoneme in both networks, as Kokoro-82M was published; 0 is silence."""
+
 RATE = 24_000
 """Samples per second of both networks' sound."""
 FRAME = 600
 """Samples per unit of a duration, in both."""
+
+
+_LONGEST = 40
+"""Characters of a word that are read at once. The longest words have fewer; the patterns that
+take a word apart need time that grows with its square."""
+
+_DIGITS = 15
+"""A row of more digits is read digit by digit: there are no words for such numbers."""
+_REPEATED = re.compile(r"([^\w\s])\1{3,}")
+_RUNS = re.compile(rf"\d{{{_DIGITS + 1},}}|(?:(?!\d{{{_DIGITS + 1}}}).)+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +53,19 @@ class Spoken:
     text: str
     phonemes: str
     """With the punctuation at the word and the space after it; empty where nothing is said."""
+
+
+def pieces(word: str, said: str = "") -> list[tuple[str, str]]:
+    """What is read at once of a word that no person wrote; of any other, all of it.
+
+    Each is what it is the end of, which only the last piece is, and what to read: `said`, or the
+    word itself.
+    """
+    cut: list[str] = []
+    for run in _RUNS.findall(_REPEATED.sub(r"\1\1\1", said or word)):
+        size = 1 if len(run) > _DIGITS and run.isdigit() else _LONGEST
+        cut += [run[at : at + size] for at in range(0, len(run), size)]
+    return [(word if place == len(cut) else "", piece) for place, piece in enumerate(cut, 1)]
 
 
 def sounding(words: Sequence[Spoken]) -> bool:

@@ -1,0 +1,99 @@
+"""How English is read aloud for Kokoro and hibari, word by word."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytest.importorskip("hibari")
+
+from voicebot.engines.english import english
+from voicebot.engines.phonemes import VOCABULARY
+
+
+def heard(text: str, british: bool = False) -> str:
+    return "".join(word.phonemes for word in english(british).read(text)).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("Hello, world!", "həlˈO, wˈɜɹld!"),
+        ("It costs $3.50.", "ˌɪt kˈɔsts θɹˈi dˈɑləɹz ænd fˈɪfti sˈɛnts."),
+        ("They paid $2.5 million.", "ðˌA pˈAd tˈu pYnt fˈIv mˈɪljᵊn dˈɑləɹz."),
+        ("I will record a record.", "ˌI wɪl ɹəkˈɔɹd ɐ ɹˈɛkəɹd."),
+        ("I read it yesterday.", "ˌI ɹˈɛd ɪt jˈɛstəɹdˌA."),
+        ("I want to read.", "ˌI wˈɑnt tə ɹˈid."),
+        ("Close the door; we are close to it.", "klˈOz ðə dˈɔɹ; wi ɑɹ klˈOs tʊ ɪt."),
+        ("The wind will wind the clock.", "ðə wˈɪnd wɪl wˈInd ðə klˈɑk."),
+        ("We present the present.", "wˌi pɹizˈɛnt ðə pɹˈɛzᵊnt."),
+        ("He used to use it, a good use.", "hˌi jˈust tə jˈuz ɪt, ɐ ɡˈʊd jˈus."),
+        ("Eat the apple and the pear.", "ˈit ði ˈæpᵊl ænd ðə pˈɛɹ."),
+        ("NASA and the U.S. agree.", "nˈæsə ænd ðə jˌuˈɛs əɡɹˈi."),
+        ("A well-known café", "ɐ wˌɛlnˈOn kæfˈA"),
+        ("Nothing -- really", "nˈʌθɪŋ — ɹˈiᵊli"),
+        ("Ask Kubrick (badly)", "ˈæsk kˈʊbɹɪk (bˈædli)"),
+        ('She said "Yes." ("No," said I.)', "ʃˌi sˈɛd “jˈɛs.” (“nˈO,” sˈɛd ˈI)."),
+        ("We meet at 6 p.m.", "wˌi mˈit æt sˈɪks pˌiˈɛm."),
+        ("We meet at 6 p.m. today.", "wˌi mˈit æt sˈɪks pˌiˈɛm tədˈA."),
+    ],
+)
+def test_english_is_read_as_kokoro_learnt_it(text: str, phonemes: str) -> None:
+    assert heard(text) == phonemes
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("The bear can't go.", "ðə bˈɛː kˈɑːnt ɡˌQ."),
+        ("The car park is over there.", "ðə kˈɑː pˈɑːk ɪz ˈQvə ðˈɛː."),
+        ("I'd rather dance to the new tune.", "ˌId ɹˈɑːðə dˈɑːns tə ðə njˈuː tjˈuːn."),
+    ],
+)
+def test_british_english_is_read_by_its_own_dictionary(text: str, phonemes: str) -> None:
+    assert heard(text, british=True) == phonemes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One of the best of them, 3,50 or $3.50 - 🙂 e-mail me@example.com (now) ... end",
+        "  spaces\tand\nlines  ",
+        "1999-2001 10:30 p.m. U.S.A. -5°C 1/2 #1 “quoted” 'single' C++ a&b x_y 👍🏽 end",
+        "\" ' ” [x](y) {z} <b> `c` **d** ½ ² ５ ① ﬁ e\u0301 \u200b\u200d \ufeff İ ß end",
+        "",
+    ],
+)
+def test_every_written_word_keeps_its_place(text: str) -> None:
+    words = english().read(text)
+    assert [word.text for word in words] == text.split()
+    assert all(not word.phonemes or word.phonemes.endswith(" ") for word in words)
+
+
+@pytest.mark.parametrize("text", ["🙂", "👍🏽 🙂", '"', "— - --", "?!", "日本語"])
+def test_where_there_is_nothing_to_say_there_is_no_sentence(text: str) -> None:
+    assert list(english().sentences(text)) == []
+
+
+def test_sentences_come_one_by_one_and_what_says_nothing_with_its_neighbour() -> None:
+    sentences = english().sentences("... Dr. Smith left. 🙂 Did he? !!! Yes.")
+    said = [[word.text for word in sentence] for sentence in sentences]
+    assert said == [["...", "Dr.", "Smith", "left."], ["🙂", "Did", "he?", "!!!"], ["Yes."]]
+
+
+@pytest.mark.parametrize(
+    "word", ["a" * 10_000, "!" * 10_000, "1" * 10_000, "a/" * 999, "x1!" * 500]
+)
+def test_a_word_that_no_person_wrote_is_read_in_pieces(word: str) -> None:
+    began = time.process_time()
+    first = next(english().sentences(f"Look: {word}"), [])
+    assert time.process_time() - began < 2  # 0.05 s
+    assert len(first) <= 1 + 600  # single digits
+    assert sum(word.text != "" for word in english().read(f"Look: {word}")) == 2
+
+
+def test_what_is_read_is_in_the_networks_alphabet() -> None:
+    text = "The quick brown fox's jumps aren't over 12 lazy dogs — naïve façades, Zürich, pizza!"
+    for british in (False, True):
+        assert set(heard(text, british)) <= VOCABULARY.keys()
