@@ -20,11 +20,13 @@ from miniatures import kokoro as miniature
 from voicebot.audio import join
 from voicebot.engines import Speech, kokoro_voices
 from voicebot.engines.kokoro import Kokoro
+from voicebot.engines.kokoro_backends import exports
 from voicebot.engines.kokoro_export import export
 from voicebot.engines.per_call import OptionError
+from voicebot.engines.phonemes import VOCABULARY
 from voicebot.errors import ConfigError, EngineError, Missing
 
-for package in ("onnx", "onnxruntime", "num2words", "espeakng_loader"):
+for package in ("onnx", "onnxruntime", "hibari", "espeakng_loader"):
     pytest.importorskip(package)
 
 needs_torch = pytest.mark.skipif(
@@ -164,11 +166,64 @@ def test_an_export_without_durations_speaks_without_word_times(tmp_path: Path) -
     assert speech.words == ()
 
 
+def test_durations_inside_the_graph_give_word_times(hum: Path, tmp_path: Path) -> None:
+    folder = miniature.build_hum(tmp_path / "inside", durations=False, inside=True, ids="tokens")
+    (usual,), (fast,) = spoken(folder, TEXT), spoken(folder, TEXT, speed=2.0)
+    assert usual.words == spoken(hum, TEXT)[0].words
+    assert [word.end for word in fast.words] == [word.end / 2 for word in usual.words]
+
+
+def test_the_files_of_kokoro_onnx_are_taken_as_they_are(hum: Path, tmp_path: Path) -> None:
+    (model,) = (tmp_path / name for name in ["kokoro-v1.0.int8.onnx"])
+    shutil.copy(hum / "model.onnx", model)
+    names = kokoro_voices.present(hum)
+    with (tmp_path / "voices-v1.0.bin").open("wb") as pack:
+        np.savez(pack, **{n: kokoro_voices.load(hum, n).reshape(510, 1, 256) for n in names})
+    assert kokoro_voices.present(tmp_path) == names
+    blend = "af_heart*0.7+am_michael*0.3"
+    assert np.array_equal(kokoro_voices.load(tmp_path, blend), kokoro_voices.load(hum, blend))
+    for given in (model, tmp_path):
+        (speech,) = spoken(given, "Hello there.")
+        assert [word.text for word in speech.words] == ["Hello", "there."]
+
+
+def test_of_several_exports_the_one_in_full_precision_is_taken(tmp_path: Path) -> None:
+    for name in ("kokoro-v1.0.fp16.onnx", "kokoro-v1.0.int8.onnx", "kokoro-v1.0.onnx"):
+        (tmp_path / name).touch()
+    assert exports(tmp_path)[0].name == "kokoro-v1.0.onnx"
+
+
+@pytest.mark.parametrize("cut", [0, 100, 300_000])
+def test_a_pack_of_voices_that_is_cut_is_named_on_one_line(
+    hum: Path, tmp_path: Path, cut: int
+) -> None:
+    shutil.copy(hum / "model.onnx", tmp_path)
+    with (tmp_path / "voices-v1.0.bin").open("w+b") as pack:
+        np.savez(pack, af_heart=kokoro_voices.load(hum, "af_heart"))
+        pack.truncate(cut)
+    with pytest.raises(ConfigError, match=r"voices-v1\.0\.bin") as told:
+        Kokoro(str(tmp_path))
+    assert "\n" not in str(told.value)
+
+
+def test_a_network_of_another_kind_is_named_on_one_line(hum: Path, tmp_path: Path) -> None:
+    folder = copied(hum, tmp_path)
+    from hibari import tts
+
+    shutil.copy(Path(tts.ASSETS) / "hibari.onnx", folder / "model.onnx")
+    with pytest.raises(ConfigError, match=r"model\.onnx takes ids, speed; a Kokoro network"):
+        Kokoro(str(folder))
+    (folder / "model.onnx").write_bytes((hum / "model.onnx").read_bytes()[:-100])
+    with pytest.raises(ConfigError, match=r"cannot read .*model\.onnx") as told:
+        Kokoro(str(folder))
+    assert "\n" not in str(told.value)
+
+
 def test_a_published_export_is_found_where_it_keeps_its_files(tmp_path: Path) -> None:
     folder = miniature.build_hum(tmp_path / "published", durations=False)
     (folder / "onnx").mkdir()
     (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
-    alphabet = {"model": {"vocab": {"$": 0, **miniature.VOCAB}}}
+    alphabet = {"model": {"vocab": {"$": 0, **VOCABULARY}}}
     (folder / "tokenizer.json").write_text(json.dumps(alphabet), "utf-8")
     (folder / "config.json").unlink()
     assert spoken(folder, "Hello there.")[0].audio.seconds > 0.5
@@ -185,8 +240,9 @@ def test_the_onnx_path_imports_nothing_heavy(hum: Path) -> None:
     code = f"""
 import asyncio, sys
 from voicebot.engines.kokoro import Kokoro
+from voicebot.engines.kokoro_backends import exports
 from voicebot.engines.per_call import OptionError
-assert not {{"onnxruntime", "misaki", "num2words"}} & sys.modules.keys()
+assert not {{"onnxruntime", "hibari"}} & sys.modules.keys()
 async def speak():
     return [chunk async for chunk in engine.synthesize("Voicebot costs $3.50.")]
 engine = Kokoro({str(hum)!r})
@@ -252,7 +308,6 @@ def test_a_setting_it_does_not_know_is_told_with_the_choices(
 @pytest.mark.parametrize(
     ("gone", "complaint"),
     [
-        ("config.json", "no config.json"),
         ("model.onnx", "no .onnx or .pth"),
         ("voices", "no voices"),
     ],

@@ -7,7 +7,6 @@ reading of English. The network gives parts of a spectrum; the package's `dsp` m
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Generator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from . import Speech, phonemes
 from .english import English, english
 from .onnx_graph import brief, session
 from .per_call import OptionError
-from .phonemes import RATE, Spoken
+from .phonemes import RATE, VOCABULARY, Spoken
 
 PACKAGE = "hibari-tts 0.2.1"
 """The release whose files are pinned below."""
@@ -32,7 +31,7 @@ LONGEST = 400
 """Phonemes the network takes at once, some 30 s of speech: its makers' limit."""
 
 DURATIONS = "/Clip_output_0"
-"""The value inside the graph that holds the frames of each phoneme."""
+"""The value inside the pinned graphs that holds the frames of each phoneme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,6 @@ class Hibari:
         self._synth: Any = dsp.synth
         assets = Path(tts.ASSETS)
         self._folders = [assets, *([Path(model).expanduser()] if model else [])]
-        self._vocabulary = _vocabulary(assets / "vocab.json")
         self._speed, self._seed, self._threads = speed, seed, threads
         self._name = voice
         self._loaded: dict[str, _Loaded] = {}
@@ -149,7 +147,7 @@ class Hibari:
             raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
         start = 0.0
         for sentence in loaded.reader.sentences(text):
-            words = phonemes.known(sentence, self._vocabulary)
+            words = phonemes.known(sentence, VOCABULARY)
             for part in phonemes.parts(words, LONGEST):
                 if self.worker.abandoned:
                     return
@@ -158,7 +156,7 @@ class Hibari:
                 yield speech
 
     def _part(self, words: list[Spoken], start: float, loaded: _Loaded, speed: float) -> Speech:
-        ids = np.array([[0, *phonemes.numbers(words, self._vocabulary), 0]])
+        ids = np.array([[0, *phonemes.numbers(words, VOCABULARY), 0]])
         try:
             *parts, frames = loaded.network.run(
                 None, {"ids": ids, "speed": np.array([speed], np.float32)}
@@ -178,7 +176,8 @@ class Hibari:
                     f"[tts] hibari has no voice {name!r} here; there is {', '.join(self.voices)}"
                 )
             voice = VOICES[name]
-            network = session(_pinned(path, voice), self._threads, [DURATIONS])
+            _check(path, voice)
+            network = session(path, self._threads, DURATIONS)
             self._loaded[name] = _Loaded(network, english(voice.british))
         return self._loaded[name]
 
@@ -194,25 +193,17 @@ class _Loaded:
     reader: English
 
 
-def _pinned(path: Path, voice: Voice) -> bytes:
-    """The content of the voice's file, which is the one released."""
+def _check(path: Path, voice: Voice) -> None:
+    """See that the voice's file is the one released."""
     try:
-        content = path.read_bytes()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigError(f"[tts] hibari cannot read {path}: {error.strerror}") from error
-    if (digest := hashlib.sha256(content).hexdigest()) != voice.sha256:
+    if digest != voice.sha256:
         raise ConfigError(
             f"[tts] hibari: {path} is not the file released with {PACKAGE}: its sha256 is "
             f"{digest[:8]}..., not {voice.sha256[:8]}...; get it again"
         )
-    return content
-
-
-def _vocabulary(path: Path) -> dict[str, int]:
-    try:
-        return {str(symbol): int(n) for symbol, n in json.loads(path.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(f"[tts] hibari cannot read {path}: {error}") from error
 
 
 def _wrong_speed(speed: float) -> str:

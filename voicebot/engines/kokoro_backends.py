@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,8 +23,8 @@ import numpy as np
 
 from ..audio import Samples
 from ..errors import ConfigError, Missing
-from .onnx_graph import brief, session
-from .phonemes import RATE
+from .onnx_graph import brief, durations, session
+from .phonemes import RATE, VOCABULARY
 
 CHECKPOINT = "hexgrad/Kokoro-82M"
 """Only tells the package which defaults to take; nothing is fetched."""
@@ -45,8 +46,8 @@ class Network(Protocol):
         """
 
 
-def open_network(folder: Path, backend: str, threads: int) -> Network:
-    """The network in `folder`. "auto" is ONNX where there is an export, else torch.
+def open_network(model: Path, backend: str, threads: int) -> Network:
+    """The network in `model`, a folder or an .onnx file. "auto" is ONNX where there is one.
 
     Raises:
         ConfigError: no such backend, or a file is not a Kokoro network.
@@ -54,23 +55,34 @@ def open_network(folder: Path, backend: str, threads: int) -> Network:
     """
     if backend not in ("auto", "onnx", "torch"):
         raise ConfigError(f"[tts] kokoro has no backend {backend!r}; there is auto, onnx, torch")
-    exported, checkpoint = exports(folder), checkpoints(folder)
+    exported, checkpoint = exports(model), checkpoints(model)
     if exported and backend != "torch":
         if importlib.util.find_spec("onnxruntime"):
             return OnnxNetwork(exported[0], threads)
         if backend == "onnx" or not checkpoint:
             raise Missing("[tts] kokoro needs onnxruntime; pip install 'voicebot[kokoro]'")
     if backend == "onnx":
-        raise Missing(f"no .onnx file in {folder}; {PULL}, or voicebot models export kokoro")
+        raise Missing(f"no .onnx file in {model}; {PULL}, or voicebot models export kokoro")
     if not checkpoint:
-        raise Missing(f"no .onnx or .pth file in {folder}; {PULL}")
-    return TorchNetwork(folder, threads)
+        raise Missing(f"no .onnx or .pth file in {model}; {PULL}")
+    return TorchNetwork(model, threads)
 
 
-def exports(folder: Path) -> list[Path]:
-    """The ONNX files in the folder, best first: published exports keep theirs in onnx/."""
-    found = [*folder.glob("*.onnx"), *(folder / "onnx").glob("*.onnx")]
-    return sorted(found, key=lambda path: (path.name != "model.onnx", path))
+def exports(model: Path) -> list[Path]:
+    """The ONNX files in a folder, best first; or the one that `model` is.
+
+    Published exports keep theirs in onnx/. Full precision goes before what was made smaller: on a
+    processor that is slower to run and sounds worse.
+    """
+    if model.is_file():
+        return [model]
+    found = [*model.glob("*.onnx"), *(model / "onnx").glob("*.onnx")]
+    return sorted(found, key=lambda path: (path.name != "model.onnx", smaller(path), path))
+
+
+def smaller(path: Path) -> bool:
+    """Whether the name says that the weights are of fewer bits: kokoro-v1.0.int8.onnx."""
+    return bool(re.search(r"int8|uint8|fp16|f16|q[48]|quant", path.name))
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -78,12 +90,10 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def vocabulary(folder: Path) -> dict[str, int]:
-    """The network's number for each phoneme, from config.json (a published export's
-    tokenizer.json has it too).
+    """The network's number for each phoneme, from config.json or tokenizer.json where one is there.
 
     Raises:
         ConfigError: the file does not hold it.
-        Missing: neither file is there.
     """
     for name in ("config.json", "tokenizer.json"):
         path = folder / name
@@ -99,7 +109,7 @@ def vocabulary(folder: Path) -> dict[str, int]:
             raise ConfigError(f"[tts] kokoro cannot read {path}: {error}") from error
     if (folder / "config.json").exists():
         raise ConfigError(f"[tts] kokoro: {folder / 'config.json'} has no vocab; {PULL}")
-    raise Missing(f"no config.json in {folder}; {PULL}")
+    return VOCABULARY
 
 
 class OnnxNetwork:
@@ -107,13 +117,14 @@ class OnnxNetwork:
 
     def __init__(self, path: Path, threads: int) -> None:
         try:
-            self._session = session(path, threads)
+            self._session = session(path, threads, told := durations(path))
         except Exception as error:  # its errors share no base
             raise ConfigError(f"[tts] kokoro cannot read {path}: {brief(error)}") from error
         inputs = {field.name: field.type for field in self._session.get_inputs()}
         outputs = {field.name: field.type for field in self._session.get_outputs()}
-        # Exports differ in names, not in kinds: the sound is of real numbers, durations whole.
-        sounds = [name for name, kind in outputs.items() if "float" in kind]
+        # Exports differ in names, not in kinds: the sound is of real numbers, durations whole,
+        # where the export tells them; inside the graph they are real numbers, too.
+        sounds = [name for name, kind in outputs.items() if "float" in kind and name != told]
         self._ids = "tokens" if "tokens" in inputs else "input_ids"
         if not {self._ids, "style", "speed"} <= inputs.keys() or not sounds:
             raise ConfigError(
@@ -121,7 +132,8 @@ class OnnxNetwork:
                 "a Kokoro network takes input_ids, style and speed"
             )
         self.whole_speeds = "int" in inputs["speed"]
-        self._outputs = sounds[:1] + [name for name, kind in outputs.items() if "int" in kind][:1]
+        whole = [name for name, kind in outputs.items() if "int" in kind]
+        self._outputs = sounds[:1] + (whole or ([told] if told else []))[:1]
 
     def render(
         self, ids: Sequence[int], style: Samples, speed: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -17,13 +18,15 @@ STYLE = 256
 """Numbers in a style: half of them for the sound, half for the prosody."""
 
 _BYTES = LENGTHS * STYLE * 4
+_HEADER = 65_536
+"""Bytes before the numbers of an array that numpy saved: more than it ever writes."""
 _SHARE = re.compile(r"\s*([\w-]+)\s*(?:\*\s*(\d+(?:\.\d+)?|\.\d+)\s*)?")
 
 
-def present(model: Path) -> list[str]:
-    """The names of the voices in the model's folder."""
-    files = (model / "voices").glob("*")
-    return sorted({file.stem for file in files if file.suffix in (".bin", ".pt")})
+def present(folder: Path) -> list[str]:
+    """The names of the voices in the model's folder, in files of their own or in one of all."""
+    files = {file.stem for file in (folder / "voices").glob("*") if file.suffix in (".bin", ".pt")}
+    return sorted(files.union(*map(_names, _packs(folder))))
 
 
 def shares(spec: str) -> dict[str, float]:
@@ -46,7 +49,7 @@ def shares(spec: str) -> dict[str, float]:
     return {name: share / total for name, share in found.items()}
 
 
-def load(model: Path, spec: str) -> Samples:
+def load(folder: Path, spec: str) -> Samples:
     """The voice's styles, float32, shape (LENGTHS, STYLE); row n-1 is for n phonemes.
 
     Raises:
@@ -54,24 +57,42 @@ def load(model: Path, spec: str) -> Samples:
         Missing: the folder holds no voice at all.
     """
     parts = shares(spec)
-    if not (names := present(model)):
-        raise Missing(f"no voices in {model / 'voices'}; voicebot models pull kokoro")
+    if not (names := present(folder)):
+        raise Missing(
+            f"no voices in {folder / 'voices'} and no voices-*.bin in {folder}; "
+            "voicebot models pull kokoro"
+        )
     for name in parts:
         if name not in names:
             raise ConfigError(f"[tts] kokoro has no voice {name!r}; there is {', '.join(names)}")
-    blend = sum(share * _read(model / "voices", name) for name, share in parts.items())
+    blend = sum(share * _read(folder, name) for name, share in parts.items())
     return np.asarray(blend, np.float32)
 
 
-def _read(voices: Path, name: str) -> Samples:
-    path = voices / f"{name}.bin"
+def _packs(folder: Path) -> list[Path]:
+    """Files that hold many voices, as kokoro-onnx keeps them: voices-v1.0.bin, of numpy's npz."""
+    return sorted([*folder.glob("voices*.bin"), *folder.glob("voices*.npz")])
+
+
+def _names(pack: Path) -> list[str]:
+    try:
+        with ZipFile(pack) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, BadZipFile) as error:
+        raise ConfigError(f"[tts] kokoro cannot read the voices in {pack}: {error}") from error
+
+
+def _read(folder: Path, name: str) -> Samples:
+    path = folder / "voices" / f"{name}.bin"
     try:
         if path.exists():
             data = path.read_bytes()
-        else:
-            path = voices / f"{name}.pt"
+        elif (path := path.with_suffix(".pt")).exists():
             data = _tensor(path)
-    except (OSError, BadZipFile, KeyError, ValueError, RuntimeError) as error:
+        else:
+            path = next(pack for pack in _packs(folder) if name in _names(pack))
+            data = _packed(path, name)
+    except (OSError, BadZipFile, KeyError, ValueError, RuntimeError, zlib.error) as error:
         raise ConfigError(f"[tts] kokoro cannot read the voice in {path}: {error}") from error
     whole = len(data) == _BYTES
     styles = np.frombuffer(data if whole else b"", "<f4").astype(np.float32)
@@ -80,6 +101,15 @@ def _read(voices: Path, name: str) -> Samples:
             f"[tts] kokoro: {path} is not a voice, which is {LENGTHS} styles of {STYLE} numbers"
         )
     return styles.reshape(LENGTHS, STYLE)
+
+
+def _packed(pack: Path, name: str) -> bytes:
+    """The numbers of one of many voices."""
+    with ZipFile(pack) as archive:
+        if archive.getinfo(f"{name}.npy").file_size > _BYTES + _HEADER:
+            raise ValueError(f"the size of {name} is not that of a voice")
+        with archive.open(f"{name}.npy") as file:
+            return np.lib.format.read_array(file, allow_pickle=False).astype("<f4").tobytes()
 
 
 def _tensor(path: Path) -> bytes:

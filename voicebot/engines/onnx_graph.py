@@ -1,17 +1,28 @@
-"""ONNX networks of speech: a session that leaves the cores to others, and one output more."""
+"""ONNX networks of speech: a session that leaves the cores to others, and durations told as well.
+
+Published voices keep the durations of phonemes to themselves. They are values inside the graph, so
+a few bytes behind the file make them an output, and a word's times are known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Fields of protobuf messages in onnx.proto, by number.
+_GRAPH = 7  # of ModelProto
+_NODE, _OUTPUT = 1, 12  # of GraphProto
+_TAKES, _GIVES, _KIND = 1, 2, 4  # of NodeProto
+_NAME = 1  # of ValueInfoProto
 
-def session(model: Path | bytes, threads: int, outputs: Sequence[str] = ()) -> Any:
+
+def session(model: Path, threads: int, more: str | None = None) -> Any:
     """An onnxruntime session on the CPU. Raises whatever onnxruntime does: its errors have no base.
 
     threads: 0 is one per core.
-    outputs: inner values of the graph to give as outputs too, after its own.
+    more: a value inside the graph to give as an output too, after its own.
     """
     import onnxruntime  # type: ignore[import-untyped]  # it has no stubs
 
@@ -20,11 +31,39 @@ def session(model: Path | bytes, threads: int, outputs: Sequence[str] = ()) -> A
     # Waiting threads sleep rather than spin: the cores are the language model's too.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # its advice on graphs is not for our users
-    if outputs:
-        content = model if isinstance(model, bytes) else model.read_bytes()
-        model = content + b"".join(_output(name) for name in outputs)
-    source = model if isinstance(model, bytes) else str(model)
+    source = _with_output(model, more) if more else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def durations(model: Path) -> str | None:
+    """The value inside a graph of one output that holds the frames of each phoneme, if any.
+
+    These networks, like StyleTTS 2 before them, round their durations and let none be below 1:
+    in the graph a Round whose output goes into a Clip. Nothing else in them is rounded.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a protobuf message.
+    """
+    rounded: set[bytes] = set()
+    found: list[bytes] = []
+    outputs = 0
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for number, graph in _fields(content, 0, len(content)):
+            if number != _GRAPH:
+                continue
+            for within, part in _fields(content, *graph):
+                outputs += within == _OUTPUT
+                if within != _NODE:
+                    continue
+                node = [(n, content[slice(*place)]) for n, place in _fields(content, *part)]
+                kind = dict(node).get(_KIND)
+                gives = [value for n, value in node if n == _GIVES]
+                if kind == b"Round":
+                    rounded.update(gives)
+                elif kind == b"Clip" and any(n == _TAKES and v in rounded for n, v in node):
+                    found += gives
+    return found[0].decode() if len(found) == 1 == outputs else None
 
 
 def brief(error: Exception) -> str:
@@ -32,14 +71,15 @@ def brief(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _output(name: str) -> bytes:
-    """A protobuf that, put behind a serialized ONNX model, adds `name` to its graph's outputs.
+def _with_output(model: Path, name: str) -> bytes:
+    """A serialized ONNX model whose graph has the value `name` among its outputs.
 
-    Of a message that comes twice, protobuf takes the fields of both, and lists grow: so this is
-    ModelProto.graph (7) with nothing but one GraphProto.output (12), a ValueInfoProto with
-    nothing but its name (1), whose type onnxruntime infers. The package onnx is not needed.
+    Of a message that comes twice, protobuf takes the fields of both, and lists grow: so what is
+    put behind the model is a ModelProto.graph with nothing but an output, a ValueInfoProto with
+    nothing but its name, whose type onnxruntime infers. The package onnx is not needed.
     """
-    return _field(7, _field(12, _field(1, name.encode())))
+    output = _field(_GRAPH, _field(_OUTPUT, _field(_NAME, name.encode())))
+    return model.read_bytes() + output
 
 
 def _field(number: int, payload: bytes) -> bytes:
@@ -54,3 +94,34 @@ def _varint(value: int) -> bytes:
         low.append(value & 127 | 128)
         value >>= 7
     return bytes([*low, value])
+
+
+def _fields(content: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """The number of each field of a protobuf message that holds bytes, and where these are."""
+    while at < end:
+        key, at = _read_varint(content, at, end)
+        kind = key & 7
+        if kind == 2:
+            length, at = _read_varint(content, at, end)
+            if at + length > end:
+                raise ValueError("it ends in the middle of a field")
+            yield key >> 3, (at, at + length)
+            at += length
+        elif kind == 0:
+            _, at = _read_varint(content, at, end)
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError("it is not a protobuf message")
+
+
+def _read_varint(content: mmap.mmap, at: int, end: int) -> tuple[int, int]:
+    """The number at a place, and the place behind it."""
+    value = shift = 0
+    while at < end and shift < 64:
+        byte = content[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+    raise ValueError("it is not a protobuf message")
