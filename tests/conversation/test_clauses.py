@@ -178,3 +178,23 @@ def test_only_the_first_piece_is_cut_short():
     said = asyncio.run(texts())
     given_up.reset(before)
     assert said == ["it is", "a very long sentence that goes on"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_code_is_announced_where_it_begins_and_is_seen_whole(size):
+    text = "Try this:\n```python\nprint('Hi. You.')\n\nexit()\n```\nIt greets you."
+    cutter = Clauses()
+    pieces = [piece for i in range(0, len(text), size) for piece in cutter.feed(text[i : i + size])]
+    pieces += cutter.flush()
+    assert [(piece.text, piece.silent) for piece in pieces] == [
+        ("Try this:", False),
+        ("```python\n", False),  # what normalize makes an announcement of
+        ("print('Hi. You.')\n\nexit()\n```\n", True),
+        ("It greets you.", False),
+    ]
+    assert [piece.spoken for piece in pieces if piece.silent] == [""]
+
+
+def test_a_table_is_read_row_by_row():
+    text = "| Name | Age |\n|---|---|\n| Anna | 5 |\n\nThat is all."
+    assert cut(text) == ["Name, Age.", "Anna, 5.", "That is all."]

@@ -397,6 +397,24 @@ def test_a_line_the_voice_cannot_say_is_passed_over():
     assert room.history[1] == ("assistant", "Good morning.")
 
 
+def test_code_is_not_spoken_but_shown_and_remembered():
+    class Ears(Synthesizer):
+        said = ()
+
+        async def synthesize(self, text):
+            self.said = (*self.said, text)
+            async for speech in super().synthesize(text):
+                yield speech
+
+    tts = Ears()
+    room = Room("Try", "this:\n```sh\nls *\n```\nGood", "luck.", tts=tts)
+    room.hear(ASK, ("wait", 9.0))
+    assert tts.said == ("Try this:", "```sh\n", "Good luck.")
+    code = ["```sh\n", "ls *\n```\n"]
+    assert [e.text for e in room.all(Said)] == ["Try this:", *code, "Good luck."]
+    assert room.history[1][1].replace("\n ", "\n") == "Try this: ```sh\nls *\n```\nGood luck."
+
+
 def test_the_microphone_is_closed_when_the_conversation_breaks():
     closed = []
 

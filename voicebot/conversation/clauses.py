@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..engines.per_call import given_up
 from ..flow import Stream
+from ..normalize.markdown import Code, Markdown, plain
 from .pauses import Pause, after
 
 FIRST = 2
@@ -53,11 +54,6 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*\d+\.$")
-_MARKUP = [  # what language models write for screens and nobody wants to hear
-    (re.compile(r"!?\[([^\]]*)\]\([^)]*\)"), r"\1"),  # [text](address)
-    (re.compile(r"^\s*(?:[-*•]\s+|#+\s+|>\s+)", re.MULTILINE), ""),
-    (re.compile(r"(?<!\w)[*_~]+(?=\w)|(?<=[\w.,;:!?])[*_~]+(?!\w)|`+|\*\*"), ""),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +65,14 @@ class Clause:
     """It was cut in mid-sentence, where nothing shows that it is not the end."""
     pause: Pause = ""
     """What lies between the piece before it and this one."""
+    silent: bool = False
+    """It is code, to be seen and not heard."""
 
     @property
     def spoken(self) -> str:
         """What to give a synthesizer: a comma makes it hold its voice up for what follows."""
+        if self.silent:
+            return ""
         return f"{self.text}," if self.goes_on else self.text
 
 
@@ -82,6 +82,7 @@ class Clauses:
     def __init__(self) -> None:
         self.hurried = False
         """The first piece is to be as short as can be spoken at all."""
+        self._markdown = Markdown()
         self._pending = ""
         self._begun = False
         self._pause: Pause = ""
@@ -90,6 +91,28 @@ class Clauses:
         """Since the last piece."""
 
     def feed(self, text: str) -> list[Clause]:
+        return self._read(self._markdown.feed(text))
+
+    def flush(self) -> list[Clause]:
+        """The reply is complete: what is left is the last piece."""
+        return [*self._read(self._markdown.flush()), *self._rest()]
+
+    def _read(self, read: list[str | Code]) -> list[Clause]:
+        pieces = []
+        for each in read:
+            if isinstance(each, str):
+                pieces += self._cut(each)
+            else:
+                pieces += [*self._rest(), self._code(each)]
+        return pieces
+
+    def _code(self, code: Code) -> Clause:
+        """Its first line stands for the announcement that normalize makes of it."""
+        pause: Pause = "stop" if self._begun and code.opens else ""
+        self._begun, self._pause, self._newlines = True, "stop", 0
+        return Clause(code.text, pause=pause, silent=not code.opens)
+
+    def _cut(self, text: str) -> list[Clause]:
         self._pending += text
         pieces, start = [], 0
         for end in _END.finditer(self._pending):
@@ -100,8 +123,7 @@ class Clauses:
         self._pending = self._pending[start:]
         return pieces
 
-    def flush(self) -> list[Clause]:
-        """The reply is complete: what is left is the last piece."""
+    def _rest(self) -> list[Clause]:
         rest, self._pending = self._pending, ""
         return self._speakable(rest)
 
@@ -121,9 +143,7 @@ class Clauses:
     def _speakable(self, piece: str, goes_on: bool = False) -> list[Clause]:
         text = piece.rstrip()
         lines = piece.count("\n", len(text))
-        for pattern, plain in _MARKUP:
-            piece = pattern.sub(plain, piece)
-        piece = " ".join(piece.split())
+        piece = " ".join(plain(piece).split())
         if not any(c.isalnum() for c in piece):
             self._pass_over(lines)
             return []

@@ -22,9 +22,9 @@ class _Clause:
 
     def within(self, seconds: float, pace: float) -> list[str]:
         """The words whose sound had ended after `seconds` of this clause."""
-        text = self.text.split()
         if self.complete and seconds >= self.seconds:
-            return text
+            return [self.text] if self.text else []  # with the line breaks of code
+        text = self.text.split()
         if self.words:
             return text[: sum(word.end <= seconds for word in self.words)]
         # The engine does not tell when words are spoken: cut in proportion.

@@ -168,6 +168,9 @@ class Turn:
                 await self.gate.wait()
                 async with self._mouth:
                     if chunk is None:
+                        if line:  # nothing of it is to be heard
+                            self.spoken.begin(line.text)
+                            self.tell(Said(line.text))
                         self.spoken.end()
                         continue
                     if line:
@@ -247,12 +250,18 @@ class Turn:
     async def _synthesize(
         self, tts: Synthesizer, lines: Stream[Clause]
     ) -> Stream[tuple[Clause | None, Speech | None]]:
-        """Yield each chunk of sound, the first of a line with the line it speaks; None ends it."""
+        """Yield each chunk of sound, the first of a line with the line it speaks; None ends it.
+
+        A line that is not to be heard comes with its end.
+        """
         due.set(self._lead.sound)
         async with aclosing(lines):
             async for line in lines:
                 self.timeline.mark("clause")
                 begins: Clause | None = line
+                if line.silent:
+                    yield line, None
+                    continue
                 async with aclosing(self._voiced(tts, line.spoken)) as chunks:
                     async for chunk in chunks:
                         self._lead.made(chunk.audio.seconds)

@@ -209,6 +209,8 @@ class _Audio:
         synthesize: Any = self._parts.tts.synthesize
         async with aclosing(clauses(_once(text))) as pieces:
             async for piece in pieces:
+                if piece.silent:
+                    continue
                 pause = self._parts.reserve.speech.seconds(piece.pause)
                 async with aclosing(trimmed(synthesize(piece.spoken, **options))) as speech:
                     async for chunk in speech:
