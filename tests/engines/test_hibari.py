@@ -39,6 +39,12 @@ def said(engine: Hibari, text: str, **options: Any) -> list[Speech]:
     return asyncio.run(listen())
 
 
+def loudness(speech: Speech, start: float, end: float) -> float:
+    """Root mean square between two times, as a part of full scale."""
+    rate = speech.audio.rate
+    return float(np.sqrt(np.mean(speech.audio.samples[int(start * rate) : int(end * rate)] ** 2)))
+
+
 def test_it_says_each_sentence_as_soon_as_it_is_made(voice: Hibari) -> None:
     first, second = said(voice, TEXT)
     assert [word.text for word in first.words] == [
@@ -61,6 +67,14 @@ def test_words_lie_in_the_sound_one_after_the_other(voice: Hibari) -> None:
     whole = join([chunk.audio for chunk in chunks])
     assert whole.seconds - 0.8 < edges[-1] < whole.seconds
     assert np.abs(whole.samples).max() < 1
+
+
+def test_a_word_ends_where_its_sound_ends(voice: Hibari) -> None:
+    (speech,) = said(voice, "Bread, milk, eggs, and a little salt.")
+    salt = speech.words[-1]
+    assert speech.audio.seconds - salt.end > 0.3
+    assert loudness(speech, salt.end, speech.audio.seconds) < 0.003
+    assert loudness(speech, salt.end - 0.05, salt.end) > 0.003
 
 
 def test_the_same_seed_gives_the_same_samples(voice: Hibari) -> None:

@@ -165,7 +165,7 @@ class Hibari:
             sound: Samples = self._synth(*(part[0] for part in parts), noise)
         except Exception as error:  # of onnxruntime, which share no base
             raise EngineError("tts", f"hibari: {brief(error)}") from error
-        return Speech(Audio(sound, RATE), phonemes.times(words, frames.tolist(), start))
+        return Speech(Audio(sound, RATE), phonemes.times(words, frames.tolist(), start, sound))
 
     def _load(self, name: str) -> _Loaded:
         """The voice ready to speak, kept from then on."""

@@ -135,6 +135,8 @@ class Kokoro:
             raise EngineError("tts", f"kokoro: {brief(error)}") from error
         # An export that tells durations of anything else cannot be used for times.
         timed = (
-            phonemes.times(words, frames, start) if frames and len(frames) == len(ids) + 2 else ()
+            phonemes.times(words, frames, start, sound)
+            if frames and len(frames) == len(ids) + 2
+            else ()
         )
         return Speech(Audio(sound, RATE), timed)

@@ -10,6 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import Samples
 from .protocols import Word
 
 PUNCTUATION = frozenset(';:,.!?—…"()“”')
@@ -44,6 +48,14 @@ _DIGITS = 15
 """A row of more digits is read digit by digit: there are no words for such numbers."""
 _REPEATED = re.compile(r"([^\w\s])\1{3,}")
 _RUNS = re.compile(rf"\d{{{_DIGITS + 1},}}|(?:(?!\d{{{_DIGITS + 1}}}).)+", re.DOTALL)
+
+LATE = 0.05
+"""Seconds by which both networks' durations lag behind their sound. Against Whisper's times of ends
+of words in mid-phrase it was 0.050 and 0.048 in the median, 0.02 to 0.12 from the 5th to the 95th
+centile; against the silence before words after a pause the same."""
+AUDIBLE = 0.003
+"""Root mean square below which nothing is heard, -50 dBFS."""
+_HOP = 120  # samples, 5 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +101,18 @@ def numbers(words: Sequence[Spoken], vocabulary: dict[str, int]) -> list[int]:
     return ids
 
 
-def times(words: Sequence[Spoken], frames: Sequence[float], start: float) -> tuple[Word, ...]:
+def times(
+    words: Sequence[Spoken], frames: Sequence[float], start: float, sound: Samples
+) -> tuple[Word, ...]:
     """When each word is heard, from the frames of the silence before, each phoneme, and after.
 
     A word lasts from its first sound to its last; the pause at its comma is not part of it. One
     that says nothing is heard, for no time, when the one before it ends.
+
+    sound: of these words, at RATE; shape (n,).
     """
-    edges = [start + total * FRAME / RATE for total in accumulate(frames)]
+    edges = [max(total * FRAME / RATE - LATE, 0.0) for total in accumulate(frames)]
+    loud = _loud(sound)
     said: list[Word] = []
     at, begun, end = 0, None, edges[0]
     for word in words:
@@ -104,15 +121,37 @@ def times(words: Sequence[Spoken], frames: Sequence[float], start: float) -> tup
             for place, symbol in enumerate(word.phonemes)
             if symbol != " " and symbol not in PUNCTUATION
         ]
+        pauses = bool(sounds) and sounds[-1] + 1 < at + len(word.phonemes.rstrip())
         sounds = sounds or [at + place for place, s in enumerate(word.phonemes) if s != " "]
         at += len(word.phonemes)
         first = edges[sounds[0]] if sounds else end
         end = edges[sounds[-1] + 1] if sounds else end
+        if pauses or at >= len(edges) - 2:
+            end = _audible(loud, first, end)
         begun = first if begun is None else begun
         if word.text:  # else a piece of a word too long for one part
-            said.append(Word(word.text, begun, end))
+            said.append(Word(word.text, start + begun, start + end))
             begun = None
     return tuple(said)
+
+
+def _loud(sound: Samples) -> NDArray[np.bool_]:
+    """Whether each _HOP of the sound is audible."""
+    hops = sound[: len(sound) // _HOP * _HOP].reshape(-1, _HOP)
+    return np.asarray(np.sqrt(np.mean(hops**2, axis=1)) > AUDIBLE)
+
+
+def _audible(loud: NDArray[np.bool_], start: float, end: float) -> float:
+    """Where the last audible sound of a word before a pause ends.
+
+    Its last phoneme lasts into the pause, by 0.05 to 0.3 s. It may be longer than LATE says, too:
+    the sound is looked at up to where the network has the word end, if that is in the pause.
+    """
+    hop = _HOP / RATE
+    within = loud[round(start / hop) : round((end + LATE) / hop)]
+    if not within.any() or within[-1]:
+        return end
+    return start + (int(np.flatnonzero(within)[-1]) + 1) * hop
 
 
 def parts(words: list[Spoken], longest: int) -> Iterator[list[Spoken]]:
