@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from voicebot.audio import join, silence
-from voicebot.engines import Segment
+from voicebot.engines import Segment, Word
 from voicebot.recordings import WavWriter, decode
-from voicebot.transcribe import FORMATS
+from voicebot.transcribe import FORMATS, parted
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TWO = str(EXAMPLES / "two-questions.wav")
@@ -50,6 +50,51 @@ def test_json_tells_times_words_and_confidence_on_the_recordings_clock(place):
     assert [word["text"] for word in words] == second["text"].split()
     assert words[0]["start"] == second["start"]
     assert all(0 <= word["confidence"] <= 1 for word in words)
+
+
+def said(*words, text=""):
+    """A segment of words at (start, end, text)."""
+    words = [Word(word, start, end, 0.5) for start, end, word in words]
+    text = text or " ".join(word.text for word in words)
+    return Segment(text, words[0].start, words[-1].end, tuple(words), 0.9, "en")
+
+
+def lines(segment):
+    return [(part.text, part.start, part.end) for part in parted(segment)]
+
+
+def test_every_sentence_is_a_segment():
+    segment = said((0, 1, "Nobody"), (1, 2, "came"), (2, 3, "here."), (3, 4, "Why"), (4, 5, "so?"))
+    assert lines(segment) == [("Nobody came here.", 0, 3), ("Why so?", 3, 5)]
+
+
+def test_a_pause_ends_a_segment():
+    segment = said((0, 0.5, "one"), (0.5, 1, "two"), (1.7, 2, "three"))
+    assert lines(segment) == [("one two", 0, 1), ("three", 1.7, 2)]
+
+
+def test_a_word_that_ends_in_a_stop_is_no_segment():
+    segment = said((0, 0.2, "Dr."), (0.2, 1, "Brown"), (1, 1.2, "came."))
+    assert lines(segment) == [("Dr. Brown came.", 0, 1.2)]
+
+
+def test_a_long_sentence_is_parted_at_a_comma_and_else_all_the_same():
+    sentence = [*["word"] * 20, "comma,", *["word"] * 60]
+    words = [(at * 0.1, at * 0.1 + 0.1, word) for at, word in enumerate(sentence)]
+    parts = parted(said(*words))
+    assert parts[0].text.endswith("comma,")
+    assert max(len(part.text) for part in parts) <= 160
+    assert " ".join(part.text for part in parts) == " ".join(sentence)
+
+
+def test_a_language_without_spaces_gets_none():
+    segment = said((0, 1, "你"), (1, 2, "好"), (3, 4, "世"), (4, 5, "界"), text="你好世界")
+    assert [part.text for part in parted(segment)] == ["你好", "世界"]
+
+
+def test_a_segment_without_words_stays_whole():
+    segment = Segment("Nobody came here. Why so?", 0.5, 1.25)
+    assert parted(segment) == [segment]
 
 
 def test_subtitles_have_numbers_and_times():

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from .assembly import Ears, ears
 from .audio import Audio
 from .config import Config
-from .conversation.listen import Listener
+from .cutting import Cutter
 from .engines import Segment, Word
+from .engines.per_call import taken
 from .errors import ConfigError, EngineError, InputError
-from .events import SpeechEnded, Utterance
+from .events import Utterance
 from .flow import Stream
 from .recordings import recording
 from .resample import Windows
 
 RATE = 16000
 """Samples per second a recording is read at: what every voice detector and recogniser hears."""
+TELLING_S = 5.0
+"""In less sound a language is guessed rather than heard; it is then the one heard before."""
+GAP_S = 0.6
+"""Between two words: a pause that ends a subtitle."""
+SHORT, LONG, LONG_S = 12, 80, 7.0
+"""Letters of a sentence too short for a subtitle of its own; letters and seconds that are enough
+for one: it ends at the next comma, or at twice the letters."""
+STOPS, PAUSES = (".", "!", "?", "。", "！", "？", "…"), (",", ";", ":", "，", "、", "؛", "،")
 
 
 def run(
@@ -76,32 +88,91 @@ async def _segments(listening: Ears, file: str) -> list[Segment]:
 async def segments(listening: Ears, sound: Stream[Audio], **options: Any) -> Stream[Segment]:
     """Yield what was said as it is recognised, with seconds from the start of the sound.
 
+    Each segment is about a sentence: as much as fits into a subtitle.
     options: as the engine takes them for one call.
 
     Raises:
         EngineError: the engine failed on it.
     """
     transcribe: Callable[..., Stream[Segment]] = listening.stt.transcribe
-    async with aclosing(_utterances(listening, sound)) as utterances:
-        async for utterance in utterances:
-            async with aclosing(transcribe(utterance.audio, **options)) as heard:
+    takes_language = "language" in taken(transcribe)
+    known = ""  # the language heard before
+    async with aclosing(_pieces(listening, sound)) as pieces:
+        async for piece in pieces:
+            asked = dict(options)
+            if known and takes_language and piece.audio.seconds < TELLING_S:
+                asked.setdefault("language", known)
+            async with aclosing(transcribe(piece.audio, **asked)) as heard:
                 async for segment in heard:
-                    yield _later(segment, utterance.start)
+                    known = segment.language or known
+                    for part in parted(segment):
+                        yield _later(part, piece.start)
 
 
-async def _utterances(listening: Ears, sound: Stream[Audio]) -> Stream[Utterance]:
-    """The stretches of the sound that hold speech: silence is not recognised, nor costs."""
+async def _pieces(listening: Ears, sound: Stream[Audio]) -> Stream[Utterance]:
+    """The parts of the sound that hold speech: silence is not recognised, nor costs."""
     vad = listening.vad()
-    listener = Listener(vad.rate, vad.window, listening.settings)
+    cutter = Cutter(vad.rate, vad.window, listening.settings)
     windows = Windows(vad.rate, vad.window)
     async with aclosing(sound) as blocks:
         async for block in blocks:
             for window in windows.feed(block):
-                event = listener.feed(window, await vad.probability(window))
-                if isinstance(event, SpeechEnded):
-                    yield event.utterance
-    if last := listener.finish():
-        yield last.utterance
+                if piece := cutter.feed(window, await vad.probability(window)):
+                    yield piece
+    if last := cutter.finish():
+        yield last
+
+
+def parted(segment: Segment) -> list[Segment]:
+    """The segment sentence by sentence, and where people pause; whole if its words are unknown."""
+    parts: list[list[Word]] = []
+    for word in segment.words:
+        if not parts or _ends(parts[-1], word):
+            parts.append([])
+        parts[-1].append(word)
+    if len(parts) < 2:
+        return [segment]
+    return [
+        replace(
+            segment,
+            text=text,
+            start=part[0].start,
+            end=part[-1].end,
+            words=tuple(part),
+            confidence=_mean(word.confidence for word in part),
+        )
+        for part, text in zip(parts, _texts(segment.text, parts), strict=True)
+    ]
+
+
+def _texts(whole: str, parts: list[list[Word]]) -> list[str]:
+    """What each of the parts says; not all languages put spaces between words."""
+    begins, at = [], 0
+    for part in parts:
+        begins.append(at)
+        for word in part:
+            found = whole.find(word.text, at)
+            if found < 0:
+                return [" ".join(word.text for word in part) for part in parts]
+            at = found + len(word.text)
+    return [whole[a:b].strip() for a, b in pairwise([*begins, len(whole)])]
+
+
+def _ends(line: list[Word], following: Word) -> bool:
+    """Whether a subtitle is over before this word."""
+    last = line[-1]
+    said = " ".join(word.text for word in line)
+    if last.text.endswith(STOPS) and len(said) >= SHORT:
+        return True
+    if following.start - last.end >= GAP_S:
+        return True
+    too_long = len(said) + len(following.text) >= LONG or following.end - line[0].start > LONG_S
+    return too_long and (last.text.endswith(PAUSES) or len(said) + len(following.text) >= 2 * LONG)
+
+
+def _mean(chances: Iterable[float]) -> float:
+    """Geometric."""
+    return math.exp(fmean(math.log(max(chance, 1e-9)) for chance in chances))
 
 
 def _later(segment: Segment, seconds: float) -> Segment:

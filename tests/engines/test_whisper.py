@@ -269,6 +269,7 @@ def test_features_of_another_model_are_refused(copy):
         ({"device": "gpu"}, "'gpu'; auto, cpu, cuda"),
         ({"compute_type": "int3"}, "int3"),
         ({"threads": -1}, "not -1"),
+        ({"beam_size": 0}, "beam_size should be 1 or more, not 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_the_choices(paris, settings, says):

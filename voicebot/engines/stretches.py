@@ -18,9 +18,10 @@ SPEECH = 0.5
 """Above this a window is taken for speech."""
 PROOF = 3
 """Windows in a row (96 ms) that prove speech; a click or a cough is shorter."""
-PAUSE = 1.5
-"""Seconds. A shorter pause stays inside a stretch, where it helps to tell sentences apart;
-a longer one is left out, because there recognisers invent words."""
+PAUSE = 2.0
+"""Seconds. A shorter pause stays inside a stretch, where it helps to tell sentences apart, and what
+was said before it helps to hear what comes next; a longer one is left out, because there
+recognisers invent words."""
 MARGIN = 0.3
 """Seconds kept around speech: first and last consonants are soft."""
 LONGEST = 28.0

@@ -1,7 +1,7 @@
 """Recognition of a hundred languages by Whisper, on faster-whisper.
 
-Set up for talking: one greedy pass, nothing carried over from the sentence before, and an end to
-the tokens. Sound in which nobody speaks never reaches the model, because it would invent words.
+Set up for talking: one pass, nothing carried over from the sentence before, and an end to the
+tokens. Sound in which nobody speaks never reaches the model, because it would invent words.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Whisper:
         language: str = "",
         threads: int = 0,
         short_windows: bool = True,
+        beam_size: int = 5,
     ) -> None:
         """
         Args:
@@ -51,6 +52,8 @@ class Whisper:
             threads: on a CPU; 0 for as many as help.
             short_windows: encode what was said plus some silence instead of 30 s. Much faster on
                 a CPU; where the result looks wrong, the 30 s are encoded after all.
+            beam_size: hypotheses followed at once. With 5 a word in eight that 1 mishears is heard,
+                for a third more time. A turn that is short of time follows 1.
 
         Raises:
             Missing: a file of the model, or Silero, is not there.
@@ -59,7 +62,9 @@ class Whisper:
         self._model = _load(Path(model).expanduser(), device, compute_type, threads)
         if wrong := self._unknown(language):
             raise ConfigError(f"[stt] {wrong}")
-        self._language, self._short = language, short_windows
+        if beam_size < 1:
+            raise ConfigError(f"[stt] whisper: beam_size should be 1 or more, not {beam_size}")
+        self._language, self._short, self._beam = language, short_windows, beam_size
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self.worker = Worker("whisper", parks=True)
 
@@ -110,10 +115,11 @@ class Whisper:
         """The better of what a short and a full window give; None if nobody waits for it."""
         tried: list[Hypothesis] = []
         hurried = "single_pass" in given_up.get()
+        beam = 1 if hurried else self._beam
         for length in lengths(stretch.seconds, self._short):
             if self.worker.abandoned:
                 return None
-            heard = recognise(self._model, stretch.samples, length, language, task)
+            heard = recognise(self._model, stretch.samples, length, language, task, beam)
             tried.append(heard)
             if not heard.is_doubtful or (hurried and heard.text and not heard.is_looping):
                 return heard

@@ -88,11 +88,17 @@ def lengths(seconds: float, short: bool) -> list[int]:
 
 
 def recognise(
-    model: WhisperModel, samples: Samples, length: int, language: str, task: str = "transcribe"
+    model: WhisperModel,
+    samples: Samples,
+    length: int,
+    language: str,
+    task: str = "transcribe",
+    beam: int = 1,
 ) -> Hypothesis:
     """What is said, in the language given or else the one detected.
 
     task: "transcribe", or "translate" for English.
+    beam: how many hypotheses are followed at once.
     """
     from faster_whisper.tokenizer import Tokenizer
     from faster_whisper.transcribe import (  # type: ignore[import-untyped]
@@ -118,7 +124,7 @@ def recognise(
     result = network.generate(
         encoded,
         [prompt],
-        beam_size=1,
+        beam_size=beam,
         max_length=2 * limit,  # it leaves half of that to the prompt
         return_scores=True,
         return_no_speech_prob=True,
