@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from . import request
-from .assembly import Parts, assemble
+from .assembly import Parts, assemble, offers
 from .audio import Audio
 from .config import Config, RecordSettings
 from .conversation import Speaker
@@ -75,7 +75,7 @@ def run(
         parts = closing.enter_context(assemble(config, models))
         if spans:
             parts.observers.append(spans.observer)
-        for line in parts.describe():
+        for line in (*parts.describe(), *offers(config)):
             print(line, file=sys.stderr)
         speaker = _speaker(output, closing)
         request.begin(request.new_id())

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import engines, probe, weights
+from . import engines, local_servers, probe, weights
 from .config import AssistantSettings, Config, EngineChoice, RecordSettings
 from .conversation import Conversation, ListenSettings, Speaker
 from .conversation.canned import Canned
@@ -133,6 +133,8 @@ def _chosen(kind: Kind, config: Config, models: Path, without: Container[str]) -
 def _choose(kind: Kind, choice: EngineChoice, models: Path, without: Container[str]) -> Chosen:
     if choice.engine != "auto":
         return Chosen(kind, choice.engine, _with_weights(kind, choice, models))
+    if choice.auto_local and "openai" not in without and (local := _local()):
+        return local
     better = ""
     for name, entry in ENGINES[kind].items():
         if name in without or _asks(kind, name, entry):
@@ -144,6 +146,29 @@ def _choose(kind: Kind, choice: EngineChoice, models: Path, without: Container[s
             return Chosen(kind, name, {"model": str(model)} if model else {}, better)
         better = better or _getting(name, entry, models)
     raise Missing(f"[{kind}] there is no engine that can run here; {better}{_others(kind)}")
+
+
+def _local() -> Chosen | None:
+    """A chat server of this machine; None, and a word about it, where none can be used."""
+    if absent := engines.lacking(ENGINES["llm"]["openai"]):
+        fix = engines.install(ENGINES["llm"]["openai"])
+        log.warning("[llm] auto_local needs %s; %s", absent[0], fix)
+    elif server := local_servers.usable(local_servers.LOOK_S):
+        # No key: none is needed, and whoever listens there need not learn ours.
+        asked = {"url": server.url, "model": server.model, "key_env": ""}
+        return Chosen("llm", "openai", asked)
+    else:
+        log.warning("[llm] auto_local: no chat server with a model answers on this machine")
+    return None
+
+
+def offers(config: Config) -> list[str]:
+    """A line about the chat server of this machine that could be used, and is not."""
+    choice = config.llm
+    if choice.engine != "auto" or choice.auto_local:
+        return []
+    server = local_servers.usable()
+    return [server.offer] if server else []
 
 
 def _asks(kind: Kind, name: str, entry: Entry) -> list[str]:

@@ -37,6 +37,8 @@ class EngineChoice:
     engine: str = "auto"
     """A name from `voicebot engines`, "package.module:Class" of your own, or "auto"."""
     options: dict[str, Any] = field(default_factory=dict)
+    auto_local: bool = False
+    """Of [llm], with "auto": use a chat server that answers on this machine's loopback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,11 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     engine = options.pop("engine", "auto")
     if not isinstance(engine, str):
         raise ConfigError(f"[{name}] engine should be a name, not {engine!r}")
+    auto_local = options.pop("auto_local", False) if kind == "llm" else False
+    if not isinstance(auto_local, bool):
+        raise ConfigError(f"[llm] auto_local should be true or false, not {auto_local!r}")
+    if auto_local and engine != "auto":
+        raise ConfigError(f"[llm] auto_local is for engine = 'auto'; leave out it or {engine!r}")
     if engine == "auto" and options:
         raise ConfigError(
             f"[{name}] {next(iter(options))} is a setting of one engine: name it, "
@@ -265,7 +272,7 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     model = options.get("model")
     if isinstance(model, str) and (folder / model).exists():
         options["model"] = str(folder / model)
-    return EngineChoice(engine, options)
+    return EngineChoice(engine, options, auto_local)
 
 
 def _placed(section: str, settings: S, folder: Path) -> S:

@@ -9,7 +9,7 @@ from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import __version__, engines, weights
+from . import __version__, engines, local_servers, weights
 from .assembly import Chosen, choose
 from .config import Config
 from .engines import ENGINES, Entry, Kind
@@ -71,7 +71,9 @@ def examine(config: Config, models: Path, source: Path | None) -> int:
     print(f"packages:  {', '.join(_versions())}")
     pulled = [name for name, model in weights.manifest().items() if weights.present(model, models)]
     print(f"weights:   {', '.join(pulled) or 'none'} in {models}")
-    return max(_engines(config, models), _devices())
+    engines_work = _engines(config, models)
+    _local()
+    return max(engines_work, _devices())
 
 
 def _versions() -> list[str]:
@@ -121,6 +123,16 @@ def _tried(chosen: Chosen) -> tuple[Failure | None, str]:
     if close := getattr(engine, "close", None):
         close()
     return None, "can be asked"
+
+
+def _local() -> None:
+    """Print the chat servers of this machine, in use or not."""
+    found = local_servers.find(local_servers.LOOK_S)
+    for server in found:
+        print(f"local:     {server}")
+    if not found:
+        ports = ", ".join(map(str, local_servers.PORTS))
+        print(f"local:     no chat server on {local_servers.HOST} at {ports}")
 
 
 def _devices() -> int:

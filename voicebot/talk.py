@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 
 from . import request
-from .assembly import Parts, assemble
+from .assembly import Parts, assemble, offers
 from .audio import Audio, silence
 from .config import Config
 from .conversation.choices import Choices
@@ -82,7 +82,7 @@ def run(
         tty = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         view = View(sys.stdout, tty)
         closing.callback(view.end)
-        view.say(*(parts.describe() if parts else [f"talking with {url}"]))
+        view.say(*((*parts.describe(), *offers(config)) if parts else [f"talking with {url}"]))
         view.say(f"{ear.name} hears, {mouth.name} sounds", "Speak when you like; Ctrl-C ends.")
         heard = _hear(speaker, str(ear.index), mute, view)
         wish = {"voice": voice, "language": language}

@@ -111,6 +111,15 @@ def test_the_first_words_arrive_while_the_server_still_thinks():
     asyncio.run(conversation())
 
 
+def test_a_server_on_this_machine_is_asked_past_any_proxy(monkeypatch, unused_port):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port}")
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{unused_port}")
+
+    deltas, _ = when(said, HELLO)
+
+    assert "".join(d.text for d in deltas) == "Hello."
+
+
 def test_stopping_to_read_closes_the_connection_at_once():
     async def conversation():
         noticed = asyncio.Event()

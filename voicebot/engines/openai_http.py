@@ -84,6 +84,8 @@ class Server:
             raise ConfigError(f"[{stage}] timeout is {timeout:g}; it must be above 0 seconds")
         self._stage, self._url, self._timeout = stage, str(parsed), timeout
         self._shown = str(parsed.copy_with(username=None, password=None))
+        # What stays on this machine goes through no proxy, whatever the environment says.
+        self._proxied = parsed.host not in ("127.0.0.1", "::1", "localhost")
         self._key_env, self._key = key_env, os.environ.get(key_env, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
             # Sent all the same, it would be quoted in the library's complaint.
@@ -202,15 +204,19 @@ class Server:
             # A loop closes the generators that are still open when it ends, and one that is
             # collected before: nobody has to remember to close the connections.
             headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-            keeper = _kept(self._verify, headers)
+            keeper = _kept(self._verify, headers, self._proxied)
             self._clients[loop] = keeper, await anext(keeper)
         return self._clients[loop][1]
 
 
-async def _kept(verify: Any, headers: dict[str, str]) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def _kept(
+    verify: Any, headers: dict[str, str], proxied: bool
+) -> AsyncGenerator[httpx.AsyncClient, None]:
     import httpx
 
     # Waiting for bytes is bounded by our own clocks, which know whether any have come.
     limits = httpx.Timeout(None, connect=CONNECT_S)
-    async with httpx.AsyncClient(headers=headers, timeout=limits, verify=verify) as client:
+    async with httpx.AsyncClient(
+        headers=headers, timeout=limits, verify=verify, trust_env=proxied
+    ) as client:
         yield client

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from ..assembly import Parts, build
+from ..assembly import Parts, build, offers
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
 from ..flow import started
@@ -93,7 +93,7 @@ def run(
         spans = closing.enter_context(traced(config))
         manager.status("loading the engines")
         parts = build(config, models)
-        print(*parts.describe(), sep="\n", file=sys.stderr)
+        print(*parts.describe(), *offers(config), sep="\n", file=sys.stderr)
         app = create(parts, settings, again=again, news=partial(_report, manager, url))
         closing.callback(app.close)
         site: ASGIApp = app
