@@ -4,12 +4,13 @@ import asyncio
 import random
 import threading
 from contextlib import aclosing
+from itertools import groupby
 from math import inf
 
 import pytest
 
 from voicebot import request
-from voicebot.flow import REQUEST, SWITCH, Worker, ahead, due, pulled, started, stop
+from voicebot.flow import REQUEST, SWITCH, WORTH, Worker, ahead, due, pulled, started, stop
 from voicebot.together import Together
 
 
@@ -308,6 +309,49 @@ def test_a_call_that_is_not_to_be_parked_is_made_to_its_end(parks, sooner):
 
     asyncio.run(main())
     assert log.did == "l0 l1 l2 l. s0 s.".split()  # noqa: SIM905 - reads as a score
+
+
+def test_calls_that_take_turns_work_for_many_times_as_long_as_going_over_costs(parking):
+    parking.switch_s = 0.05
+    did, clock = [], [100.0]
+
+    def steps(name):
+        for step in range(40):
+            clock[0] += 0.1
+            did.append(name)
+            yield step
+
+    async def read(name):
+        async with aclosing(parking.stream(steps, name)) as items:
+            return [item async for item in items]
+
+    async def main():
+        asyncio.get_running_loop().time = lambda: clock[0]
+        return await asyncio.gather(read("a"), read("b"))
+
+    assert asyncio.run(main()) == [[*range(40)]] * 2
+    turns = [len(list(turn)) for _, turn in groupby(did)]
+    # What has not begun waits for nobody, and in the end there is nobody to wait for.
+    assert min(turns[1:-2]) >= WORTH * 0.05 / 0.1
+    assert len(turns) >= 4, "nor does one wait until the other is done"
+
+
+def test_a_call_that_has_not_begun_waits_for_nobody_s_slice(parking):
+    parking.switch_s = 1000.0
+    log, due_at = Log(parking), {"long": 5.0}
+
+    def interrupted():
+        for item in log.engine("l", 4):
+            due_at["long"] = 9.0
+            yield item
+
+    async def main():
+        await log.held()
+        long = log.reading(parking.stream(interrupted), lambda: due_at["long"])
+        return await log.go(long, log.begin("s", 2, when=7.0))
+
+    asyncio.run(main())
+    assert log.did == "l0 s0 s1 s. l1 l2 l3 l.".split()  # noqa: SIM905 - reads as a score
 
 
 def test_work_nobody_listens_to_lets_those_go_first_who_would_hear_silence(worker):

@@ -12,7 +12,7 @@ pytest.importorskip("gguf")
 from miniatures.gguf import build  # noqa: E402 - after the skips
 
 from voicebot.engines import Message, load  # noqa: E402
-from voicebot.engines.llama_states import WORTH, States  # noqa: E402
+from voicebot.engines.llama_states import CONTEXTS, WORTH, States, _room  # noqa: E402
 from voicebot.flow import due  # noqa: E402
 
 
@@ -124,6 +124,38 @@ def test_a_reply_is_parked_for_one_due_sooner_and_goes_on_as_if_nothing_had_been
     assert order[-1] == "cat"
     assert len(counts) == 3
     assert counts[2] == 1, "what had been said was put aside, not computed again"
+
+
+def test_short_chats_that_take_turns_at_every_token_compute_nothing_twice(engine, caplog):
+    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    names = "abcd"
+
+    async def at_once():
+        model = engine(grammar='root ::= "A sailor went."')
+        written = dict.fromkeys(names, 0)
+
+        async def reply(name):
+            # Who has written less is due sooner.
+            due.set(lambda: float(written[name]))
+            messages = [Message("system", "Be brief. " * 4), Message("user", f"Say {name}.")]
+            async with aclosing(model.reply(messages)) as deltas:
+                async for _ in deltas:
+                    written[name] += 1
+
+        await asyncio.gather(*map(reply, names))
+
+    asyncio.run(at_once())
+    first, *others = computed(caplog)
+    assert len(others) > len(names), "they took turns"
+    assert sum(count > 1 for count in others) == len(names) - 1, "each prompt is read once"
+    assert max(others) < first / 2, "and what all begin with is read once for all"
+
+
+def test_what_is_put_aside_has_room_for_some_full_contexts(file):
+    llm = llama_cpp.Llama(file, n_ctx=512, verbose=False)
+    llm.eval([*range(40, 240)] * 2)
+    size = llama_cpp.llama_state_seq_get_size(llm.ctx, 0)
+    assert CONTEXTS - 1 < _room(llm) / (size * 512 / 400) < CONTEXTS + 1
 
 
 def test_the_copies_take_no_more_room_than_there_is(file):

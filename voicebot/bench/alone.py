@@ -94,11 +94,15 @@ async def measure(bench: Bench, engine: Any, job: Job) -> list[Reading]:
     # Sessions come to their inputs in any order; a table has one.
     readings.sort(key=lambda reading: _natural(reading.what))
     made, unit = bench.MADE
-    readings.append(Reading(made, unit, "", sum(each.made for each in done) / seconds))
+    total = sum(each.made for each in done)
+    readings.append(Reading(made, unit, "", total / seconds))
     if held and before and after:
         if seconds >= LONG_S:
-            busy = (after.cpu_s - before.cpu_s) / seconds
-            readings.append(Reading("cores kept busy", "", "", busy))
+            cpu_s = after.cpu_s - before.cpu_s
+            readings.append(
+                Reading("the same in a second of processor time", unit, "", total / cpu_s)
+            )
+            readings.append(Reading("cores kept busy", "", "", cpu_s / seconds))
         readings += [
             Reading("memory, once loaded", "MB", "", held),
             Reading("memory, at most", "MB", "", after.peak_mb),

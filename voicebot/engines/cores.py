@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -35,6 +36,16 @@ def _share(limit: Path) -> int:
         return math.ceil(int(quota) / int(period))
     except (OSError, ValueError):  # no container, or "max"
         return 1 << 16
+
+
+def usable_memory() -> int:
+    """Bytes of memory this machine has, or the container we are in may take."""
+    found = [1 << 62]
+    with suppress(OSError, ValueError, AttributeError):  # AttributeError: Windows
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(OSError, ValueError):  # no container, or "max"
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(found)
 
 
 def has_unsafe_tiles(cpuinfo: str | None = None) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import ctypes
 import logging
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock
@@ -38,8 +39,21 @@ sooner. A CPU stops within one, a GPU after one; and what whole slices gave is k
 only help a GPU."""
 
 
+COUNTS = 16
+"""Tokens computed at once whose time tells what one takes: fewer are mostly overhead."""
+
 _loading = Lock()
 """Held while a model is loaded: the library's defaults are for one at a time."""
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """What the model reads for one reply."""
+
+    said: list[str]
+    """What that replies to."""
+    computed: int = 0
+    """Tokens of it that were in the context when the reply had it last."""
 
 
 class Llama:
@@ -112,7 +126,9 @@ class Llama:
         if not self._template.has_template:
             logger.warning("%s has no chat template: it continues texts, it does not answer", model)
         self._states = States(self._llm)
-        self._holder: object = None
+        self._token_s = 0.0
+        """Seconds that a token of a prompt took last."""
+        self._holder: _Reading | None = None
         """The reply that the context was last computed for."""
         self._said: list[str] = []
         """What that replies to."""
@@ -193,7 +209,7 @@ class Llama:
         calls = Calls(tool.name for tool in tools)
         said = False
         finish: Literal["stop", "length", "tool_calls"] = "length"
-        compute = partial(self._compute, object(), [message.text for message in messages])
+        compute = partial(self._compute, _Reading([message.text for message in messages]))
         with closing(Sampler(self._vocab, sampling)) as sampler:
             while written < limit:
                 known = yield from compute(ids)
@@ -236,9 +252,7 @@ class Llama:
             logger.info("the context is full: %d exchanges are forgotten", prompt.forgotten)
         return prompt
 
-    def _compute(
-        self, reply: object, said: list[str], ids: list[int]
-    ) -> Generator[None, None, int | None]:
+    def _compute(self, reply: _Reading, ids: list[int]) -> Generator[None, None, int | None]:
         """Let the model read `ids`, a slice at a time. Other replies may be made in between.
 
         Returns how many of them it knew, if it had to look.
@@ -246,18 +260,31 @@ class Llama:
         before: int | None = None
         while self._holder is not reply or self._llm.n_tokens < len(ids):
             if self._holder is not reply:
-                # A conversation that goes on leaves behind what it will never ask for again.
-                goes_on = said[: len(self._said)] == self._said
-                # The last token is computed in any case: the next follows from it.
-                known = self._states.recall(ids[:-1], keep=not goes_on)
+                known = self._take_over(reply, ids)
                 before = known if before is None else before
-                self._holder, self._said = reply, said
-                logger.debug("prompt of %d tokens, %d of them kept from before", len(ids), known)
             start = self._llm.n_tokens
+            began = time.perf_counter()
             self._llm.eval(ids[start : start + SLICE])
-            if self._llm.n_tokens < len(ids):
+            reply.computed = self._llm.n_tokens
+            if (count := reply.computed - start) >= COUNTS:
+                self._token_s = (time.perf_counter() - began) / count
+            if reply.computed < len(ids):
                 yield None
         return before
+
+    def _take_over(self, reply: _Reading, ids: list[int]) -> int:
+        """Make the context this reply's; how many of `ids` it holds then."""
+        began = time.perf_counter()
+        # A conversation that goes on leaves behind what it will never ask for again.
+        goes_on = reply.said[: len(self._said)] == self._said
+        # The last token is computed in any case: the next follows from it.
+        known = self._states.recall(ids[:-1], keep=not goes_on)
+        self._holder, self._said = reply, reply.said
+        if reply.computed:
+            again = max(0, reply.computed - known) * self._token_s
+            self.worker.switch_s = time.perf_counter() - began + again
+        logger.debug("prompt of %d tokens, %d of them kept from before", len(ids), known)
+        return known
 
     def _bytes(self, token: int) -> bytes:
         """A token's text, often part of a character only; control tokens have none."""
