@@ -70,7 +70,7 @@ def test_no_device_at_all_is_missing():
 
 def test_without_sounddevice_the_way_out_is_told():
     told = run(LIST.format(before="sys.modules['sounddevice'] = None"))
-    assert told.stdout == "no sounddevice; pip install 'voicebot[audio]'\n", told.stderr
+    assert told.stdout == "no sounddevice; voicebot install audio\n", told.stderr
 
 
 def test_without_portaudio_the_way_out_is_told():

@@ -131,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
 
+    install = command("install", _install, "install the packages of an engine, for this Python")
+    install.add_argument("names", nargs="+", metavar="NAME", help="like whisper, llama, kokoro")
+    install.add_argument("--again", action="store_true", help="afresh, where one is damaged")
+
     models = command("models", _models_list, "list, pull and verify weights")
     actions = models.add_subparsers(metavar="ACTION")  # without one: list
 
@@ -228,7 +232,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     for package in ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
-            raise Missing(f"serve needs {package}; pip install 'voicebot[server]'")
+            raise Missing(f"serve needs {package}; voicebot install server")
     from .server import serve
 
     return serve.run(
@@ -271,6 +275,12 @@ def _doctor(args: argparse.Namespace) -> int:
     from . import config, doctor
 
     return doctor.examine(_config(args), _folder(args), config.find(args.config))
+
+
+def _install(args: argparse.Namespace) -> int:
+    from . import install
+
+    return install.run(args.names, again=args.again)
 
 
 def _models_list(args: argparse.Namespace) -> int:

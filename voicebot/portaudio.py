@@ -92,7 +92,7 @@ def library() -> Any:
     try:
         return import_module("sounddevice")
     except ImportError as error:
-        raise Missing("no sounddevice; pip install 'voicebot[audio]'") from error
+        raise Missing("no sounddevice; voicebot install audio") from error
     except OSError as error:
         raise Missing(
             "no PortAudio; apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio "

@@ -162,7 +162,7 @@ class _Call:
             from websockets.asyncio.client import connect
             from websockets.exceptions import ConnectionClosed, InvalidHandshake
         except ImportError:
-            raise Missing("--url needs websockets; pip install 'voicebot[server]'") from None
+            raise Missing("--url needs websockets; voicebot install server") from None
         key = os.environ.get(KEY)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         loop = asyncio.get_running_loop()

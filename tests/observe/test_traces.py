@@ -407,7 +407,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(tmp_path):
     code = "import sys; sys.modules['opentelemetry'] = None; from voicebot import cli; cli.main()"
     done = alone(code, "--config", str(settings), "ask", "--text", "hello")
     assert done.returncode == 4
-    assert done.stderr == ("voicebot: [traces] needs OpenTelemetry; pip install 'voicebot[otel]'\n")
+    assert done.stderr == ("voicebot: [traces] needs OpenTelemetry; voicebot install otel\n")
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:4318", "ftp://host", "collector", "http://"])

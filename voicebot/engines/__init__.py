@@ -57,7 +57,7 @@ class Entry:
     packages: tuple[str, ...] = ()
     """Import names it needs."""
     extra: str = ""
-    """The extra of voicebot that installs them."""
+    """What `voicebot install` calls them."""
     weights: bool = False
     """It takes `model`, a path to weights that are not part of any package."""
     native: bool = True
@@ -71,7 +71,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "voicebot.engines.silero:Silero",
             "Silero VAD on onnxruntime",
             ("onnxruntime",),
-            "embedded",
+            "silero",
         ),
     },
     "stt": {
@@ -86,7 +86,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "voicebot.engines.pocketsphinx:PocketSphinx",
             "PocketSphinx with its own English model",
             ("pocketsphinx", "onnxruntime"),
-            "embedded",
+            "pocketsphinx",
         ),
         "openai": Entry(
             "voicebot.engines.openai_stt:OpenAITranscriber",
@@ -129,13 +129,13 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "voicebot.engines.hibari:Hibari",
             "a small English voice that learnt from Kokoro's, on onnxruntime",
             ("hibari", "onnxruntime"),
-            "embedded",
+            "hibari",
         ),
         "espeak": Entry(
             "voicebot.engines.espeak:Espeak",
             "espeak-ng in a process of its own",
             ("espeakng_loader",),
-            "embedded",
+            "espeak",
         ),
         "openai": Entry(
             "voicebot.engines.openai_tts:OpenAISynthesizer",
@@ -228,7 +228,7 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
 
 def install(entry: Entry) -> str:
     """The command that installs the engine's packages."""
-    return f"pip install 'voicebot[{entry.extra}]'"
+    return f"voicebot install {entry.extra}"
 
 
 def _class(kind: Kind, name: str) -> Any:

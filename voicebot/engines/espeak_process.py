@@ -60,9 +60,9 @@ class EspeakProcess:
 
             library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
         except (ImportError, RuntimeError) as error:
-            raise Missing("no espeak-ng; pip install 'voicebot[embedded]'") from error
+            raise Missing("no espeak-ng; voicebot install espeak") from error
         if not Path(library).exists():
-            raise Missing(f"no espeak-ng: {library} is not there; reinstall espeakng-loader")
+            raise Missing(f"no espeak-ng: {library} is not there; voicebot install --again espeak")
         # By path, isolated and without site-packages: ready in 30 ms instead of 200.
         self._command = [sys.executable, "-I", "-S", child.__file__, library, data]
         self._child: _Espeak | None = None

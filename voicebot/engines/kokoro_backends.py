@@ -60,7 +60,7 @@ def open_network(model: Path, backend: str, threads: int) -> Network:
         if importlib.util.find_spec("onnxruntime"):
             return OnnxNetwork(exported[0], threads)
         if backend == "onnx" or not checkpoint:
-            raise Missing("[tts] kokoro needs onnxruntime; pip install 'voicebot[kokoro]'")
+            raise Missing("[tts] kokoro needs onnxruntime; voicebot install kokoro")
     if backend == "onnx":
         raise Missing(f"no .onnx file in {model}; {PULL}, or voicebot models export kokoro")
     if not checkpoint:
@@ -233,7 +233,7 @@ def package() -> Any:
     """
     spec = importlib.util.find_spec("kokoro")
     if spec is None or not importlib.util.find_spec("torch"):
-        raise Missing("[tts] kokoro needs torch here; pip install 'voicebot[kokoro-torch]'")
+        raise Missing("[tts] kokoro needs torch here; voicebot install kokoro-torch")
     ours = "kokoro" not in sys.modules
     sys.modules.setdefault("kokoro", importlib.util.module_from_spec(spec))
     try:

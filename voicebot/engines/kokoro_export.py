@@ -42,7 +42,7 @@ def export(folder: Path, out: Path | None = None) -> Path:
     model = kmodel(folder)
     for package in ("onnx", "onnxruntime"):
         if not importlib.util.find_spec(package):
-            raise Missing(f"the export needs {package}; pip install 'voicebot[kokoro-torch]'")
+            raise Missing(f"the export needs {package}; voicebot install kokoro-torch")
     target = out or folder / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     expected = [_render(model, *_sentence(phonemes)) for phonemes in _TRIED]

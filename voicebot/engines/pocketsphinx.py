@@ -55,9 +55,7 @@ class PocketSphinx:
         try:
             self._running()
         except EngineError as error:
-            raise Missing(
-                f"[stt] {error.reason}; pip install --force-reinstall pocketsphinx"
-            ) from error
+            raise Missing(f"[stt] {error.reason}; voicebot install --again pocketsphinx") from error
 
     def transcribe(self, audio: Audio, *, language: str | None = None) -> Stream[Segment]:
         """Yield a segment for each stretch of speech.

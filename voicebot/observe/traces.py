@@ -33,6 +33,6 @@ def traced(config: Config) -> Iterator[Spans | None]:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
-        raise Missing("[traces] needs OpenTelemetry; pip install 'voicebot[otel]'") from None
+        raise Missing("[traces] needs OpenTelemetry; voicebot install otel") from None
     with Export(config.traces.endpoint) as export:
         yield Spans(export, transcripts=config.log.transcripts)
