@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,16 +187,24 @@ def _talk(args: argparse.Namespace) -> int:
 
     if args.devices:
         return talk.print_devices()
-    return talk.run(
-        _logged(args),
-        _folder(args),
-        input=args.input,
-        output=args.output,
-        mute=args.mute,
-        url=args.url,
-        voice=args.voice,
-        language=args.language,
-    )
+    settings, models = _logged(args), _folder(args)
+    with ExitStack() as beside:
+        if not args.url:
+            from . import offer
+
+            beside.enter_context(
+                offer.offered(settings, models, "they talk from the next start on")
+            )
+        return talk.run(
+            settings,
+            models,
+            input=args.input,
+            output=args.output,
+            mute=args.mute,
+            url=args.url,
+            voice=args.voice,
+            language=args.language,
+        )
 
 
 def _ask(args: argparse.Namespace) -> int:
@@ -233,11 +242,14 @@ def _serve(args: argparse.Namespace) -> int:
     for package in ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
             raise Missing(f"serve needs {package}; voicebot install server")
+    from . import offer
     from .server import serve
 
-    return serve.run(
-        _logged(args), _folder(args), lambda: _config(args), host=args.host, port=args.port
-    )
+    settings, models = _logged(args), _folder(args)
+    # Only engines that are new are loaded then, and conversations keep those they began with.
+    switch = f"kill -HUP {os.getpid()} takes them"
+    with offer.offered(settings, models, switch):
+        return serve.run(settings, models, lambda: _config(args), host=args.host, port=args.port)
 
 
 def _bench(args: argparse.Namespace) -> int:

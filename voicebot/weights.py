@@ -227,10 +227,16 @@ def present(model: Model, folder: Path) -> bool:
 
 def find(engine: str, folder: Path) -> Path | None:
     """What to open for `engine`: the best of its models in `folder` that can be used here."""
+    model = find_model(engine, folder)
+    return folder / model.name / model.entry if model else None
+
+
+def find_model(engine: str, folder: Path) -> Model | None:
+    """The best of the engine's models in `folder` that can be used here."""
     for model in manifest().values():
         usable = all(find_spec(package) for package in model.packages)
         if model.engine == engine and usable and present(model, folder):
-            return folder / model.name / model.entry
+            return model
     return None
 
 
