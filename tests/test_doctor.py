@@ -27,7 +27,7 @@ def test_a_machine_that_can_talk_is_well(tmp_path):
     assert "numpy 2." in told["packages"]
     assert told["weights"].strip() == "none in none"
     assert told["stt"].strip() == (
-        "pocketsphinx listens; better: voicebot models pull whisper-tiny.en"
+        "pocketsphinx listens; better: voicebot models pull whisper-base"
     )
     assert done.stdout.count("          answers, ") == 3, "each native engine answered something"
     assert "sound" in told, "devices are listed, or why there are none"
