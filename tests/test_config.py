@@ -66,7 +66,10 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[tss]", r"\[tss\] is not a section; there is listen, assistant, budget, speech, documents"),
+        (
+            "[tss]",
+            r"\[tss\] is not a section; there is listen, assistant, budget, speech, documents",
+        ),
         ("[server]\nport = 70000", r"\[server\] port should be from 0 to 65535, not 70000"),
         ('[server]\ntls_key = "k.pem"', r"\[server\] tls_key needs tls_certificate beside it"),
         ("listen = 3", r"listen should be a section, \[listen\], not 3"),

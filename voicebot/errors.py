@@ -6,6 +6,7 @@ VoicebotError
 ├── InputError       5  a recording that cannot be read
 └── EngineError      1  a model failed; ends the turn, not the conversation
     ├── Silence         it gave nothing for too long
+    ├── Wordless        it replied with nothing that can be said
     └── ContextExceeded the conversation is longer than it can read
 """
 
@@ -61,3 +62,9 @@ class ContextExceeded(EngineError):
     """The messages take more tokens than the model can read. The same would fail again."""
 
     kind = "context_length_exceeded"
+
+
+class Wordless(EngineError):
+    """A chat model's reply holds no word that can be said: it is empty, or only signs."""
+
+    kind = "wordless"

@@ -322,3 +322,20 @@ def test_a_voice_that_is_chosen_in_the_middle_fills_too():
     slow.live(talk())
     assert said(slow) == [FILLER, "Yes."]
     assert chosen.lines == [FILLER, SORRY, "Yes."]
+
+
+@pytest.mark.parametrize("words", [(), ("",), ("  ", "\n"), ("👍",), ("...",), ("**", "**")])
+def test_a_reply_with_nothing_to_say_ends_in_an_apology_and_the_talk_goes_on(words):
+    silent = room(budget=BudgetSettings(ladder="apology"), llm=ChatModel(*words))
+    silent.hear(ASK, ("wait", 4.0), ASK, ("wait", 4.0))
+    assert [(e.stage, e.kind) for e in silent.all(Failed)] == [("llm", "wordless")] * 2
+    assert said(silent) == [SORRY] * 2
+    assert [role for role, _ in silent.history][:1] == ["user"]
+    assert len(silent.llm.given) == 2
+
+
+def test_a_reply_with_nothing_to_say_is_told_where_nothing_is_said_about_failures():
+    silent = room(budget=BudgetSettings(ladder=""), llm=ChatModel("👍"))
+    silent.hear(ASK, ("wait", 4.0))
+    assert [e.kind for e in silent.all(Failed)] == ["wordless"]
+    assert said(silent) == []

@@ -85,3 +85,15 @@ def test_a_conversation_is_forgotten_from_the_front_unless_the_client_forbids_it
         client = Client(llm=Small("Yes."), truncation=truncation, **TEXT)
         client.does(*asks("one"), ("wait", 1.0), *asks("two"), ("wait", 1.0))
         assert client.all("response.done")[-1]["response"]["status"] == status
+
+
+@pytest.mark.parametrize("words", [(), ("  ",), ("👍",)])
+def test_a_spoken_response_with_nothing_to_say_is_excused_and_a_written_one_is_as_it_is(words):
+    spoken = Client(*words, ladder="apology").does(*ASK, ("wait", 4.0))
+    (done,) = [event["response"] for event in spoken.all("response.done")]
+    assert done["status"] == "failed"
+    assert "nothing that can be said" in done["status_details"]["error"]["message"]
+    assert [part["transcript"] for part in spoken.all(SPOKEN)] == [BUDGET.apology]
+
+    written = Client(*words, **TEXT).does(*asks("Well?"), ("wait", 2.0))
+    assert written.all("response.done")[0]["response"]["status"] == "completed"

@@ -22,7 +22,7 @@ from math import inf
 from .. import request
 from ..audio import Audio, join
 from ..engines import ChatModel, Message, Synthesizer, Transcriber, VoiceDetector
-from ..errors import EngineError
+from ..errors import EngineError, Wordless
 from ..events import (
     Event,
     Failed,
@@ -264,6 +264,8 @@ class Conversation:
         turn.tell(Heard(question.text))
         messages = [*self.history, Message("user", question.text)]
         await turn.speak(self.tts, turn.write(self.llm, messages))
+        if turn.is_wordless:  # else the user would wait for an answer in silence
+            raise Wordless("llm", "the reply holds nothing that can be said")
 
 
 def _late(event: _Speech, now: float) -> float:

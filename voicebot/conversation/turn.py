@@ -68,6 +68,8 @@ class Turn:
         self.typed = typed
         self.is_question = typed
         """There is something to answer, or so it seems: it may be said that the answer is late."""
+        self.is_wordless = True
+        """No word of an answer has been written that can be said."""
         self.dismissed = False
         """The user wants no answer any more, whether or not some of it was heard."""
         self.timeline = Timeline(late, patience, deadline)
@@ -196,6 +198,7 @@ class Turn:
         due.set(self._lead.text)
         async with aclosing(clauses(text)) as lines:
             async for line in lines:
+                self.is_wordless = False
                 self._lead.wrote(line.spoken)
                 yield line
 

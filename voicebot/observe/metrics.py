@@ -48,7 +48,7 @@ a core, and a hold-up shorter than this may be missed."""
 OTHER = "other"
 """Stands for whatever is not on a label's list."""
 _FAILS = ("vad", "stt", "llm", "tts", "limits")
-_KINDS = ("failed", "silent", "refused", "context_length_exceeded")
+_KINDS = ("failed", "silent", "refused", "context_length_exceeded", "wordless")
 
 
 class Metrics:

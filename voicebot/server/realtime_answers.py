@@ -14,7 +14,7 @@ from ..conversation import Turn
 from ..conversation.conversation import LIKELY
 from ..conversation.timeline import Timeline
 from ..engines import Message, Synthesizer
-from ..errors import ContextExceeded, EngineError
+from ..errors import ContextExceeded, EngineError, Wordless
 from ..events import Event, Failed, Heard, Interrupted, Said, TurnEnded
 from ..flow import ahead, due, started
 from .functions import Unsuitable
@@ -269,6 +269,8 @@ class Answers:
         if wish.modality == "audio":
             self._mouth = self._speaks(wish)
             await turn.speak(self._mouth, written)
+            if turn.is_wordless and not model.calls:
+                raise Wordless("llm", "the reply holds nothing that can be said")
             return
         text = ""
         async with ahead(written, items=0) as pieces:
