@@ -7,7 +7,7 @@ import pytest
 
 from voicebot.normalize import guessed, readings
 
-LANGUAGES = ["en", "ja"]
+LANGUAGES = ["en", "de", "fr", "es", "ja"]
 
 
 def said(text, language="en"):
@@ -18,9 +18,9 @@ def said(text, language="en"):
 @pytest.mark.parametrize(
     "text",
     [
-        *(sign * 100_000 for sign in "x$-([é*`🎉"),
-        *(some * 30_000 for some in ("9,", "a1", "1/", "1-", "A.", "1:", "<a ", "a@", "IV ")),
-        *(some * 20_000 for some in ("1 ", "Dec. ", "\x1b[", "[a](", "5 €", "3 x ", "1,000 ")),
+        *(sign * 20_000 for sign in "x$-([é*`🎉"),
+        *(some * 6_000 for some in ("9,", "a1", "1/", "1-", "A.", "1:", "<a ", "a@", "IV ")),
+        *(some * 4_000 for some in ("1 ", "Dec. ", "\x1b[", "[a](", "5 €", "3 x ", "1,000 ")),
         "9" * 10_000,
         "http://" + "a." * 50_000,
         "`" * 100_000 + " x",
@@ -30,7 +30,9 @@ def said(text, language="en"):
 def test_a_hostile_text_is_read_in_time_and_one_word_for_one(text, language):
     begun = time.process_time()
     read = readings(text, language)
-    assert time.process_time() - begun < 15  # linear; 100 times that would be quadratic
+    assert (
+        time.process_time() - begun < 10
+    )  # 0.5 s and less; time that grows with the square would be minutes
     assert [reading.written for reading in read] == text.split()
     for reading in read:
         assert len(reading.spoken) <= 2000

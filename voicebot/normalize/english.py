@@ -54,7 +54,7 @@ def _rules(day_first: bool) -> list[Rule]:
         (r"(?:[A-Za-z]\.){2,5}(?:[A-Za-z](?![\w.]))?", _dotted),
         (rf"(?i:{numbered}) ?(?=\d|[IVXLC]+\b)", _numbered),
         (r"(?:[Ww]/o|[Bb]/c|[Ww]/)(?=\s)", lambda g, m: words.ABBREVIATIONS[m[0].lower()]),
-        (r"[A-Za-z][a-z]{0,6}\.", _abbreviation),
+        (r"[A-Za-z][a-z]{0,6}\.(?!\w)", _abbreviation),
         (r"(?:vs|aka)(?!\w)", lambda g, m: words.ABBREVIATIONS[m[0]]),
         (r"(WHO|US|IT|AM|PM|AI)('s)?(?![\w'$£€])", _capitals),
         (r"(?i:tcp/ip)", lambda g, m: "T.C.P. I.P."),

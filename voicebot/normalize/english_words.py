@@ -171,14 +171,20 @@ WORDS_IN_CAPITALS = {
     "AI": "A.I.",
 }
 ROMAN_AFTER = (
-    "chapter|part|section|volume|book|act|scene|appendix|article|phase|stage|type|title|figure|table|level"
-    "|grade|class|war|bowl|rocky|olympiad|episode|season|mark|unit|lesson|step|item|psalm|sonnet|symphony|no"
+    "chapter|part|section|volume|book|act|scene|appendix|article|phase|stage|type|title|figure"
+    "|table|level"
+    "|grade|class|war|bowl|rocky|olympiad|episode|season|mark|unit|lesson|step|item|psalm"
+    "|sonnet|symphony|no"
 )
 ROYAL = (
-    "Henry|Louis|George|Edward|Richard|William|Charles|James|Philip|Elizabeth|Mary|Catherine|Frederick"
-    "|Napoleon|Pope|John|Paul|Pius|Benedict|Leo|Gregory|Innocent|Clement|Urban|Alexander|Nicholas|Peter|Ivan"
-    "|Ferdinand|Alfonso|Ramses|Ramesses|Ptolemy|Cleopatra|Darius|Xerxes|Otto|Wilhelm|Christian|Gustav|Harald"
-    "|Constantine|Francis|Joseph|Leopold|Albert|Robert|Malcolm|Sixtus|Boniface|Edmund|Matthew|Thutmose|Juan"
+    "Henry|Louis|George|Edward|Richard|William|Charles|James|Philip|Elizabeth|Mary|Catherine"
+    "|Frederick"
+    "|Napoleon|Pope|John|Paul|Pius|Benedict|Leo|Gregory|Innocent|Clement|Urban|Alexander"
+    "|Nicholas|Peter|Ivan"
+    "|Ferdinand|Alfonso|Ramses|Ramesses|Ptolemy|Cleopatra|Darius|Xerxes|Otto|Wilhelm|Christian"
+    "|Gustav|Harald"
+    "|Constantine|Francis|Joseph|Leopold|Albert|Robert|Malcolm|Sixtus|Boniface|Edmund|Matthew"
+    "|Thutmose|Juan"
 )
 
 

@@ -97,7 +97,9 @@ def _phone(grammar: Grammar, match: re.Match[str]) -> str | None:
     return plus + ", ".join(groups)
 
 
-def _dotted(grammar: Grammar, match: re.Match[str]) -> str:
+def _dotted(grammar: Grammar, match: re.Match[str]) -> str | None:
+    if "." in grammar.group and re.fullmatch(r"\d{1,3}(?:\.\d{3})+", match[0]):
+        return None  # one number
     point = grammar.words["point_name"]
     return f" {point} ".join(_plain(grammar, part) for part in re.findall(r"\d+", match[0]))
 

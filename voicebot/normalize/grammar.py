@@ -51,6 +51,8 @@ class Grammar:
     rules: Sequence[Rule] = ()
     starters: frozenset[str] = frozenset()
     """Words in small letters at which one of `rules` may begin."""
+    endings: tuple[str, ...] = ()
+    """Ends of words at which one of `rules` may begin."""
     pairs: bool = False
     """Decimals are read as one number: "trois virgule quatorze"."""
     articles: frozenset[str] = frozenset()
@@ -98,13 +100,15 @@ class Grammar:
             said = self.digits(whole)
         else:
             said = self.says(int(whole or 0), "" if part else gender)
-        return f"{said} {self.words['point']} {self.behind_the_point(part)}" if part else said
+        return (
+            f"{said} {self.words['point']} {self.behind_the_point(part, gender)}" if part else said
+        )
 
-    def behind_the_point(self, part: str) -> str:
+    def behind_the_point(self, part: str, gender: Gender) -> str:
         if not self.pairs or len(part) > 2 or not int(part):
             return self.digits(part)
         nought = f"{self.says(0)} " if part[0] == "0" and len(part) > 1 else ""
-        return nought + self.says(int(part))
+        return nought + self.says(int(part), gender)
 
     def count(self, figures: str, noun: Noun) -> str:
         """An amount and what it is of: "five kilometers"."""
@@ -113,6 +117,11 @@ class Grammar:
     def of(self, figures: str, noun: Noun) -> str:
         value = self.value(figures)
         return noun.one if value == 1 or (self.plural_from_two and value < 2) else noun.many
+
+
+def among(words: str) -> frozenset[str]:
+    """The words of a text, as a set to look others up in."""
+    return frozenset(words.split())
 
 
 def before(match: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from . import figures, marks
 from .clean import clean
 from .grammar import Grammar
 
-LANGUAGES = {"en": "english"}
+LANGUAGES = {"en": "english", "de": "german", "fr": "french", "es": "spanish"}
 """Those with a grammar, and the module that has it."""
 
 LONGEST = 100
@@ -156,7 +156,10 @@ def _needs_rule(word: str, grammar: Grammar) -> bool:
     """Whether a word of letters alone is anything but a plain word."""
     if len(word) > 1 and not word[1:].islower():
         return True
-    return word.lower() in grammar.starters or not word.replace("'", "").isalpha()
+    low = word.lower()
+    if low in grammar.starters or (grammar.endings and low.endswith(grammar.endings)):
+        return True
+    return not word.replace("'", "").isalpha()
 
 
 def _bounded(word: str, instead: str) -> str:
