@@ -354,3 +354,14 @@ def test_phonemes_in_another_language_without_its_switches(process):
 def test_an_unknown_voice_has_no_phonemes(process):
     with pytest.raises(EngineError, match="no voice 'xx'"):
         process.phonemes("yes", "xx")
+
+
+def test_a_word_that_no_person_wrote_is_heard_before_its_end_is_known(espeak):
+    long = "rhubarb" * 100
+    speech = say(espeak, f"Look: {long} there.")
+    assert max(chunk.audio.seconds for chunk in speech) < 3
+    look, rhubarb, there = words(speech)
+    assert (look.text, rhubarb.text, there.text) == ("Look:", long, "there.")
+    assert look.end < rhubarb.start < rhubarb.end <= there.start
+    assert rhubarb.end - rhubarb.start > 5
+    assert there.end == pytest.approx(join([chunk.audio for chunk in speech]).seconds, abs=0.5)

@@ -24,6 +24,10 @@ _AUDIBLE = 0.003
 """A word ends where its sound falls below this; the pause after it is nobody's word. espeak-ng's
 pauses are all zeros and its quietest consonants above 0.01."""
 
+_LONGEST = 4 * RATE
+"""Bytes of a word's sound, two seconds, that are given before its end is known: nobody waits for
+the end of a word that no person wrote."""
+
 
 class Espeak:
     """A synthesizer that tells word times.
@@ -90,7 +94,8 @@ class Espeak:
         found = list(re.finditer(r"\S+", text))
         words, starts = [word.group() for word in found], [word.start() for word in found]
         said, speaking = 0, -1  # how many words are told; which one we are in the middle of
-        sound, sound_at = b"", 0
+        sound, sound_at = bytearray(), 0
+        begun = 0  # the sample at which the word we are in the middle of begins
         if not words:
             return
         words_per_minute = round(_WORDS_PER_MINUTE * speed)
@@ -104,13 +109,19 @@ class Espeak:
                     word = _word_at(mark.position, words, starts)
                     if word <= speaking:
                         continue
-                    if mark.sample > sound_at:
+                    if mark.sample > begun:
                         cut = 2 * (mark.sample - sound_at)
-                        yield _speech(sound[:cut], sound_at, words[said:word], speaking - said)
-                        sound, sound_at, said = sound[cut:], mark.sample, word
+                        span = (begun, sound_at)
+                        yield _speech(bytes(sound[:cut]), span, words[said:word], speaking - said)
+                        del sound[:cut]
+                        begun, sound_at, said = mark.sample, sound_at + cut // 2, word
                     speaking = word
+                if len(sound) > _LONGEST:
+                    yield Speech(from_pcm16(bytes(sound), RATE))
+                    sound_at += len(sound) // 2
+                    sound.clear()
         if speaking >= 0:
-            yield _speech(sound, sound_at, words[said:], speaking - said)
+            yield _speech(bytes(sound), (begun, sound_at), words[said:], speaking - said)
 
 
 def _word_at(position: int, words: list[str], starts: list[int]) -> int:
@@ -122,10 +133,13 @@ def _word_at(position: int, words: list[str], starts: list[int]) -> int:
     return word + dash
 
 
-def _speech(pcm: bytes, at: int, words: list[str], spoken: int) -> Speech:
-    """The sound of the word number `spoken`; those before and after it in `words` have none."""
+def _speech(pcm: bytes, span: tuple[int, int], words: list[str], spoken: int) -> Speech:
+    """The sound of the word number `spoken`; those before and after it in `words` have none.
+
+    span: the samples at which the word and this sound of it begin.
+    """
     audio = from_pcm16(pcm, RATE)
-    start, end = at / RATE, (at + _audible(audio.samples)) / RATE
+    start, end = span[0] / RATE, (span[1] + _audible(audio.samples)) / RATE
     return Speech(
         audio,
         tuple(
