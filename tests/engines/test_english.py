@@ -10,6 +10,7 @@ pytest.importorskip("hibari")
 
 from voicebot.engines.english import english
 from voicebot.engines.phonemes import VOCABULARY
+from voicebot.normalize import readings
 
 
 def heard(text: str, british: bool = False) -> str:
@@ -41,6 +42,50 @@ def heard(text: str, british: bool = False) -> str:
 )
 def test_english_is_read_as_kokoro_learnt_it(text: str, phonemes: str) -> None:
     assert heard(text) == phonemes
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("He lives in Paris.", "hˌi lˈɪvz ɪn pˈɛɹəs."),
+        ("the people that live here", "ðə pˈipᵊl ðæt lˈɪv hˈɪɹ"),
+        ("It consists of it.", "ˌɪt kənsˈɪsts ʌv ɪt."),
+        ("It uses two.", "ˌɪt jˈuzᵻz tˈu."),
+        ("a close friend", "ɐ klˈOs fɹˈɛnd"),
+        ("Come closer to me.", "kˈʌm klˈOsəɹ tə mˌi."),
+        ("the US government", "ðə jˌuˈɛs ɡˈʌvəɹnmənt"),
+        ("The WHO said so.", "ðə dˌʌbᵊljuˌAʧˈO sˈɛd sˌO."),
+        ("It is used to make bread.", "ˌɪt ɪz jˈuzd tə mˌAk bɹˈɛd."),
+        ("5G is faster", "fˈIv ʤˈi ɪz fˈæstəɹ"),
+        ("at 6am sharp", "æt sˈɪks ˌAˈɛm ʃˈɑɹp"),
+        ("5 EUR", "fˈIv jˈʊɹOz"),
+        ("mid-1960s", "mˌɪdnˌIntˈin sˈɪkstiz"),
+        ("a re-opened case", "ɐ ɹˌiˈOpᵊnd kˈAs"),
+        ("CO2", "sˌiˈO tˈu"),
+        ("two CPUs", "tˈu sˌipˌijˈuz"),
+        ("the PDFs", "ðə pˌidˌiˈɛfs"),
+        ("the NFL's rules", "ði ˌɛnˌɛfˈɛlz ɹˈulz"),
+        ("vitamin A", "vˈITəmən ˈA"),
+        ("on 12/31/2025", "ˌɔn disˈɛmbəɹ θˌɜɹTifˈɜɹst, twˈɛnti twˈɛntifˌIv"),
+        ("5 m2", "fˈIv skwˈɛɹ mˈiTəɹz"),
+        ("80 km/h", "ˈATi kəlˈɑməTəɹz pɜɹ ˈWəɹ"),
+        ("Mt. Everest", "mˈWnt ˈɛvəɹɪst"),
+        ("Ft. Worth", "fˈɔɹt wˈɜɹθ"),
+        ("Gen. Lee", "ʤˈɛnəɹəl lˈi"),
+        ("Fig. 3", "fˈɪɡjəɹ θɹˈi"),
+        ("2 tsp", "tˈu tˈispˌunz"),
+        ("A sentence.Second one.", "ɐ sˈɛntᵊns. sˈɛkənd wˈʌn."),
+        ("3 × 4", "θɹˈi tˈImz fˈɔɹ"),
+        ("8 ÷ 2", "ˈAt dəvˈIdᵻd bI tˈu"),
+        ("3 > 2", "θɹˈi ɡɹˈATəɹ ðən tˈu"),
+        ("3 ≥ 2", "θɹˈi ɡɹˈATəɹ ðən ɔɹ ˈikwᵊl tə tˈu"),
+    ],
+)
+def test_what_was_once_misread_is_read_right_once_it_is_normalized(
+    text: str, phonemes: str
+) -> None:
+    spoken = " ".join(reading.spoken for reading in readings(text, "en-us") if reading.spoken)
+    assert heard(spoken) == phonemes
 
 
 @pytest.mark.parametrize(
