@@ -177,6 +177,11 @@ def test_what_the_model_takes_for_silence_gives_no_text(tmp_path):
     assert hear(model, recordings.voice(2.5)) == []
 
 
+@pytest.mark.parametrize("dots", [". . .", "...", "-"])
+def test_text_without_a_letter_or_a_figure_is_none(tmp_path, dots):
+    assert hear(build(tmp_path, dots), recordings.voice(2.5)) == []
+
+
 def test_a_sure_hypothesis_outweighs_the_models_doubt_that_anybody_speaks(tmp_path):
     model = build(tmp_path, "Thank you.", sure=0.9, hears_speech=False)
     assert text(hear(model, recordings.voice(2.5))) == "Thank you."

@@ -4,12 +4,15 @@ import asyncio
 from contextlib import aclosing
 
 import jiwer
+import numpy as np
 import pytest
 import recordings
 from whisper_normalizer.english import EnglishTextNormalizer
 
+from voicebot.audio import Audio
 from voicebot.conversation.listen import ListenSettings
 from voicebot.engines.silero import Silero
+from voicebot.engines.stretches import stretches
 from voicebot.engines.whisper import Whisper
 from voicebot.engines.windows import says_again
 from voicebot.transcribe import segments
@@ -97,3 +100,36 @@ def test_a_long_recording_is_written_down_as_well_as_in_its_parts(whisper, share
     text = " ".join(segment.text for segment in found)
     assert errors({" ".join(said for _, said in known): text}) <= 0.25
     assert max(segment.end - segment.start for segment in found) < 15
+
+
+def test_where_nobody_speaks_nothing_is_heard(whisper, shared):
+    shared("audio/nonspeech")
+    noises = {name: recordings.read(name) for name in recordings.names("nonspeech")}
+    heard = {name: asyncio.run(hear(whisper, noise)) for name, noise in noises.items()}
+    assert {name: text for name, text in heard.items() if text} == {}
+
+
+def test_music_that_passes_for_speech_says_nothing(whisper):
+    tunes = [tune(seed) for seed in range(8)]
+    bars = [tune[start : start + 16000] for tune in tunes for start in range(0, len(tune), 16000)]
+    passing = [Audio(bar, 16000) for bar in bars if stretches(Audio(bar, 16000))]
+    assert len(passing) > 5, "too few pass to tell"
+    texts = [asyncio.run(hear(whisper, sound)) for sound in passing]
+    assert [text for text in texts if text] == []
+
+
+def tune(seed, seconds=30.0):
+    """Chords and a melody with overtones and vibrato: Silero takes some for a short word."""
+    random, rate = np.random.default_rng(seed), 16000
+    sound, beat = np.zeros(round(seconds * rate)), random.uniform(0.25, 0.6)
+    for nth in range(int(seconds / beat)):
+        start = int(nth * beat * rate)
+        at = np.arange(min(int(random.choice([1, 2, 4]) * beat * rate), len(sound) - start)) / rate
+        for note in [random.choice([0, 2, 4, 5, 7, 9, 11, 12, 14]), *([0, 4, 7] * (nth % 4 == 0))]:
+            pitch = random.choice([110, 220]) * 2 ** (note / 12)
+            phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.006 * np.sin(11 * np.pi * at))) / rate
+            softer = random.uniform(1, 2)
+            tone = sum(np.sin(over * phase) / over**softer for over in range(1, 9))
+            fading = np.exp(-at * random.uniform(0.5, 4)) * np.minimum(1, at / 0.02)
+            sound[start : start + len(at)] += tone * fading
+    return (sound / np.abs(sound).max() * 0.4).astype(np.float32)

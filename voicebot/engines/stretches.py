@@ -43,6 +43,11 @@ class Stretch:
     def seconds(self) -> float:
         return len(self.samples) / RATE
 
+    @property
+    def certainty(self) -> float:
+        """Silero's mean chance where it hears speech: noise that passes for it does so just."""
+        return float(np.mean([chance for chance in self.chances if chance > SPEECH]))
+
     def is_speech(self, start: float, end: float) -> bool:
         """Whether anybody speaks between these seconds of the stretch."""
         per_second = RATE / WINDOW

@@ -100,7 +100,7 @@ class Whisper:
         for stretch in stretches(audio):
             try:
                 heard = self._recognise(stretch, language, task)
-                if heard is None or heard.is_silence:
+                if heard is None or heard.is_silence(stretch.certainty):
                     continue
                 said = words(self._model, heard, stretch.seconds)
             except Exception as error:  # CTranslate2 raises whatever comes to hand

@@ -33,9 +33,13 @@ TAIL = 4.0
 costs time and errs as often."""
 FULL = SECONDS[-1]
 
+NO_SPEECH = 0.5
+"""Chance that nobody speaks, as the model has it, above which text may be none."""
 SILENCE = -1.0
-"""Mean log-probability of a token below which text may be none: Whisper's own thresholds."""
-NO_SPEECH = 0.6
+"""Mean log-probability of a token below which such text is none: Whisper's own threshold."""
+FAINT = 0.85
+UNSURE = -0.8
+"""Mean chance of speech, as the voice detector has it, below which the threshold is this."""
 COMPRESSION = 2.4
 """Text that packs better than this says the same thing over and over; Whisper's own threshold."""
 REPEATS = 4
@@ -60,9 +64,15 @@ class Hypothesis:
     encoded: StorageView
     tokenizer: Tokenizer
 
-    @property
-    def is_silence(self) -> bool:
-        return not self.text or (self.no_speech > NO_SPEECH and self.log_prob < SILENCE)
+    def is_silence(self, certainty: float) -> bool:
+        """Whether this is what Whisper says where nobody speaks: "you", "Thank you.", dots.
+
+        certainty: the voice detector's mean chance where it hears speech.
+        """
+        if not any(letter.isalnum() for letter in self.text):
+            return True
+        least = UNSURE if certainty < FAINT else SILENCE
+        return self.no_speech > NO_SPEECH and self.log_prob < least
 
     @property
     def is_doubtful(self) -> bool:
