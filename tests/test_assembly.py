@@ -65,6 +65,15 @@ def test_without_weights_the_engines_everybody_has_are_taken(tmp_path):
     }  # fmt: skip
 
 
+def test_hibari_is_given_its_other_voices_where_they_were_pulled(tmp_path):
+    lock(tmp_path, "hibari", "hibari-voices")
+    for asked in ("auto", "hibari"):
+        (tts,) = choose(Config(tts=EngineChoice(asked)), tmp_path, ["tts"])
+        assert tts.options == {"model": str(tmp_path / "hibari-voices")}
+    (tts,) = choose(Config(tts=EngineChoice("hibari", {"seed": 3})), tmp_path / "none", ["tts"])
+    assert tts.options == {"seed": 3}
+
+
 def test_each_says_the_one_command_that_gets_a_better_one(tmp_path):
     said = {c.kind: str(c) for c in choose(Config(), tmp_path)}
     assert said["stt"] == "pocketsphinx listens; better: voicebot models pull whisper-base"

@@ -140,7 +140,7 @@ def _choose(kind: Kind, choice: EngineChoice, models: Path, without: Container[s
         if name in without or _asks(kind, name, entry):
             continue
         absent, model = engines.lacking(entry), None
-        if entry.weights and not absent:
+        if (entry.weights or entry.more) and not absent:
             model = weights.find(name, models)
         if not absent and (model or not entry.weights):
             return Chosen(kind, name, {"model": str(model)} if model else {}, better)
@@ -209,12 +209,14 @@ def _smallest(models: list[weights.Model], preferred: list[str]) -> str:
 def _with_weights(kind: Kind, choice: EngineChoice, models: Path) -> dict[str, Any]:
     """The engine's settings, its `model` turned from a name into a path."""
     entry = engines.find(kind, choice.engine)
-    if not entry.weights:
+    if not (entry.weights or entry.more):
         return choice.options
     if model := choice.options.get("model"):
         return {**choice.options, "model": str(weights.resolve(model, models))}
     if found := weights.find(choice.engine, models):
         return {**choice.options, "model": str(found)}
+    if entry.more:
+        return choice.options
     needs = _getting(choice.engine, entry, models)
     raise Missing(f"[{kind}] {choice.engine} has no weights in {models}; {needs}")
 

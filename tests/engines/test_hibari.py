@@ -20,7 +20,7 @@ from voicebot.audio import join
 from voicebot.engines import Speech
 from voicebot.engines.hibari import VOICES, Hibari
 from voicebot.engines.per_call import OptionError
-from voicebot.errors import ConfigError
+from voicebot.errors import ConfigError, Missing
 
 TEXT = "It's $3.50 - really, 🙂 well-known! Is it?"
 
@@ -125,7 +125,8 @@ def test_whoever_stops_listening_can_ask_for_something_else_at_once(voice: Hibar
 def test_a_file_that_is_cut_or_another_is_named_on_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / VOICES["emma"].file).write_bytes(b"\x08\x08" * 1000)
+    (tmp_path / "voices").mkdir()
+    (tmp_path / "voices" / VOICES["emma"].file).write_bytes(b"\x08\x08" * 1000)
     with pytest.raises(ConfigError, match=r"bf_emma.int8.onnx is not the file released") as told:
         Hibari(voice="emma", model=str(tmp_path))
     assert "\n" not in str(told.value)
@@ -137,6 +138,7 @@ def test_a_file_that_is_cut_or_another_is_named_on_one_line(
         ({"voice": "heard"}, "no voice 'heard' here; there is heart"),
         ({"voice": "emma"}, "no voice 'emma' here; there is heart"),
         ({"voice": "../heart"}, "no voice '../heart' here"),
+        ({"model": "/nowhere"}, "no folder /nowhere; voicebot models pull hibari-voices"),
         ({"speed": 2.5}, "speed 0.5 to 2, not 2.5"),
         ({"speed": 0.0}, "speed 0.5 to 2, not 0.0"),
         ({"seed": -1}, "seed = -1 is below 0"),
@@ -146,7 +148,7 @@ def test_a_file_that_is_cut_or_another_is_named_on_one_line(
 def test_a_setting_it_does_not_know_is_told_with_the_choices(
     settings: dict[str, Any], complaint: str
 ) -> None:
-    with pytest.raises(ConfigError, match=complaint):
+    with pytest.raises((ConfigError, Missing), match=complaint):
         Hibari(**settings)
 
 

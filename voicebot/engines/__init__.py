@@ -60,6 +60,8 @@ class Entry:
     """What `voicebot install` calls them."""
     weights: bool = False
     """It takes `model`, a path to weights that are not part of any package."""
+    more: bool = False
+    """It has weights in its package, and takes `model`, a path to more of them."""
     native: bool = True
     """A library in C or C++ works in it, which could end our process."""
 
@@ -130,6 +132,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             "a small English voice that learnt from Kokoro's, on onnxruntime",
             ("hibari", "onnxruntime"),
             "hibari",
+            more=True,
         ),
         "espeak": Entry(
             "voicebot.engines.espeak:Espeak",

@@ -104,7 +104,12 @@ class Hibari:
             raise Missing(f"[tts] hibari cannot import {PACKAGE}: {brief(error)}") from error
         self._synth: Any = dsp.synth
         assets = Path(tts.ASSETS)
-        self._folders = [assets, *([Path(model).expanduser()] if model else [])]
+        self._folders = [assets]
+        if model:
+            more = Path(model).expanduser()
+            if not more.is_dir():
+                raise Missing(f"[tts] hibari: no folder {more}; voicebot models pull hibari-voices")
+            self._folders += [more, more / "voices"]  # where its repository keeps them
         self._speed, self._seed, self._threads = speed, seed, threads
         self._name = voice
         self._loaded: dict[str, _Loaded] = {}
