@@ -184,3 +184,13 @@ def test_looking_for_weights_imports_nothing_that_could_reach_a_network():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_model_for_trying_out_is_taken_only_by_an_engine_that_is_named(manifest, tmp_path):
+    text = manifest.read_text().replace("[models.wit]", "[models.wit]\ntrial = true")
+    manifest.write_text(text)
+    put(tmp_path, {"wit/wit.gguf": "wit"})
+    assert weights.find("llama", tmp_path) is None
+    assert weights.find("llama", tmp_path, trial=True) == tmp_path / "wit" / "wit.gguf"
+    put(tmp_path, {"genius/genius.gguf": "idea"})
+    assert weights.find("llama", tmp_path, trial=True) == tmp_path / "genius" / "genius.gguf"

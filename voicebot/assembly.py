@@ -213,7 +213,7 @@ def _with_weights(kind: Kind, choice: EngineChoice, models: Path) -> dict[str, A
         return choice.options
     if model := choice.options.get("model"):
         return {**choice.options, "model": str(weights.resolve(model, models))}
-    if found := weights.find(choice.engine, models):
+    if found := weights.find(choice.engine, models, trial=True):
         return {**choice.options, "model": str(found)}
     if entry.more:
         return choice.options

@@ -82,6 +82,8 @@ class Model:
     """The one file the engine opens; empty when it takes the folder."""
     packages: tuple[str, ...] = ()
     """Import names that this model needs besides what its engine does."""
+    trial: bool = False
+    """Too weak to be chosen by "auto"; an engine that is named takes it for lack of a better."""
 
     @property
     def size(self) -> int:
@@ -225,16 +227,20 @@ def present(model: Model, folder: Path) -> bool:
     return True
 
 
-def find(engine: str, folder: Path) -> Path | None:
-    """What to open for `engine`: the best of its models in `folder` that can be used here."""
-    model = find_model(engine, folder)
+def find(engine: str, folder: Path, *, trial: bool = False) -> Path | None:
+    """What to open for `engine`: the best of its models in `folder` that can be used here.
+
+    trial: one that is too weak for "auto" will do, too.
+    """
+    model = find_model(engine, folder, trial=trial)
     return folder / model.name / model.entry if model else None
 
 
-def find_model(engine: str, folder: Path) -> Model | None:
-    """The best of the engine's models in `folder` that can be used here."""
+def find_model(engine: str, folder: Path, *, trial: bool = False) -> Model | None:
+    """The best of the engine's models in `folder` that can be used here; as `find`."""
     for model in manifest().values():
         usable = all(find_spec(package) for package in model.packages)
+        usable = usable and (trial or not model.trial)
         if model.engine == engine and usable and present(model, folder):
             return model
     return None
