@@ -18,7 +18,7 @@ from miniatures.whisper import build
 from voicebot.audio import Audio, join, silence
 from voicebot.engines.per_call import given_up
 from voicebot.engines.whisper import Whisper
-from voicebot.engines.windows import says_again
+from voicebot.engines.windows import Hypothesis, says_again
 from voicebot.errors import ConfigError, EngineError, Missing
 
 QUESTION = "What time is it in Paris?"
@@ -73,6 +73,20 @@ def test_a_short_window_hears_what_a_full_one_hears(paris):
 def test_a_short_window_that_goes_wrong_is_heard_again_in_full(tmp_path, trouble):
     model = build(tmp_path, QUESTION, **trouble)
     assert text(hear(model, recordings.voice(2.5))) == QUESTION
+
+
+def test_what_is_heard_again_is_counted(tmp_path):
+    model = build(tmp_path, QUESTION, short_text="What time? What time?")
+
+    async def listen():
+        whisper = Whisper(str(model), device="cpu", threads=1)
+        for seconds in (2.5, 25):
+            async with aclosing(whisper.transcribe(recordings.voice(seconds))) as segments:
+                [_ async for _ in segments]
+        whisper.close()
+        return whisper.recognised, whisper.again
+
+    assert asyncio.run(listen()) == (2, 1)
 
 
 def test_a_short_window_is_what_is_encoded_first(tmp_path):
@@ -180,6 +194,23 @@ def test_what_the_model_takes_for_silence_gives_no_text(tmp_path):
 @pytest.mark.parametrize("dots", [". . .", "...", "-"])
 def test_text_without_a_letter_or_a_figure_is_none(tmp_path, dots):
     assert hear(build(tmp_path, dots), recordings.voice(2.5)) == []
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "no_speech", "certainty", "is_silence"),
+    [
+        (-0.9, 0.7, 0.70, True),
+        (-0.9, 0.7, 0.95, False),
+        (-0.7, 0.7, 0.70, False),
+        (-1.1, 0.7, 0.95, True),
+        (-1.1, 0.4, 0.70, False),
+    ],
+)
+def test_the_less_sure_the_voice_detector_the_surer_must_the_model_be(
+    log_prob, no_speech, certainty, is_silence
+):
+    heard = Hypothesis("you", [345], log_prob, no_speech, True, "en", None, None)
+    assert heard.is_silence(certainty) == is_silence
 
 
 def test_a_sure_hypothesis_outweighs_the_models_doubt_that_anybody_speaks(tmp_path):

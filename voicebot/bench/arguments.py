@@ -76,6 +76,16 @@ def _add_common(kind: argparse.ArgumentParser) -> None:
 def _add_alone(kind: argparse.ArgumentParser, name: str) -> None:
     if name in ("stt", "vad"):
         kind.add_argument("--audio", nargs="+", metavar="DIR", help="recorded questions")
+    if name == "stt":
+        kind.add_argument(
+            "--accuracy",
+            nargs="+",
+            metavar="DIR",
+            help="recordings with their texts: what is wrong?",
+        )
+        kind.add_argument(
+            "--whole", action="store_true", help="--accuracy as `voicebot transcribe` hears them"
+        )
     if name in ("stt", "tts", "llm"):
         kind.add_argument("--engines", choices=REAL, default="configured")
         kind.add_argument("--threads", type=_counts, metavar="N,N", help="one after the other")
@@ -142,7 +152,30 @@ def _server(args: argparse.Namespace, config: Config, models: Path) -> int:
 
 
 def _stt(args: argparse.Namespace, config: Config, models: Path) -> int:
+    if args.accuracy:
+        return _accuracy(args, config, models)
     return _engine("stt", _sounds(args), args, config, models)
+
+
+def _accuracy(args: argparse.Namespace, config: Config, models: Path) -> int:
+    import json
+
+    from ..assembly import ears
+    from . import accuracy, output
+
+    output.prepare(None, args.json)
+    with ears(config, models) as listening:
+        for line in listening.describe():
+            output.tell(line)
+        scores = accuracy.measure(listening, args.accuracy, whole=args.whole, tell=output.tell)
+    if args.json:
+        text = json.dumps({name: score.as_plain() for name, score in scores.items()}, indent=1)
+        if args.json == "-":
+            print(text)
+            return 0
+        Path(args.json).write_text(text + "\n", "utf-8")
+    print(*accuracy.table(scores), sep="\n")
+    return 0
 
 
 def _tts(args: argparse.Namespace, config: Config, models: Path) -> int:

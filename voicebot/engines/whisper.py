@@ -66,6 +66,8 @@ class Whisper:
             raise ConfigError(f"[stt] whisper: beam_size should be 1 or more, not {beam_size}")
         self._language, self._short, self._beam = language, short_windows, beam_size
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
+        self.recognised = self.again = 0
+        """Stretches of speech so far, and of those the ones heard again in a full window."""
         self.worker = Worker("whisper", parks=True)
 
     def transcribe(
@@ -120,6 +122,8 @@ class Whisper:
             if self.worker.abandoned:
                 return None
             heard = recognise(self._model, stretch.samples, length, language, task, beam)
+            self.recognised += not tried
+            self.again += bool(tried)
             tried.append(heard)
             if not heard.is_doubtful or (hurried and heard.text and not heard.is_looping):
                 return heard
