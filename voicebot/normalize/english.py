@@ -52,7 +52,7 @@ def _rules(day_first: bool) -> list[Rule]:
         (r"[1-9]\d{3}(?![\w,]*\d|\w|\.\d)(?![/–—-]\d)(?! ?[%°])", _maybe_year),
         # Abbreviations and acronyms.
         (r"(?:[A-Za-z]\.){2,5}(?:[A-Za-z](?![\w.]))?", _dotted),
-        (rf"(?i:{numbered}) ?(?=\d|[IVXLC]+\b)", _numbered),
+        (rf"(?i:{numbered})(?<!P\.) ?(?=\d|[IVXLC]+\b(?!\.))", _numbered),
         (r"(?:[Ww]/o|[Bb]/c|[Ww]/)(?=\s)", lambda g, m: words.ABBREVIATIONS[m[0].lower()]),
         (r"[A-Za-z][a-z]{0,6}\.(?!\w)", _abbreviation),
         (r"(?:vs|aka)(?!\w)", lambda g, m: words.ABBREVIATIONS[m[0]]),

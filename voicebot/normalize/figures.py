@@ -124,7 +124,9 @@ def _pairs(grammar: Grammar, figures: str) -> str:
 
 def _version(grammar: Grammar, match: re.Match[str]) -> str:
     parts = [_plain(grammar, part) for part in match[2].split(".")]
-    return f"{grammar.words['version']} " + f" {grammar.words['point_name']} ".join(parts)
+    name = grammar.words["version"]
+    named = before(match).lower() == name.lower()
+    return ("" if named else f"{name} ") + f" {grammar.words['point_name']} ".join(parts)
 
 
 def _coin(grammar: Grammar, sign: str, figures: str, magnitude: str | None) -> str:
