@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from .grammar import Grammar, Noun, Rule, after, before
+from .grammar import Grammar, Noun, Rule, before
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _VULGAR = {
@@ -423,6 +423,3 @@ def _mixed(grammar: Grammar, match: re.Match[str]) -> str:
         else:
             said.append(part)
     return " ".join(said)
-
-
-__all__ = ["after", "rules", "unit_noun"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .grammar import Grammar, Rule, after, before
+from .grammar import Grammar, Rule, among, before
 
 _TOP = (
     "com|org|net|edu|gov|mil|int|io|ai|co|app|dev|info|biz|me|tv|uk|us|ca|au|de|at|ch|fr|be|es|mx|ar"
@@ -66,6 +66,7 @@ def rules(grammar: Grammar) -> list[Rule]:
         (r"\|?:?-{2,}:?", lambda g, m: ""),
         (r"[|^~_\\©®™†‡¶·•*`=<>{}\[\]]+", lambda g, m: ""),
         # Words that are written together.
+        (r"(?<![\w.])([A-Z])\.(?=\d)", lambda g, m: f"{m[1]} {g.words['point_name']} "),
         (r"([^\W\d_]{2,30})/(?=[^\W\d_]{2,30}(?![\w/.]))", _either),
         (r"([^\W\d_]{2,40})([.!?])(?=[A-Z][a-z]+(?![\w.]))", lambda g, m: f"{m[1]}{m[2]} "),
     ]
@@ -94,10 +95,19 @@ def _per(grammar: Grammar, match: re.Match[str]) -> str | None:
     return f" {grammar.words['per']} {noun.one if noun else match[1]}"
 
 
+_FOLLOWS = re.compile(r"[^\W\d_]+")
+_ALTERNATIVES = among(
+    "he/she she/he his/her her/his him/her yes/no true/false er/sie sie/er ihn/sie ja/nein"
+    " il/elle elle/il oui/non ils/elles un/une él/ella ella/él sí/no el/la los/las un/una"
+)
+
+
 def _either(grammar: Grammar, match: re.Match[str]) -> str:
     if match[1].lower() in grammar.words["and"].split():
         return match[1]  # "and/or"
-    return f"{match[1]} {grammar.words['slash_or']} "
+    both = f"{match[1]}/{_FOLLOWS.match(match.string, match.end())[0]}".lower()  # type: ignore[index]
+    joint = f" {grammar.words['slash_or']} " if both in _ALTERNATIVES else " "
+    return f"{match[1]}{joint}"
 
 
 def _programming(grammar: Grammar, match: re.Match[str]) -> str:
@@ -182,5 +192,3 @@ _SPELT = frozenset(
     ]
 )
 """Ends of addresses that are said letter by letter."""
-
-__all__ = ["after", "rules"]

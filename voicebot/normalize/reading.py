@@ -106,7 +106,7 @@ def _spoken(words: list[str], grammar: Grammar, rules: tuple[_Rule, ...]) -> lis
     said = ["" for _ in words]
     owner = 0  # the word that what was read last belongs to
     at, number, end = 0, 0, len(words[0]) if words else 0
-    covered = 0
+    covered, read = 0, False
     for piece in _pieces(text, grammar, rules):
         while piece.start > end:  # on to the word that it begins in
             number += 1
@@ -115,13 +115,15 @@ def _spoken(words: list[str], grammar: Grammar, rules: tuple[_Rule, ...]) -> lis
         # What is left of a word that figures before it took a part of goes with them.
         if covered <= at:
             owner = number
-        said[owner] = _joined(said[owner], piece)
+        if not (piece.spoken == "." and read and said[owner].endswith(".")):  # "at 6 A.M."
+            said[owner] = _joined(said[owner], piece)
+        read = piece.read
         covered = max(covered, piece.end) if piece.read else covered
     return [_speakable(word) for word in said]
 
 
 def _joined(said: str, piece: _Piece) -> str:
-    if not piece.spoken or (piece.spoken == "." and said.endswith(".")):
+    if not piece.spoken:
         return said
     if said and said[-1].isalnum() and (piece.read or piece.spoken[0].isalnum()):
         return f"{said} {piece.spoken}"
@@ -173,4 +175,6 @@ def _speakable(word: str) -> str:
     """Nothing, if only signs are left that a voice would name, as in ":-)" or "|"."""
     if any(c.isalnum() for c in word):
         return " ".join(word.split())
-    return word if all(c in _PAUSES for c in word) and word not in ("-", "'") else ""
+    if word == "-":
+        return "—"
+    return word if all(c in _PAUSES for c in word) and word != "'" else ""
