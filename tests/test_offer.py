@@ -139,6 +139,13 @@ def test_it_is_asked_once_and_fetched_while_one_talks(tmp_path):
     assert "[y/N]" not in again.shown, "what was agreed to goes on unasked"
 
 
+def runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_no_is_remembered(tmp_path):
     first = Terminal(tmp_path, "raise SystemExit('never run')")
     first.until("[y/N]")
@@ -161,11 +168,18 @@ def test_a_failure_is_one_line(tmp_path):
 
 def test_who_leaves_is_not_kept_waiting(tmp_path):
     (tmp_path / offer.ANSWER).write_text("yes")
-    talk = Terminal(tmp_path, "import time; time.sleep(60)", "raise SystemExit('never run')")
+    # As `models pull` has pip at work: a process that outlives it would go on writing.
+    wrote = repr(str(tmp_path / "pip"))
+    pip = f"import os, time; print(os.getpid(), file=open({wrote}, 'w')); time.sleep(60)"
+    pull = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {pip!r}])"
+    talk = Terminal(tmp_path, pull, "raise SystemExit('never run')")
     talk.until("talking")
+    while not ((tmp_path / "pip").exists() and (tmp_path / "pip").read_text().endswith("\n")):
+        time.sleep(0.05)
     began = time.monotonic()
     talk.end()
     assert time.monotonic() - began < 15
+    assert not runs(int((tmp_path / "pip").read_text()))
 
 
 def test_nobody_is_asked_without_a_terminal(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -149,7 +150,11 @@ class Fetching:
         """End what still runs; what has arrived is kept for the next start."""
         self._closed = True
         if self._running and self._running.poll() is None:
-            self._running.terminate()
+            # Its whole session, so that no pip or compiler of it goes on.
+            if hasattr(os, "killpg"):
+                os.killpg(self._running.pid, signal.SIGTERM)
+            else:
+                self._running.terminate()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
