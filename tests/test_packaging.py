@@ -204,3 +204,26 @@ def test_the_wheel_carries_the_licences_of_all_that_is_in_it(installed):
     licences = {path.read_text() for path in info.rglob("LICENSE*")}
     assert (ROOT / "LICENSE").read_text() in licences
     assert (ROOT / "voicebot/engines/silero_vad/LICENSE").read_text() in licences
+
+
+def test_a_python_without_venv_is_one_line_and_leaves_nothing_half_made(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "models").mkdir()
+    for name in ("scripts/setup", "pyproject.toml", "constraints.txt", "models/manifest.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = (
+        tmp_path / "python"
+    )  # as Debian's is without python3-venv: it makes half, and complains
+    python.write_text(
+        '#!/bin/sh\ncase "$*" in "-m venv"*) mkdir -p .venv/bin; echo no ensurepip; exit 1\n'
+        f'esac\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    done = subprocess.run(
+        [tmp_path / "scripts" / "setup", "run"],
+        env=os.environ | {"PYTHON": str(python)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (4, "")
+    (line,) = done.stderr.splitlines()
+    assert "apt install python3-venv" in line
+    assert not (tmp_path / ".venv").exists()
