@@ -114,6 +114,19 @@ def test_a_name_in_the_settings_is_looked_up_in_the_models_folder(models):
     assert stt.options == {"model": str(models / "whisper-base")}
 
 
+def test_a_model_that_answers_worse_than_quoting_talks_only_without_documents(tmp_path):
+    (tmp_path / "smollm2-135m").mkdir()
+    gguf.build(tmp_path / "smollm2-135m" / weights.manifest()["smollm2-135m"].entry)
+    lock(tmp_path, "smollm2-135m")
+    informed = Config(documents=DocumentSettings(folder=str(EXAMPLES / "house")))
+    (llm,) = choose(informed, tmp_path, ["llm"])
+    assert str(llm) == "extractive answers; better: voicebot models pull granite-1b"
+    (llm,) = choose(Config(), tmp_path, ["llm"])
+    assert llm.name == "llama"
+    (llm,) = choose(replace(informed, llm=EngineChoice("llama")), tmp_path, ["llm"])
+    assert "smollm2" in llm.options["model"]
+
+
 def test_what_asks_for_a_setting_is_never_taken_by_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name != "httpx" else name)
     for kind, command in (("stt", "install.*pull"), ("tts", "install")):

@@ -125,12 +125,16 @@ def _trusted(
 
 
 def _chosen(kind: Kind, config: Config, models: Path, without: Container[str]) -> Chosen:
-    chosen = _choose(kind, config.choice(kind), models, without)
+    quotes = bool(config.documents.folder)
+    chosen = _choose(kind, config.choice(kind), models, without, quotes)
     # Only to those in trouble, lest a drill on one engine build the others anew.
     return replace(chosen, chaos=config.chaos) if config.chaos.fault(kind) else chosen
 
 
-def _choose(kind: Kind, choice: EngineChoice, models: Path, without: Container[str]) -> Chosen:
+def _choose(
+    kind: Kind, choice: EngineChoice, models: Path, without: Container[str], quotes: bool
+) -> Chosen:
+    """quotes: there are documents, so that the engine which quotes them has something to say."""
     if choice.engine != "auto":
         return Chosen(kind, choice.engine, _with_weights(kind, choice, models))
     if choice.auto_local and "openai" not in without and (local := _local()):
@@ -141,7 +145,9 @@ def _choose(kind: Kind, choice: EngineChoice, models: Path, without: Container[s
             continue
         absent, model = engines.lacking(entry), None
         if (entry.weights or entry.more) and not absent:
-            model = weights.find(name, models)
+            # A model for trying out answers worse than documents are quoted, and better than
+            # nothing is: see docs/answers.md.
+            model = weights.find(name, models, trial=kind == "llm" and not quotes)
         if not absent and (model or not entry.weights):
             return Chosen(kind, name, {"model": str(model)} if model else {}, better)
         better = better or _getting(name, entry, models)
@@ -194,11 +200,15 @@ def _getting(name: str, entry: Entry, models: Path) -> str:
     """One command that brings all an engine lacks."""
     steps = [engines.install(entry)] if engines.lacking(entry) else []
     if entry.weights and not weights.find(name, models):
-        known = [model for model in weights.manifest().values() if model.engine == name]
-        # The one for a small machine is enough to be better than what is there.
-        small = weights.profiles().get("small", [])
-        steps.append(f"voicebot models pull {_smallest(known, small)}")
+        steps.append(_pull(name))
     return " && ".join(steps)
+
+
+def _pull(engine: str) -> str:
+    known = [model for model in weights.manifest().values() if model.engine == engine]
+    # The one for a small machine is enough to be better than what is there.
+    small = weights.profiles().get("small", [])
+    return f"voicebot models pull {_smallest(known, small)}"
 
 
 def _smallest(models: list[weights.Model], preferred: list[str]) -> str:
