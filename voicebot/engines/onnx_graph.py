@@ -32,7 +32,10 @@ def session(model: Path, threads: int, more: str | None = None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # its advice on graphs is not for our users
     source = _with_output(model, more) if more else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    opened = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    if more:
+        opened._model_bytes = None  # kept for when a GPU fails; here it is as much memory again
+    return opened
 
 
 def durations(model: Path) -> str | None:
@@ -79,7 +82,8 @@ def _with_output(model: Path, name: str) -> bytes:
     nothing but its name, whose type onnxruntime infers. The package onnx is not needed.
     """
     output = _field(_GRAPH, _field(_OUTPUT, _field(_NAME, name.encode())))
-    return model.read_bytes() + output
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return b"".join((content, output))  # not by +, which would hold the file twice
 
 
 def _field(number: int, payload: bytes) -> bytes:
