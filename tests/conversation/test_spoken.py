@@ -22,8 +22,9 @@ def spoken(*clauses):
     ("seconds", "heard"),
     [
         (0.0, ""),
-        (0.9, ""),
+        (0.7, ""),
         (1.1, "One"),
+        (1.7, "One two"),
         (2.5, "One two"),
         (3.0, "One two three."),
         (4.0, "One two three. Four"),
@@ -32,6 +33,11 @@ def spoken(*clauses):
 )
 def test_a_clause_without_word_times_is_cut_in_proportion(seconds, heard):
     assert spoken(("One two three.", 3.0), ("Four five six.", 3.0)).within(seconds) == heard
+
+
+@pytest.mark.parametrize(("seconds", "heard"), [(1.0, "I"), (8.0, "I"), (8.4, "I misunderstood")])
+def test_a_long_word_takes_longer_than_a_short_one(seconds, heard):
+    assert spoken(("I misunderstood it.", 10.0)).within(seconds) == heard
 
 
 def test_a_repeated_clause_is_two_clauses():
@@ -52,8 +58,8 @@ def test_word_times_decide_where_they_are_known():
 def test_a_clause_whose_sound_is_still_being_made_is_not_taken_for_whole():
     told = spoken(("One two three four.", 2.0))
     told.begin("Five six seven eight.")
-    told.add(Speech(silence(0.5, 1000)))
-    assert told.within(2.5) == "One two three four."
+    told.add(Speech(silence(0.4, 1000)))
+    assert told.within(2.4) == "One two three four."
     told.add(Speech(silence(1.0, 1000)))
     assert told.within(3.5).startswith("One two three four. Five six")
     assert "eight" not in told.within(99.0)

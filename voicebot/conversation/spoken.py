@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from ..engines import Speech, Word
 
@@ -27,9 +28,11 @@ class _Clause:
         text = self.text.split()
         if self.words:
             return text[: sum(word.end <= seconds for word in self.words)]
-        # The engine does not tell when words are spoken: cut in proportion.
+        # The engine does not tell when words are spoken: cut in proportion to their letters.
         whole = self.seconds if self.complete else max(self.seconds, pace * len(self.text))
-        return text[: int(len(text) * min(seconds, self.seconds) / whole)]
+        said = sum(map(len, text)) * min(seconds, self.seconds) / whole
+        ends = accumulate(map(len, text))
+        return text[: sum(end <= said for end in ends)]
 
 
 class Spoken:
