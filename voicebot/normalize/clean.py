@@ -20,6 +20,8 @@ _EMOJI = re.compile(
 )
 _CIRCLED = re.compile("[\u2460-\u2473]")
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
+# Ligatures, full-width letters and digits, and roman numerals of one character.
+_COMPATIBLE = re.compile("[\ufb00-\ufb06\uff01-\uff5e\u2160-\u2188\u2474-\u249b]+")
 _SAME = str.maketrans({"’": "'", "ʼ": "'", "‘": "'", "‑": "-", "‐": "-", "−": "-", "‒": "–"})
 
 
@@ -32,4 +34,5 @@ def clean(word: str) -> str:
     word = _INVISIBLE.sub("", word)
     word = _CIRCLED.sub(lambda circle: str(ord(circle[0]) - 0x245F), word)
     word = _EMOJI.sub("", word)
+    word = _COMPATIBLE.sub(lambda signs: unicodedata.normalize("NFKC", signs[0]), word)
     return unicodedata.normalize("NFC", word).translate(_SAME)

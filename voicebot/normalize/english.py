@@ -43,6 +43,10 @@ def _rules(day_first: bool) -> list[Rule]:
         (r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)(?!\w)", _ordinal),
         (rf"([A-Z][a-z]+ )?(?:(?:{words.ROYAL}) ({ROMAN})(?!\w|\.\w))", _monarch),
         (rf"((?i:{words.ROMAN_AFTER})s?|World War) ({ROMAN})(?!['\w])", _roman),
+        (r"'(\d\d)(?![\w'])", lambda g, m: g.says(int(m[1]))),
+        (r"911(?![\w,.]*\d|\w)", lambda g, m: g.digits("911")),
+        (r"([01])s(?!\w)", lambda g, m: "zeros" if m[1] == "0" else "ones"),
+        (r"(?<=\w )No (?=\d)", lambda g, m: "number "),
         (r"24/7(?!\w|/)", lambda g, m: "twenty-four seven"),
         (r"9/11(?!\w|/)", lambda g, m: "nine eleven"),
         (r"50/50(?!\w|/)", lambda g, m: "fifty fifty"),
@@ -53,7 +57,7 @@ def _rules(day_first: bool) -> list[Rule]:
         # Abbreviations and acronyms.
         (r"(?:[A-Za-z]\.){2,5}(?:[A-Za-z](?![\w.]))?", _dotted),
         (rf"(?i:{numbered})(?<!P\.) ?(?=\d|[IVXLC]+\b(?!\.))", _numbered),
-        (r"(?:[Ww]/o|[Bb]/c|[Ww]/)(?=\s)", lambda g, m: words.ABBREVIATIONS[m[0].lower()]),
+        (r"(?:[Ww]/o|[Bb]/c)(?!\w)|[Ww]/(?=\s)", lambda g, m: words.ABBREVIATIONS[m[0].lower()]),
         (r"[A-Za-z][a-z]{0,6}\.(?!\w)", _abbreviation),
         (r"(?:vs|aka)(?!\w)", lambda g, m: words.ABBREVIATIONS[m[0]]),
         (r"(WHO|US|IT|AM|PM|AI)('s)?(?![\w'$£€])", _capitals),
@@ -216,8 +220,8 @@ def _monarch(g: Grammar, m: re.Match[str]) -> str | None:
 
 def _roman(g: Grammar, m: re.Match[str]) -> str | None:
     number = value(m[2])
-    if not number or (m[2] == "I" and (_goes_on(m) or m[1].islower())):
-        return None
+    if not number or (m[2] == "I" and m[1].islower()):
+        return None  # "In part I agree."
     if len(m[2]) == 1 and m[2] not in "IVX":
         return None  # "Part C", "class D"
     return f"{m[1]} {g.says(number)}"

@@ -42,7 +42,7 @@ UNITS = {
         ("°E", "degree east", "degrees east"), ("°W", "degree west", "degrees west"),
         ("Hz", "hertz", "hertz"), ("kHz", "kilohertz", "kilohertz"),
         ("MHz", "megahertz", "megahertz"), ("GHz", "gigahertz", "gigahertz"),
-        ("B", "byte", ""), ("KB kB", "kilobyte", ""), ("MB", "megabyte", ""),
+        ("KB kB", "kilobyte", ""), ("MB", "megabyte", ""),
         ("GB", "gigabyte", ""), ("TB", "terabyte", ""), ("PB", "petabyte", ""),
         ("KiB", "kibibyte", ""), ("MiB", "mebibyte", ""), ("GiB", "gibibyte", ""),
         ("bps", "bit per second", "bits per second"),
@@ -183,7 +183,7 @@ ROYAL = (
     "|Nicholas|Peter|Ivan"
     "|Ferdinand|Alfonso|Ramses|Ramesses|Ptolemy|Cleopatra|Darius|Xerxes|Otto|Wilhelm|Christian"
     "|Gustav|Harald"
-    "|Constantine|Francis|Joseph|Leopold|Albert|Robert|Malcolm|Sixtus|Boniface|Edmund|Matthew"
+    "|Constantine|Francis|Joseph|Leopold|Albert|Robert|Sixtus|Boniface|Edmund|Matthew"
     "|Thutmose|Juan"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from .grammar import Grammar, Noun, Rule, before
+from .grammar import Grammar, Noun, Rule, among, before
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _VULGAR = {
@@ -18,7 +18,7 @@ _END = r"(?![^\W_]|[.,]\d)"
 
 
 def rules(grammar: Grammar) -> list[Rule]:
-    n = grammar.number
+    n, point = grammar.number, re.escape(grammar.decimal)
     signs = "|".join(sorted(map(re.escape, grammar.currencies), key=len, reverse=True))
     large = "|".join(sorted(map(re.escape, grammar.magnitudes), key=len, reverse=True))
     unit = "|".join(sorted(map(re.escape, grammar.units), key=len, reverse=True))
@@ -37,10 +37,11 @@ def rules(grammar: Grammar) -> list[Rule]:
         (r"\d+(?:-\d+){2,6}(?!\w|-\d)", lambda g, m: g.digits(m[0])),
         # Money: before, behind, and in ranges.
         (
-            rf"({minus})({signs}) ?({n}){to}(?:{signs})? ?({n})(?: ?({large})(?!\w))?{_END}",
+            rf"({minus})({signs}) ?({n})(?: ?({large}))?{to}(?:{signs})? ?({n})"
+            rf"(?: ?({large})(?!\w))?{_END}",
             _money_range,
         ),
-        (rf"({minus})({signs}) ?(-?)({n})(?: ?({large})(?!\w))?{_END}", _money_before),
+        (rf"({minus})({signs}) ?(-?)({n}|{point}\d+)(?: ?({large})(?!\w))?{_END}", _money_before),
         (
             rf"({minus})({n})(?:{to}({n}))?(?: ({large})(?!\w) ?| ?({large})?)({signs})(?!\w)",
             _money_behind,
@@ -57,7 +58,7 @@ def rules(grammar: Grammar) -> list[Rule]:
         (r"([½⅓⅔¼¾⅛⅜⅝⅞]) ?" + rf"({unit})(?![\w²³'’]|/\w)", _vulgar_unit),
         # Fractions, ratios and ranges.
         (r"(?:(\d{1,3}) ?)?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])", _vulgar),
-        (r"(?:(\d{1,3}) )?(\d{1,3})[/⁄](\d{1,3})(?![\w/]|[.,]\d)", _fraction),
+        (r"(?:(\d{1,3})[ -])?(\d{1,3})[/⁄](\d{1,3})(?![\w/]|[.,]\d)", _fraction),
         (r"(\d{4})[/–—-](\d{2}|\d{4})(?![\w/-])", _years),
         (rf"({n}){to}({n}) ?%", _percent_range),
         (rf"({minus})({n})(?:–|—|-| [–—-] )({n})(?![\w/-]|[.,]\d)", _range),
@@ -65,6 +66,7 @@ def rules(grammar: Grammar) -> list[Rule]:
         # Plain numbers.
         (r"([-–−])?(\d+(?:[.,]\d+)?)[eE]([+-]?\d{1,3})(?!\w)", _scientific),
         (r"(\d+)(?:\^|\*\*)(-?\d{1,4})(?!\w)|(\d+)([²³])", _power),
+        (r"([A-Za-z])(?:(?:\^|\*\*)(-?\d{1,4})|([²³]))(?!\w)", _letter_power),
         (rf"({minus})({n}){_END}", _number),
         (r"0[xX][0-9a-fA-F]{1,16}(?!\w)", lambda g, m: _letters(g, m[0])),
         (r"(?<![\w.])\.(\d+)(?!\w)", lambda g, m: f"{g.words['point']} {g.digits(m[1])}"),
@@ -167,8 +169,8 @@ def _is_adjective(grammar: Grammar, match: re.Match[str]) -> bool:
 
 
 def _money_range(grammar: Grammar, match: re.Match[str]) -> str:
-    sign, coin, first, second, large = match.groups()
-    low = grammar.amount(first)
+    sign, coin, first, below, second, large = match.groups()
+    low = grammar.count(first, grammar.magnitudes[below]) if below else grammar.amount(first)
     return (
         f"{_minus(grammar, sign)}{low} {grammar.words['to']} {_coin(grammar, coin, second, large)}"
     )
@@ -247,9 +249,16 @@ def _not_a_unit(match: re.Match[str], name: str, joint: str) -> bool:
         )
     if name in ("C", "F", "K", "B", "M"):
         return True
-    if name in ("A", "V") and apart:
-        return match.string[match.end() : match.end() + 1] not in ("", ".", ",", " ")
+    if name in ("A", "N", "V", "J") and apart:  # "seat 12 A"
+        return before(match).isalpha() and before(match).lower() not in _AMOUNTS
     return False
+
+
+_AMOUNTS = among(
+    "of at to is than about with and or draws uses needs max from mit von bei bis und oder ist de à"
+    " et ou est a y o con"
+)
+"""Words before an amount; another word may have a letter and a number for a name."""
 
 
 def _vulgar_unit(grammar: Grammar, match: re.Match[str]) -> str | None:
@@ -382,6 +391,14 @@ def _power(grammar: Grammar, match: re.Match[str]) -> str:
     return grammar.words["power"].format(_plain(grammar, base), exponent)
 
 
+def _letter_power(grammar: Grammar, match: re.Match[str]) -> str:
+    base, power = match[1], match[2] or match[3].translate(_SUPER)
+    if power in ("2", "3"):
+        return f"{base} {grammar.words['squared' if power == '2' else 'cubed']}"
+    exponent = _minus(grammar, "-" if power[0] == "-" else "")
+    return grammar.words["power"].format(base, exponent + grammar.says(int(power.lstrip("-"))))
+
+
 def _number(grammar: Grammar, match: re.Match[str]) -> str:
     sign, figures = match.groups()
     if "." in figures and grammar.decimal == "." and _is_product(before(match)):
@@ -416,7 +433,9 @@ def _mixed(grammar: Grammar, match: re.Match[str]) -> str:
     if len(parts) > 5:
         return _letters(grammar, match[0][:24])
     for part in parts:
-        if part.isdecimal():
+        if len(part) == 4 and part[:2] in ("19", "20"):  # "FY2023"
+            said.append(grammar.year(int(part)))
+        elif part.isdecimal():
             said.append(_plain(grammar, part))
         elif part.isupper() and 1 < len(part) <= 4:
             said.append("".join(f"{letter}." for letter in part))

@@ -37,7 +37,7 @@ UNITS = {
         ("°C ℃", "Grad Celsius", "", "m"), ("°F ℉", "Grad Fahrenheit", "", "m"),
         ("°", "Grad", "", "m"),
         ("Hz", "Hertz", "", "n"), ("kHz", "Kilohertz", "", "n"), ("MHz", "Megahertz", "", "n"),
-        ("GHz", "Gigahertz", "", "n"), ("B", "Byte", "", "n"), ("KB kB", "Kilobyte", "", "n"),
+        ("GHz", "Gigahertz", "", "n"), ("KB kB", "Kilobyte", "", "n"),
         ("MB", "Megabyte", "", "n"), ("GB", "Gigabyte", "", "n"), ("TB", "Terabyte", "", "n"),
         ("kbit/s kbps", "Kilobit pro Sekunde", "", "n"),
         ("Mbit/s Mbps", "Megabit pro Sekunde", "", "n"),

@@ -37,6 +37,7 @@ def rules(grammar: Grammar) -> list[Rule]:
         (r"(?:(?<=\d)|(?<=\d ))[x×✕*](?= ?[\d.])|(?<=\w )[×✕](?= \w)", _sign("times")),
         (r"(?<=\d)x(?=\s|$|[.,;:!?])", _sign("times")),
         (r"(?<=[\d€$£¥])/([^\W\d_]{1,20})(?!\w)", _per),
+        (r"(?<=:\d\d)[–-](?=\d{1,2}:\d\d)", _sign("to")),
         (r"÷(?= ?[\w(.])|(?<=\d )/(?= \d)", _sign("divided")),
         (r"<=|≤|=<(?=\s?\d)", _sign("at_most")),
         (r">=|≥", _sign("at_least")),
