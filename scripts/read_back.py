@@ -2,6 +2,7 @@
 with what `voicebot.normalize` gives it: word error rates by group.
 
     .venv/bin/python scripts/read_back.py WHISPER [--language en] [--tts hibari] [--every 3]
+        [--set model=DIR --set voice=ff_siwis]
 
 WHISPER is a folder of a multilingual faster-whisper model. It hears with beam 5 on one thread. What
 it writes is read by `voicebot.normalize` in turn, since it writes "$5" for "five dollars"; then
@@ -88,13 +89,15 @@ def main() -> None:
     parser.add_argument("whisper")
     parser.add_argument("--language", choices=FILES, default="en")
     parser.add_argument("--tts", default="")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of tts")
     parser.add_argument("--every", type=int, default=3, help="take every so many pairs of a group")
     parser.add_argument("--show", action="store_true", help="print what was heard")
     options = parser.parse_args()
     tts = options.tts or ("hibari" if options.language == "en" else "espeak")
-    voice = engines.load(
-        "tts", tts, **({"voice": VOICES[options.language]} if tts == "espeak" else {})
-    )
+    settings = dict(setting.split("=", 1) for setting in options.set)
+    if tts == "espeak":
+        settings.setdefault("voice", VOICES[options.language])
+    voice = engines.load("tts", tts, **settings)
     whisper = WhisperModel(options.whisper, device="cpu", compute_type="int8", cpu_threads=1)
     groups: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for group, written, said in pairs(options.language, options.every):
