@@ -20,6 +20,7 @@ from voicebot.config import Config, DocumentSettings, EngineChoice, LogSettings
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.engines.chaos import ChaosSettings
 from voicebot.engines.espeak import Espeak
+from voicebot.engines.hibari import Hibari
 from voicebot.errors import ConfigError, EngineError, Missing
 from voicebot.recordings import decode
 
@@ -253,8 +254,18 @@ def test_whatever_changes_an_answer_changes_the_hash_of_the_settings(loaded, tmp
 
 def test_a_voice_in_reserve_stands_behind_one_that_may_be_slow(models):
     with assemble(Config(), models) as parts:
-        assert isinstance(parts.reserve.light.engine, Espeak)
+        assert isinstance(parts.reserve.light.engine, Hibari)  # behind Kokoro
         assert parts.conversation(None, print).reserve is parts.reserve
+
+
+@pytest.mark.parametrize(
+    ("engine", "voice"), [("hibari", "heart"), ("kokoro", "ff_siwis"), ("kokoro", "ef_dora")]
+)
+def test_the_voice_in_reserve_speaks_the_same_language(engine, voice, models):
+    config = Config(tts=EngineChoice(engine, {"voice": voice}))
+    with assemble(config, models) as parts:
+        assert isinstance(parts.reserve.light.engine, Espeak)
+        assert parts.reserve.light.language_of(None) == parts.tts.language_of(None)
 
 
 @pytest.mark.parametrize(

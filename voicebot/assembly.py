@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LIGHT = "espeak"
-"""The voice in reserve: a few milliseconds a clause, in a process that is begun anew if it dies."""
-
+_HIBARI, _ESPEAK = ENGINES["tts"]["hibari"], ENGINES["tts"]["espeak"]
 EARS: tuple[Kind, ...] = ("vad", "stt")
 DOES = {"vad": "detects speech", "stt": "listens", "llm": "answers", "tts": "speaks"}
 
@@ -375,7 +373,8 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
             library = Library(Path(config.documents.folder))
             llm = Informed(llm, library, passages=config.documents.passages)
             undoing.callback(llm.close)
-        reserve = _reserve(config, chosen, now.reserve.light if now else None, undoing)
+        usual = next(c for c in chosen if c.kind == "tts")
+        reserve = _reserve(config, usual, tts, now, undoing)
         observers = now.observers if now else []
         recorder = _recorder(config.record, now.recorder if now else None, undoing)
         parts = Parts(
@@ -393,20 +392,31 @@ def _is_same(chosen: Chosen, now: Parts) -> bool:
 
 
 def _reserve(
-    config: Config, chosen: list[Chosen], light: Synthesizer | None, undoing: ExitStack
+    config: Config, usual: Chosen, tts: Any, now: Parts | None, undoing: ExitStack
 ) -> Reserve:
-    """light: the voice in reserve that is there already."""
     budget = config.budget
-    usual = next(c.name for c in chosen if c.kind == "tts")
-    if (
-        "light_voice" not in budget.rungs
-        or usual == LIGHT
-        or engines.lacking(ENGINES["tts"][LIGHT])
-    ):
-        light = None
-    elif light is None:
-        light = _load(Chosen("tts", LIGHT, {}), undoing)
+    language = tts.language_of(None) if hasattr(tts, "language_of") else ""
+    chosen = _light(usual.name, language) if "light_voice" in budget.rungs else None
+    light: Synthesizer | None = None
+    if chosen:
+        # The same voice has the same one in reserve.
+        same = now and now.reserve.light and usual in now.chosen
+        light = now.reserve.light if now and same else _load(chosen, undoing)
     return Reserve(Ladder(budget), Canned(budget.sentences), light, config.speech)
+
+
+def _light(usual: str, language: str) -> Chosen | None:
+    """The voice in reserve of one that speaks `language`: it takes some milliseconds a clause.
+
+    hibari sounds like Kokoro, which it learnt from; espeak-ng has a process of its own, which is
+    begun anew if it dies, and every language. None where there is no other.
+    """
+    english = language[:2] in ("en", "")  # or nobody says
+    if english and usual not in ("hibari", "espeak") and not engines.lacking(_HIBARI):
+        return Chosen("tts", "hibari", {})
+    if usual == "espeak" or engines.lacking(_ESPEAK):
+        return None
+    return Chosen("tts", "espeak", {"voice": language} if language else {})
 
 
 def _recorder(
