@@ -47,10 +47,18 @@ SIZES = {
 
 
 def build(
-    path: Path, *, template: str | None = CHATML, size: str = "tiny", context: int = 2048
+    path: Path,
+    *,
+    template: str | None = CHATML,
+    size: str = "tiny",
+    context: int = 2048,
+    pooling: bool = False,
 ) -> Path:
-    """Write the model to `path` and return it. Without a template it is no chat model."""
-    from gguf import GGUFWriter
+    """Write the model to `path` and return it. Without a template it is no chat model.
+
+    pooling: say that it makes embeddings.
+    """
+    from gguf import GGUFWriter, PoolingType
 
     shape = SIZES[size]
     head = shape.width // shape.heads
@@ -64,6 +72,8 @@ def build(
     writer.add_head_count_kv(shape.heads_kv)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(head)
+    if pooling:
+        writer.add_pooling_type(PoolingType.MEAN)
     vocabulary = _vocabulary(writer, shape.vocabulary)
     if template is not None:
         writer.add_chat_template(template)

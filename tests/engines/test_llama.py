@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import os
 import re
+import subprocess
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
@@ -466,9 +469,39 @@ def test_a_damaged_file_is_named_and_nothing_else_is_printed(engine, miniature, 
     file = tmp_path / "half.gguf"
     file.write_bytes(Path(miniature()).read_bytes()[:20_000])
 
-    with pytest.raises(ConfigError, match=r"half\.gguf cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"half\.gguf cannot be loaded: .*damaged .*get it again"):
         engine(model=str(file))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "told"),
+    [
+        (b"llama", b"lammo", "unknown model architecture: 'lammo'; a newer llama-cpp-python"),
+        (b"llama.block_count", b"llama.block_cnt__", "block_count; the file is damaged"),
+        (b"general.architecture", b"general.architectyre", "cannot be loaded: "),
+        (b"\x04\0\0\0\0\0\0\0gpt2", b"\x04\0\0\0\0\0\0\0none", "has no vocabulary"),
+    ],
+)
+def test_weights_that_are_no_chat_model_are_told_in_one_line(
+    engine, miniature, tmp_path, capfd, written, instead, told
+):
+    file = tmp_path / "odd.gguf"
+    content = Path(miniature()).read_bytes()
+    assert written in content
+    file.write_bytes(content.replace(written, instead, 1))
+
+    with pytest.raises(ConfigError) as error:
+        engine(model=str(file))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_of_embeddings_is_not_asked_to_write(engine, tmp_path):
+    file = build(tmp_path / "embeds.gguf", pooling=True)
+    with pytest.raises(ConfigError, match=r"embeds\.gguf makes embeddings, so it cannot write"):
+        engine(model=str(file))
 
 
 @pytest.mark.parametrize(
@@ -517,6 +550,22 @@ def test_weights_are_not_laid_out_for_tiles_that_are_unsafe(engine, monkeypatch)
         monkeypatch.setattr(engine_file, "has_unsafe_tiles", lambda unsafe=unsafe: unsafe)
         engine()
     assert loaded == [False, True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP tells its settings")
+@pytest.mark.parametrize(("wish", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_user_has_said_otherwise(miniature, wish, policy):
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "true"}
+    environment.pop("OMP_WAIT_POLICY", None)
+    if wish:
+        environment["OMP_WAIT_POLICY"] = wish
+    loading = f"from voicebot.engines import load; load('llm', 'llama', model={miniature()!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", loading], capture_output=True, text=True, env=environment, check=True
+    )
+    if "OMP_WAIT_POLICY" not in done.stderr:
+        pytest.skip("llama.cpp was built without GNU's OpenMP")
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
 
 
 def test_at_least_one_core_can_be_used():

@@ -42,6 +42,10 @@ __all__ = [
 # Unless told not to before it is imported, onnxruntime gives the user an id, writes down what it
 # runs and sends that to its makers.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Threads of OpenMP, with which llama.cpp and torch compute, wait for each other by spinning. Beside
+# a recogniser, a voice or anything else at work they take the core from the thread they wait for.
+# It is read when the library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 Kind = Literal["vad", "stt", "llm", "tts"]
 

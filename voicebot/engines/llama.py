@@ -9,14 +9,16 @@ from __future__ import annotations
 import codecs
 import ctypes
 import logging
+import os
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
@@ -31,6 +33,9 @@ from .thoughts import CLOSE, Thoughts
 from .tool_calls import Calls
 from .tool_grammar import gbnf
 
+if TYPE_CHECKING:
+    import llama_cpp
+
 logger = logging.getLogger(__name__)
 
 SLICE = 256
@@ -42,6 +47,9 @@ only help a GPU."""
 COUNTS = 16
 """Tokens computed at once whose time tells what one takes: fewer are mostly overhead."""
 
+_complaints: deque[str] = deque(maxlen=20)
+"""What llama.cpp said last about what it could not do."""
+_ERROR = 4  # of ggml's levels
 _loading = Lock()
 """Held while a model is loaded: the library's defaults are for one at a time."""
 
@@ -73,9 +81,9 @@ class Llama:
         """The chat model in the GGUF file `model`.
 
         `context` tokens hold the conversation and the reply, `max_tokens` of them the reply: 256
-        are over a minute of speech. `threads` 0 takes all cores for a prompt and leaves one to the
-        voice during a reply. `gpu_layers` -1 puts all layers on a GPU where llama.cpp was built
-        for one. `grammar`, in GBNF, confines replies.
+        are over a minute of speech. `threads` 0 takes all cores; where they could
+        only wait by spinning, it leaves one to the voice during a reply. `gpu_layers` -1 puts all
+        layers on a GPU where llama.cpp was built for one. `grammar`, in GBNF, confines replies.
 
         Raises:
             Missing: there is no such file.
@@ -89,6 +97,7 @@ class Llama:
         from jinja2 import TemplateError
 
         _redirect_log()
+        _complaints.clear()
         cores = usable_cores()
         try:
             with _default_buffers(not has_unsafe_tiles()):
@@ -96,21 +105,17 @@ class Llama:
                     model,
                     n_ctx=context,
                     n_batch=SLICE,
-                    # The prompt has the machine for itself; the reply is being spoken while it is
-                    # made, and a model that shares a core waits for it at every layer: with two
-                    # busy cores two threads made 2 tokens a second, one made 14.
-                    n_threads=threads or max(1, cores - 1),
+                    n_threads=threads or _reply_threads(cores),
                     n_threads_batch=threads or cores,
                     n_gpu_layers=gpu_layers,
                     verbose=False,
                 )
         except (ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"[llm] {model} cannot be loaded: damaged, made for a newer llama.cpp, or too "
-                f"large for this machine with context = {context}"
-            ) from error
+            raise ConfigError(f"[llm] {model} {_refusal(context)}") from error
         except TemplateError as error:
             raise ConfigError(f"[llm] {model} has a broken chat template: {error}") from error
+        if wrong := _unfit(self._llm):
+            raise ConfigError(f"[llm] {model} {wrong}; `voicebot models list` shows chat models")
         self._vocab = llama_cpp.llama_model_get_vocab(self._llm.model)
         self._context = min(context, llama_cpp.llama_model_n_ctx_train(self._llm.model))
         if not 0 < max_tokens < self._context:
@@ -317,6 +322,51 @@ def _check(file: Path) -> None:
         raise ConfigError(f"[llm] {file} is no GGUF file, the only format llama.cpp reads")
 
 
+def _refusal(context: int) -> str:
+    """Why the library has loaded no model, in its words, and the way out."""
+    marks = "error loading model: ", "failed to load model: "
+    found = [said.partition(mark)[2] for said in _complaints for mark in marks if mark in said]
+    reason = found[0] if found else "llama.cpp gives no reason"
+    if reason.startswith("llama_model_loader"):  # which only says that it failed
+        reason = "its beginning cannot be read"
+    if "architecture" in reason:
+        way = "a newer llama-cpp-python may know it, or take another model"
+    elif found:
+        way = "the file is damaged or incomplete, or was made for another llama.cpp: get it again"
+    else:
+        way = f"it may be too large for this machine with context = {context}"
+    return f"cannot be loaded: {reason}; {way}"
+
+
+def _unfit(llm: llama_cpp.Llama) -> str:
+    """Why a model writes no text, if it does not: the library would abort the process."""
+    import llama_cpp
+
+    vocabulary = llama_cpp.llama_model_get_vocab(llm.model)
+    kind = llm.metadata.get("general.architecture", "")
+    if llama_cpp.llama_vocab_type(vocabulary) == llama_cpp.LLAMA_VOCAB_TYPE_NONE:
+        return "has no vocabulary, so it cannot write"
+    if llm.metadata.get(f"{kind}.pooling_type", "0") != "0":
+        return "makes embeddings, so it cannot write"
+    if llama_cpp.llama_model_has_encoder(llm.model):
+        return f"is an encoder ({kind}), which takes no part in a conversation"
+    return ""
+
+
+def _reply_threads(cores: int) -> int:
+    """Threads to write a reply with, while which it is being spoken and others are listened to.
+
+    Threads that sleep while they wait may be as many as there are cores: beside a recogniser and a
+    voice two wrote 20 tokens a second and one wrote 9. Of threads that spin one is left out, or
+    they wait at every layer for the one without a core: two wrote 1 a second.
+    """
+    import llama_cpp
+
+    is_openmp = b"OPENMP = 1" in llama_cpp.llama_print_system_info()
+    sleeps = is_openmp and os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive"
+    return cores if sleeps else max(1, cores - 1)
+
+
 @contextmanager
 def _default_buffers(extra: bool) -> Iterator[None]:
     """What a model loaded meanwhile may keep its weights in. The library has no setting for it.
@@ -348,7 +398,10 @@ def _redirect_log() -> Any:
     import llama_cpp
 
     def say(level: int, text: bytes, _: Any) -> None:
-        logger.debug("%s", text.decode(errors="replace").rstrip())
+        said = text.decode(errors="replace").rstrip()
+        if level == _ERROR:
+            _complaints.append(said)
+        logger.debug("%s", said)
 
     callback = llama_cpp.llama_log_callback(say)
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
