@@ -19,6 +19,7 @@ def _rules(day_first: bool) -> list[Rule]:
         # Dates.
         (rf"(\d{{4}})-(\d\d)-(\d\d)(?:[T ]{clock}(Z|[+-]\d\d:?\d\d)?)?(?!\w)", _iso),
         (r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\w/])", lambda g, m: _slashed(g, m, day_first)),
+        (r"(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _numbered_month),
         (r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\w.]*\d)", lambda g, m: _date(g, m[2], m[1], m[3])),
         (rf"{month} {day}(?:,? (\d{{4}}))?(?![\w:]|[.,]\d|[–-]\d)", _month_day),
         (rf"{month} (\d{{1,2}}) ?[–-] ?(\d{{1,2}})(?:, (\d{{4}}))?(?![\w:])", _month_days),
@@ -63,6 +64,10 @@ def _rules(day_first: bool) -> list[Rule]:
         (r"(WHO|US|IT|AM|PM|AI)('s)?(?![\w'$£€])", _capitals),
         (r"(?i:tcp/ip)", lambda g, m: "T.C.P. I.P."),
     ]
+
+
+def _numbered_month(g: Grammar, m: re.Match[str]) -> str:
+    return f"{words.MONTHS[int(m[1]) - 1]} {g.year(int(m[2]))}"
 
 
 def _month_year(g: Grammar, m: re.Match[str]) -> str:

@@ -58,6 +58,10 @@ def rules(grammar: Grammar) -> list[Rule]:
         (r"([½⅓⅔¼¾⅛⅜⅝⅞]) ?" + rf"({unit})(?![\w²³'’]|/\w)", _vulgar_unit),
         # Fractions, ratios and ranges.
         (r"(?:(\d{1,3}) ?)?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])", _vulgar),
+        (
+            rf"(?:(\d{{1,3}})[ -])?(\d{{1,2}})[/⁄](\d{{1,2}}) ?({unit})(?![\w²³'’]|/\w)",
+            _fraction_of_unit,
+        ),
         (r"(?:(\d{1,3})[ -])?(\d{1,3})[/⁄](\d{1,3})(?![\w/]|[.,]\d)", _fraction),
         (r"(\d{4})[/–—-](\d{2}|\d{4})(?![\w/-])", _years),
         (rf"({n}){to}({n}) ?%", _percent_range),
@@ -249,8 +253,9 @@ def _not_a_unit(match: re.Match[str], name: str, joint: str) -> bool:
         )
     if name in ("C", "F", "K", "B", "M"):
         return True
-    if name in ("A", "N", "V", "J") and apart:  # "seat 12 A"
-        return before(match).isalpha() and before(match).lower() not in _AMOUNTS
+    if name in ("A", "N", "J") and apart:  # "seat 12 A"
+        word = before(match)
+        return len(word) > 1 and word.isalpha() and word.lower() not in _AMOUNTS
     return False
 
 
@@ -289,6 +294,22 @@ def _unit_product(grammar: Grammar, match: re.Match[str]) -> str | None:
     return (
         f"{grammar.amount(first)} {grammar.words['by']} {grammar.count(second, found[0])}{found[1]}"
     )
+
+
+def _fraction_of_unit(grammar: Grammar, match: re.Match[str]) -> str | None:
+    whole, top, bottom, name = match[1], int(match[2]), int(match[3]), match[4]
+    found = unit_noun(grammar, name)
+    if found is None or name == "in" or not 0 < top < bottom:
+        return None
+    noun, per = found
+    if whole:
+        half = (top, bottom) == (1, 2)
+        part = f"{grammar.words['and']} {_fraction_of(grammar, top, bottom)}"
+        rest = grammar.words["and_a_half"] if half else part
+        return f"{grammar.amount(whole, noun.gender)} {rest} {noun.many}{per}"
+    if (top, bottom) == (1, 2):
+        return grammar.words[f"half_{noun.gender}"].format(noun.one) + per
+    return f"{_fraction_of(grammar, top, bottom)} {grammar.words['part_of']}{noun.one}{per}"
 
 
 def _percent(grammar: Grammar, match: re.Match[str]) -> str:

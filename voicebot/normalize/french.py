@@ -24,7 +24,10 @@ def _rules() -> list[Rule]:
         (r"(lun|mar|mer|jeu|ven|sam|dim)\.(?=,? \d)", lambda g, m: words.DAYS[m[1]]),
         (r"(janv|févr|avr|juil|sept|oct|nov|déc)\.(?=\s)", lambda g, m: _month(m[1])),
         (r"années (\d{4}|\d0)(?!\w)", lambda g, m: f"années {g.says(int(m[1]))}"),
+        (r"(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _numbered_month),
         # Times.
+        (r"24 ?h(?:eures)?/24(?!\w)", lambda g, m: "vingt-quatre heures sur vingt-quatre"),
+        (r"7 ?j(?:ours)?/7(?!\w)", lambda g, m: "sept jours sur sept"),
         (r"(\d{1,2}) ?h ?(\d\d)?(?: ?min)? ?[–-] ?(\d{1,2}) ?h ?(\d\d)?(?!\w)", _opening),
         (r"(\d{1,2}) ?(?:h|heures?) ?(\d\d)(?!\w|[.,]\d)", _clock),
         (r"(\d{1,2}) ?h(?![\w/])", _clock),
@@ -38,12 +41,16 @@ def _rules() -> list[Rule]:
         (r"(\d{1,3}) ?[xX](?=\s|$|[.,;:!?)])", lambda g, m: f"{g.says(int(m[1]))} fois"),
         (r"24/7(?!\w|/)", lambda g, m: "vingt-quatre heures sur vingt-quatre"),
         (r"1(?= (?:" + words.FEMININE + r")(?!\w))", lambda g, m: "une"),
-        (r"(\d{1,3}) ?½ ([^\W\d_]{2,20})", _and_a_half),
+        (r"(\d{1,3}) ?(?:½|1/2) ([^\W\d_]{2,20})", _and_a_half),
         # Abbreviations.
         (r"(?i:[ldnsmtcj]|qu)'(?=[A-Z]{2,4}(?!\w))", lambda g, m: m[0]),
         (r"(?:[Nn][°º]s?|[Nn]os?\.) ?(?=\d)", lambda g, m: "numéro "),
         (rf"(?:{words.SPACED})(?!\w)", _abbreviation),
-        (r"(?:M|MM|Mme|Mmes|Mlle|Mlles|Me|Mgr|Dr|Pr|Ste|St)(?:\.| ?)(?= [A-ZÉÈÀÎ])", _title),
+        (
+            r"(?:M|MM|Mme|Mmes|Mlle|Mlles|Me|Mgr|Dr|Pr|Ste|St)(?:\.| ?)(?= (?:et |ou )?[A-ZÉÈÀÎ])",
+            _title,
+        ),
+        (r"(Ste?)-(?=[A-ZÉÈ])", lambda g, m: "saint-" if m[1] == "St" else "sainte-"),
         (r"(?:p|pp|vol|chap|fig|art|éd|t)\. ?(?=\d|[IVXLC]+\b)", _numbered),
         (r"[^\W\d_]{1,8}\.(?!\w)", _abbreviation),
         (r"(?<![\w'])([A-ZÀÉ]{2,4})(s)?(?![\w'])|(?<=')([A-Z]{2,4})(?![\w'])", _capitals),
@@ -74,6 +81,10 @@ def _date(g: Grammar, m: re.Match[str]) -> str | None:
     if len(year) == 2:
         year = ("20" if int(year) < 70 else "19") + year
     return f"{_day_of_month(g, day)} {words.MONTHS[month - 1]} {g.year(int(year))}"
+
+
+def _numbered_month(g: Grammar, m: re.Match[str]) -> str:
+    return f"{words.MONTHS[int(m[1]) - 1]} {g.year(int(m[2]))}"
 
 
 def _day(g: Grammar, m: re.Match[str]) -> str | None:

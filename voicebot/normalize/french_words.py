@@ -136,7 +136,7 @@ STARTERS = frozenset(
         "dr",
         "pr",
     ]
-    + ["mgr", "me", "ste", "st", "apr", "ap", "1er"]
+    + ["mgr", "me", "ste", "st", "apr", "ap", "1er", "ve", "xe", "ier", "ire"]
     + [word.rstrip(".").lower() for word in ABBREVIATIONS if word.rstrip(".").isalpha()]
     + ROMAN_AFTER.split("|")
     + ["guerre"]

@@ -37,7 +37,9 @@ def _rules() -> list[Rule]:
         (r"((?:Jan|Feb|Aug|Sept?|Okt|Nov|Dez)\.)(?=\s)", lambda g, m: _month(m[1])),
         (r"(Mo|Di|Mi|Do|Fr|Sa|So)\.(?=,? \d)", lambda g, m: words.DAYS[m[1]]),
         (r"[’']?(\d{4}|\d0)er(?![^\W\d_]{3})(n?)(?!\w)", _decade),
+        (r"(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _numbered_month),
         # Times.
+        (r"(\d{1,2})[.:](\d\d)(?= (?:bis|und|oder) \d{1,2}[.:]\d\d Uhr)", _clock_short),
         (rf"{clock} ?[–-] ?{clock} Uhr(?!\w)", _opening),
         (rf"{clock}(?::(\d\d))? ?(?:Uhr|h)(?!\w|/)", _clock),
         (r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\w:]|[.,]\d)", _clock),
@@ -56,6 +58,9 @@ def _rules() -> list[Rule]:
         (r"0\d{1,4}[ /-]\d{3,8}(?:[ -]\d{1,6})?(?!\w)", _phone),
         (r"(?:1[1-9]|20)\d\d(?![\w,]*\d|\w|[.:]\d)(?![/–-]\d)(?! ?[%°€$])", _maybe_year),
         (r"24/7(?!\w|/)", lambda g, m: "vierundzwanzig sieben"),
+        (r"(\d{1,3}) ?(?:½|1/2)(?![\w/])", lambda g, m: f"{g.says(int(m[1]), 'm')}einhalb"),
+        (r"(\d{1,4}),[-–]+ ?(?:€|EUR|Euro)(?!\w)", _whole_euros),
+        (r"(\d{1,4})-(?:€|EUR|Euro)(?=-)", lambda g, m: f"{g.says(int(m[1]), 'm')}-Euro"),
         # Abbreviations.
         (rf"(?:{words.SPACED})(?!\w)", _abbreviation),
         (r"(?:Nr|Abb|S|Kap|Bd|Art|Abs|Tab|Ziff|Tel)\.(?= ?[\d+(IVX])", _numbered),
@@ -125,6 +130,10 @@ def _day(g: Grammar, m: re.Match[str]) -> str | None:
     return f"{_inflected(g, int(m[1]), m)} {_month(m[2])}{year}"
 
 
+def _numbered_month(g: Grammar, m: re.Match[str]) -> str:
+    return f"{words.MONTHS[int(m[1]) - 1]} {g.year(int(m[2]))}"
+
+
 def _decade(g: Grammar, m: re.Match[str]) -> str:
     said = g.year(int(m[1])) if len(m[1]) == 4 else g.says(int(m[1]))
     return f"{said}er{m[2]}"
@@ -143,6 +152,11 @@ def _clock(g: Grammar, m: re.Match[str]) -> str | None:
     if m[2] is None and m[0].endswith("h"):
         return None  # "24h" are hours
     return _at(g, m[1], m[2], m[3])
+
+
+def _clock_short(g: Grammar, m: re.Match[str]) -> str:
+    """ "von 9.00 bis 17.30 Uhr": the word is said once if the hour is full."""
+    return _at(g, m[1], m[2]) if m[2] != "00" else g.says(int(m[1]), "n")
 
 
 def _opening(g: Grammar, m: re.Match[str]) -> str | None:
@@ -229,6 +243,11 @@ def _capitals(g: Grammar, m: re.Match[str]) -> str | None:
 def _meters(g: Grammar, m: re.Match[str]) -> str:
     """A height: "ein Meter achtzig"."""
     return f"{g.says(int(m[1]), 'm')} Meter {g.says(int(m[2]))}"
+
+
+def _whole_euros(g: Grammar, m: re.Match[str]) -> str:
+    """ "5,- €"."""
+    return g.count(m[1], g.currencies["€"][0])
 
 
 def _phone(g: Grammar, m: re.Match[str]) -> str:

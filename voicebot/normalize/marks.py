@@ -70,6 +70,7 @@ def rules(grammar: Grammar) -> list[Rule]:
         (r"(?<![\w.])([A-Z])\.(?=\d)", lambda g, m: f"{m[1]} {g.words['point_name']} "),
         (r"([^\W\d_]{2,30})/(?=[^\W\d_]{2,30}(?![\w/.]))", _either),
         (r"([^\W\d_]{2,40})([.!?])(?=[A-Z][a-z]+(?![\w.]))", lambda g, m: f"{m[1]}{m[2]} "),
+        (r"(?<=\w)/(?=\w)", lambda g, m: ""),
     ]
 
 

@@ -28,6 +28,7 @@ def _rules() -> list[Rule]:
         (rf"(\d{{1,2}})(?:\.?º)? de {month}(?!\w)(?: (?:de|del) (\d{{4}})(?!\w|[.,]\d))?", _day),
         (r"(lun|mar|mié|jue|vie|sáb|dom)\.(?=,? \d)", lambda g, m: words.DAYS[m[1]]),
         (r"años (\d0)(?!\w)", lambda g, m: f"años {g.says(int(m[1]))}"),
+        (r"(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _numbered_month),
         # Times.
         (rf"(\d{{1,2}})(?:[:.](\d\d))? ?{half}", _clock_half),
         (r"(\d{1,2})(?:[:.](\d\d))? ?[–-] ?(\d{1,2})(?:[:.](\d\d))? h(?!\w)\.?", _opening),
@@ -36,13 +37,14 @@ def _rules() -> list[Rule]:
         # Ordinals and roman numerals.
         (r"(\d{1,3})(?:\.?(?:er|ᵉʳ)|(?:\.er))(?!\w)", lambda g, m: _short_ordinal(g, m)),
         (r"(\d{1,3})\.?([ºoª°a])(?![\w])(?! ?[CF](?!\w))", _ordinal),
-        (rf"((?i:siglos?)) {roman}(?: (y|al) {roman})?(?!\w)", _century),
+        (rf"((?i:siglos?)) {roman}(?:( y | al |[–-]){roman})?(?!\w)", _century),
         (rf"((?:{words.ROYAL})) {roman}(?!\w|\.\w)", _monarch),
         (rf"((?i:{words.ROMAN_AFTER})) {roman}(?!\w|\.\w)", _roman),
         (r"(\d{1,3}) ?[xX](?=\s|$|[.,;:!?)])", lambda g, m: f"{g.says(int(m[1]))} por"),
         (r"24/7(?!\w|/)", lambda g, m: "veinticuatro siete"),
         (rf"({whole})(?= (?:{words.FEMININE})(?!\w))", lambda g, m: g.amount(m[1], "f")),
         (rf"({whole})(?= (?:{words.MASCULINE})(?!\w))", lambda g, m: g.amount(m[1], "m")),
+        (r"(\d{1,3}) ?(?:½|1/2) ([^\W\d_]{2,20})", _and_a_half),
         # Abbreviations.
         (r"(?:[Nn]\.?[º°]s?|[Nn]úms?\.) ?(?=\d)", lambda g, m: "número "),
         (rf"(?:{words.SPACED})(?!\w)", _abbreviation),
@@ -78,6 +80,16 @@ def _iso(g: Grammar, m: re.Match[str]) -> str | None:
 
 def _date(g: Grammar, m: re.Match[str]) -> str | None:
     return _on(g, int(m[1]), int(m[2]), m[3])
+
+
+def _numbered_month(g: Grammar, m: re.Match[str]) -> str:
+    return f"{words.MONTHS[int(m[1]) - 1]} de {g.year(int(m[2]))}"
+
+
+def _and_a_half(g: Grammar, m: re.Match[str]) -> str:
+    feminine = re.fullmatch(words.FEMININE, m[2])
+    number = g.says(int(m[1]), "f" if feminine else "m")
+    return f"{number} {m[2]} y medi{'a' if feminine else 'o'}"
 
 
 def _day(g: Grammar, m: re.Match[str]) -> str | None:
@@ -148,11 +160,16 @@ def _ordinal(g: Grammar, m: re.Match[str]) -> str | None:
     return _gendered(g.ordinal(int(m[1])), "f" if m[2] in "ªa" else "m")
 
 
+_JOINTS = {" y ": " y ", " al ": " al "}
+
+
 def _century(g: Grammar, m: re.Match[str]) -> str | None:
     first, second = value(m[2]), value(m[4] or "")
     if not first:
         return None
-    return f"{m[1]} {g.says(first)}" + (f" {m[3]} {g.says(second)}" if second else "")
+    return f"{m[1]} {g.says(first)}" + (
+        f"{_JOINTS.get(m[3], ' a ')}{g.says(second)}" if second else ""
+    )
 
 
 def _monarch(g: Grammar, m: re.Match[str]) -> str | None:
@@ -180,7 +197,7 @@ def _abbreviation(g: Grammar, m: re.Match[str]) -> str | None:
     rest = m.string[m.end() :]
     ends = not rest.strip() or bool(re.match(r"[\"')\]»]*\s+[A-ZÁÉÍÓÚ¿¡]", rest))
     if key in words.BEFORE_NAMES:
-        return said if re.match(r" [A-ZÁÉÍÓÚ]", rest) and m[0][0].isupper() else None
+        return said if re.match(r" (?:y |e |o )?[A-ZÁÉÍÓÚ]", rest) and m[0][0].isupper() else None
     if key in words.WORDS_TOO and ends:
         return None
     return f"{said}." if ends and key in words.MAY_END else said

@@ -120,7 +120,7 @@ MASCULINE = (
     "años?|días?|meses|mes|gatos?|perros?|hombres?|niños?|libros?|minutos?|segundos?"
     "|kilómetros?|metros?|euros?"
     "|dólares|grados?|puntos?|países|coches?|pisos?|platos?|pasos?|siglos?|litros?|gramos?"
-    "|kilos?|millones"
+    "|kilos?|millón|millones"
 )
 ROMAN_AFTER = (
     "capítulo|tomo|parte|acto|escena|artículo|libro|fase|tipo|volumen|anexo|guerra mundial|título"
