@@ -275,7 +275,7 @@ def test_a_prompt_gives_up_the_weakest_passages_once_all_exchanges_are_forgotten
 def test_a_conversation_that_must_be_read_whole_gives_up_passages_only():
     assert fitting(long(2, NOTES, LEASE), letters, 60, 5, whole=True).passages == (LEASE,)
     with pytest.raises(
-        ContextExceeded, match=r"is 60 tokens, 5 of them for the reply, and the .* 86"
+        ContextExceeded, match=r"is 60 tokens, 5 of them for the reply, and the .* at least 86"
     ):
         fitting(long(12, LEASE), letters, 60, 5, whole=True)
 

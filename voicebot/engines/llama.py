@@ -248,7 +248,7 @@ class Llama:
     ) -> Prompt:
         prompt = fitting(
             messages,
-            lambda kept: self._template.ids(kept, tools),
+            lambda kept: self._template.ids(kept, tools, self._context - limit),
             self._context,
             limit,
             whole=whole,

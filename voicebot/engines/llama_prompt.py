@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 # A model without a template was not taught to converse: it goes on from the bare text.
 PLAIN = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 
+SUSPECT = 8
+"""Characters for each token that there is room for, above which a text hardly fits."""
+PIECE, JOINT = 4096, 16
+"""Characters that are tokenized at once to find that out, and by how many tokens two pieces may be
+more than what they are parts of."""
+
 # Private-use characters survive what templates do to a text: trimming, testing, joining.
 _PLACE = re.compile("\ue000(\\d+)\ue001")
 _TALK = [
@@ -83,12 +89,19 @@ class ChatTemplate:
             shown += CHANNELS
         return frozenset(self._control[t] for t in shown if t in self._control)
 
-    def ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+    def ids(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), most: int | None = None
+    ) -> list[int]:
         """The prompt that asks for the assistant's next turn.
+
+        most: where there surely are more ids than this, only some of them are given, more than
+            this: a megabyte of text takes seconds that other replies would wait.
 
         Raises:
             EngineError: the template refuses this conversation.
         """
+        if most is not None and (some := self._more_than(most, messages)):
+            return some
         if self._form is None:
             called = spelled_out(turns(messages, calling=True), tools) if tools else None
             return self._ids(called or turns(messages), ())
@@ -96,6 +109,23 @@ class ChatTemplate:
             return self._ids(self._form(turns(messages, calling=True)), tools)
         except EngineError:  # as when a question follows right upon a result
             return self._ids(turns(messages), tools)
+
+    def _more_than(self, most: int, messages: Sequence[Message]) -> list[int] | None:
+        """More than `most` ids of the messages, if they surely have so many."""
+        texts = [message.text for message in messages] + [
+            passage.text for passage in messages[-1].passages
+        ]
+        if sum(map(len, texts)) <= SUSPECT * most:
+            return None
+        ids: list[int] = []
+        joints = 0
+        for text in texts:
+            for start in range(0, len(text), PIECE):
+                ids += self._plain(text[start : start + PIECE])
+                joints += 1
+                if len(ids) - joints * JOINT > most:
+                    return ids
+        return None
 
     def _ids(self, turns: Sequence[Message], tools: Sequence[Tool]) -> list[int]:
         turns = self._placed(turns)

@@ -105,8 +105,8 @@ def fitting(
     """The longest prompt that leaves room for a reply: less the oldest exchanges, then the weakest
     passages. System messages and the last question stay.
 
-    ids: tokenizes messages. context: tokens the model can read and write. reply: those of them
-        that are kept for the reply.
+    ids: tokenizes messages; may stop where there are more than fit.
+    context: tokens the model can read and write. reply: those of them that are kept for the reply.
     whole: forget no exchange, only passages: whoever sent the conversation wants all of it read.
 
     Raises:
@@ -129,7 +129,7 @@ def fitting(
         raise ContextExceeded(
             "llm",
             f"this model's maximum context length is {context} tokens, {reply} of them for the "
-            f"reply, and the messages take {len(prompt)}; shorten them",
+            f"reply, and the messages take at least {len(prompt)}; shorten them",
         )
     return Prompt(prompt, informing(messages), cut)
 
