@@ -185,7 +185,7 @@ def test_the_wheel_answers_a_spoken_question_far_from_the_checkout(installed, tm
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop(1));"
         # An editable install of the checkout would lend the wheel what it lacks.
-        "sys.meta_path = [f for f in sys.meta_path if 'Editable' not in getattr(f, '__name__', '')];"
+        "sys.meta_path = [each for each in sys.meta_path if 'Editable' not in repr(each)];"
         "import voicebot, voicebot.cli;"
         "print(voicebot.__file__, file=sys.stderr); voicebot.cli.main()"
     )
