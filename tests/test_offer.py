@@ -57,7 +57,9 @@ def test_packages_that_are_absent_come_with_it(tmp_path, packages):
     install, pull = found.commands(tmp_path)
     assert install[-2:] == ["install", "llama"]
     assert pull[-4:] == ["models", "pull", "whisper-base", "granite-1b"]
-    assert str(found).endswith("(1.2 GB; llama.cpp is compiled, which takes minutes)")
+    assert str(found) == (
+        "Whisper base, Granite 4.0 1B (1.2 GB; llama.cpp is compiled, which takes minutes)"
+    )
 
 
 def test_without_a_compiler_llama_is_left_out_and_that_is_said(tmp_path, packages, monkeypatch):

@@ -462,3 +462,19 @@ def test_the_hub_of_these_tests_is_one_to_the_hubs_own_client(hub: Hub, parrot, 
         env=os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"},
     )
     assert {path: (tmp_path / "theirs" / path).read_bytes() for path in parrot} == parrot
+
+
+def test_the_bar_tells_speed_and_the_time_left(monkeypatch, capsys):
+    clock = iter([0.0, 2.0, 8.0, 10.0])
+    monkeypatch.setattr(models.time, "monotonic", lambda: next(clock))
+    monkeypatch.setenv("COLUMNS", "100")
+    bar = models._Bar("parrot")
+    for done in (10_000_000, 30_000_000, 90_000_000, 110_000_000):  # 10 MB from an earlier pull
+        bar("polly.bin", done, 110_000_000)
+    shown = [line.strip() for line in capsys.readouterr().out.split("\r")[1:]]
+    assert shown[1:] == [
+        "parrot: ####............  27.2 % of 110.0 MB, 10.0 MB/s, 0:08 left polly.bin",
+        "parrot: #############...  81.8 % of 110.0 MB, 10.0 MB/s, 0:02 left polly.bin",
+        "parrot: ################ 100.0 % of 110.0 MB, 10.0 MB/s polly.bin",
+    ]
+    assert "left" not in shown[0]

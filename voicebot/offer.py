@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -44,7 +45,7 @@ class Better:
 
     def __str__(self) -> str:
         size = sum(model.size for model in self.models) / 1e9
-        names = [model.about.partition(":")[0] for model in self.models]
+        names = [re.split("[:,;]", model.about)[0] for model in self.models]
         built = "; llama.cpp is compiled, which takes minutes" if "llama" in self.packages else ""
         return f"{', '.join(names) or ', '.join(self.packages)} ({size:.1f} GB{built})"
 
