@@ -57,7 +57,7 @@ def test_it_says_each_sentence_as_soon_as_it_is_made(voice: Hibari) -> None:
     ]
     assert [word.text for word in second.words] == ["Is", "it?"]
     assert first.audio.rate == second.audio.rate == 24_000
-    assert first.audio.seconds < second.words[0].start < second.words[1].start
+    assert first.words[-1].end < second.words[0].start < second.words[1].start
 
 
 def test_words_lie_in_the_sound_one_after_the_other(voice: Hibari) -> None:
@@ -75,6 +75,25 @@ def test_a_word_ends_where_its_sound_ends(voice: Hibari) -> None:
     assert speech.audio.seconds - salt.end > 0.3
     assert loudness(speech, salt.end, speech.audio.seconds) < 0.003
     assert loudness(speech, salt.end - 0.05, salt.end) > 0.003
+
+
+def silences(speech: list[Speech]) -> list[float]:
+    """Seconds of each silence of 30 ms or more between sounds."""
+    sound = join([chunk.audio for chunk in speech])
+    loud = np.flatnonzero(np.abs(sound.samples) > 0.003) / sound.rate
+    return [float(gap) for gap in np.diff(loud) if gap > 0.03]
+
+
+def test_between_sentences_is_as_much_silence_as_a_stop_means(voice: Hibari) -> None:
+    (gap,) = silences(said(voice, "Yes. No."))
+    assert 0.3 < gap < 0.5
+
+
+def test_where_a_long_sentence_is_cut_there_is_no_hole(voice: Hibari) -> None:
+    speech = said(voice, "one or more " * 40)
+    assert len(speech) > 1
+    assert max(silences(speech), default=0) < 0.1
+    assert [word.text for chunk in speech for word in chunk.words] == ["one", "or", "more"] * 40
 
 
 def test_the_same_seed_gives_the_same_samples(voice: Hibari) -> None:

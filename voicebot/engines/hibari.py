@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..audio import Audio, Samples
+from ..audio import Samples
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Speech, phonemes
@@ -150,17 +150,17 @@ class Hibari:
             loaded = self._load(voice) if voice else self._voice
         except ConfigError as error:
             raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
-        start = 0.0
-        for sentence in loaded.reader.sentences(text):
-            words = phonemes.known(sentence, VOCABULARY)
-            for part in phonemes.parts(words, LONGEST):
-                if self.worker.abandoned:
-                    return
-                speech = self._part(part, start, loaded, speed)
-                start += speech.audio.seconds
-                yield speech
+        read = loaded.reader.sentences(text)
+        sentences = (phonemes.known(sentence, VOCABULARY) for sentence in read)
 
-    def _part(self, words: list[Spoken], start: float, loaded: _Loaded, speed: float) -> Speech:
+        def render(words: list[Spoken]) -> tuple[Samples, list[float]]:
+            return self._render(words, loaded, speed)
+
+        yield from phonemes.speak(sentences, LONGEST, render)
+
+    def _render(
+        self, words: list[Spoken], loaded: _Loaded, speed: float
+    ) -> tuple[Samples, list[float]]:
         ids = np.array([[0, *phonemes.numbers(words, VOCABULARY), 0]])
         try:
             *parts, frames = loaded.network.run(
@@ -170,7 +170,7 @@ class Hibari:
             sound: Samples = self._synth(*(part[0] for part in parts), noise)
         except Exception as error:  # of onnxruntime, which share no base
             raise EngineError("tts", f"hibari: {brief(error)}") from error
-        return Speech(Audio(sound, RATE), phonemes.times(words, frames.tolist(), start, sound))
+        return sound, frames.tolist()
 
     def _load(self, name: str) -> _Loaded:
         """The voice ready to speak, kept from then on."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from ..audio import Audio, Samples
+from ..audio import Samples
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
 from . import Speech, kokoro_phonemes, kokoro_voices, phonemes
@@ -20,7 +20,7 @@ from .phonemes import RATE, Spoken
 
 
 class Kokoro:
-    """Speaks a text in parts of up to 510 phonemes, which is what the network takes at once.
+    """Speaks a text sentence by sentence, in parts of up to 510 phonemes.
 
     `model` is a folder with an .onnx or .pth file and voices/ or voices-v1.0.bin, or its .onnx
     file. `voice` may be a blend, "af_heart*0.7+am_adam*0.3"; its first letter says what it speaks
@@ -115,18 +115,20 @@ class Kokoro:
             styles, reader = self._manner(voice) if voice else (self._styles, self._reader)
         except ConfigError as error:
             raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
-        words = phonemes.known(reader.read(text), self._vocabulary)
-        if not phonemes.sounding(words):
-            return
-        start = 0.0
-        for part in phonemes.parts(words, kokoro_voices.LENGTHS):
-            if self.worker.abandoned:
-                return
-            speech = self._part(part, start, styles, speed)
-            start += speech.audio.seconds
-            yield speech
+        read: Iterator[list[Spoken]]
+        if isinstance(reader, English):
+            read = (phonemes.known(words, self._vocabulary) for words in reader.sentences(text))
+        else:
+            read = phonemes.sentences(phonemes.known(reader.read(text), self._vocabulary))
 
-    def _part(self, words: list[Spoken], start: float, styles: Samples, speed: float) -> Speech:
+        def render(words: list[Spoken]) -> tuple[Samples, Sequence[float] | None]:
+            return self._render(words, styles, speed)
+
+        yield from phonemes.speak(read, kokoro_voices.LENGTHS, render)
+
+    def _render(
+        self, words: list[Spoken], styles: Samples, speed: float
+    ) -> tuple[Samples, Sequence[float] | None]:
         ids = phonemes.numbers(words, self._vocabulary)
         style = styles[len(ids) - 1][None]
         try:
@@ -134,9 +136,4 @@ class Kokoro:
         except Exception as error:  # of onnxruntime and torch, which share no base
             raise EngineError("tts", f"kokoro: {brief(error)}") from error
         # An export that tells durations of anything else cannot be used for times.
-        timed = (
-            phonemes.times(words, frames, start, sound)
-            if frames and len(frames) == len(ids) + 2
-            else ()
-        )
-        return Speech(Audio(sound, RATE), timed)
+        return sound, frames if frames and len(frames) == len(ids) + 2 else None
