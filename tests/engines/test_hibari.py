@@ -86,7 +86,7 @@ def silences(speech: list[Speech]) -> list[float]:
 
 def test_between_sentences_is_as_much_silence_as_a_stop_means(voice: Hibari) -> None:
     (gap,) = silences(said(voice, "Yes. No."))
-    assert 0.3 < gap < 0.5
+    assert 0.25 < gap < 0.5
 
 
 def test_where_a_long_sentence_is_cut_there_is_no_hole(voice: Hibari) -> None:
