@@ -108,9 +108,7 @@ def test_the_events_come_in_the_order_things_happen(place):
 def test_people_are_told_question_answer_passages_and_timeline(place):
     done = ask(place, str(EXAMPLES / "question.wav"), "-o", "answer.wav", text=True)
     begins = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    # What an answer gives up to be in time depends on the machine.
-    told = [first for first in begins if first != "hurried"]
-    assert told == ["question", "passages", "answer", "timeline"]
+    assert begins == ["question", "passages", "answer", "timeline"], "nothing is hurried for a file"
     assert "The old apple tree was planted in 1931" in done.stdout
     assert "pocketsphinx listens" in done.stderr
 
@@ -242,16 +240,12 @@ def own(place, voice, ladder=""):
     )
 
 
-def test_where_a_voice_fails_the_one_in_reserve_goes_on(place):
+def test_in_a_file_no_other_voice_goes_on(place):
     own(place, "Raising", ladder="light_voice")
     done = ask(place, "--text", "hello", "-o", "a.wav", "--json")
-    assert done.returncode == 0
-    assert [event["rung"] for event in events(done) if event["event"] == "rung_taken"] == [
-        "light_voice"
-    ]
-    assert texts(done, "said")[0] == "Once upon a time."
-    assert len(texts(done, "said")) > 1
-    assert sound(place / "a.wav").seconds > 1.0
+    assert done.returncode == 1
+    assert not [event for event in events(done) if event["event"] == "rung_taken"]
+    assert texts(done, "said") == ["Once upon a time."]
 
 
 @pytest.mark.parametrize(

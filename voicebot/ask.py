@@ -16,6 +16,7 @@ from .assembly import Parts, assemble, offers
 from .audio import Audio
 from .config import Config, RecordSettings
 from .conversation import Speaker
+from .conversation.budget import BudgetSettings
 from .errors import ConfigError, Missing
 from .events import (
     Event,
@@ -65,19 +66,17 @@ def run(
     # What is for people must not end up in the sound.
     out = sys.stderr if output == "-" else sys.stdout
     report = _Lines(out) if as_lines else _Report(out)
-    # Nobody waits in silence for a recording to be answered: a filler would only stand in it.
-    rungs = " ".join(rung for rung in config.budget.rungs if rung != "filler")
-    budget = replace(config.budget, ladder=rungs)
-    # Nor is it recorded: what was asked is there to be asked again.
-    config = replace(config, budget=budget, record=RecordSettings())
     with ExitStack() as closing:
         spans = closing.enter_context(traced(config))
+        loudspeaker = None if output is not None else _loudspeaker(closing)
+        # What is asked is there to be asked again, and need not be recorded.
+        config = replace(config, budget=_budget(config, loudspeaker), record=RecordSettings())
         parts = closing.enter_context(assemble(config, models))
         if spans:
             parts.observers.append(spans.observer)
         for line in (*parts.describe(), *offers(config)):
             print(line, file=sys.stderr)
-        speaker = _speaker(output, closing)
+        speaker = loudspeaker or _file(output, closing)
         request.begin(request.new_id())
         asyncio.run(_converse(parts, speaker, report, question, text))
     if report.exit_code == NO_SPEECH:
@@ -85,9 +84,14 @@ def run(
     return report.exit_code
 
 
-def _speaker(output: str | None, closing: ExitStack) -> Speaker:
-    if output is not None:
-        return _FileSpeaker(closing.enter_context(WavWriter(output)))
+def _budget(config: Config, loudspeaker: Speaker | None) -> BudgetSettings:
+    """What may be given up to be in time: nothing in a file, for which nobody waits."""
+    rungs = config.budget.rungs if loudspeaker else ()
+    # Nor does anybody wait in silence for a recording to be answered: no filler.
+    return replace(config.budget, ladder=" ".join(rung for rung in rungs if rung != "filler"))
+
+
+def _loudspeaker(closing: ExitStack) -> Speaker | None:
     try:
         from .devices import LocalSpeaker
 
@@ -95,23 +99,29 @@ def _speaker(output: str | None, closing: ExitStack) -> Speaker:
     except Missing as error:
         why = str(error).partition(";")[0]
         print(f"the answer is not played ({why}); -o answer.wav keeps it", file=sys.stderr)
-        return _FileSpeaker(None)
+        return None
+
+
+def _file(output: str | None, closing: ExitStack) -> _FileSpeaker:
+    return _FileSpeaker(closing.enter_context(WavWriter(output)) if output else None)
 
 
 async def _converse(
     parts: Parts, speaker: Speaker, report: _Report, question: str | None, text: str | None
 ) -> None:
-    if question is None:
-        conversation = parts.conversation(speaker, report.note)
-        return await conversation.ask(text or "")
-    microphone = _Microphone(question)
+    microphone = _Microphone(question) if question is not None else None
 
     def emit(event: Event) -> None:
-        microphone.note(event)
+        if microphone:
+            microphone.note(event)
         report.note(event)
 
-    await parts.conversation(speaker, emit).run(microphone.listen())
-    return None
+    conversation = parts.conversation(speaker, emit)
+    conversation.at_once = not isinstance(speaker, _FileSpeaker)
+    if microphone:
+        await conversation.run(microphone.listen())
+    else:
+        await conversation.ask(text or "")
 
 
 class _FileSpeaker:

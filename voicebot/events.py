@@ -132,6 +132,9 @@ class TurnEnded:
     """How often each engine's next chunk was waited for how long: see conversation.timeline."""
     amounts: dict[str, float] = field(default_factory=dict)
     """What else the engines were given and gave: see conversation.timeline."""
+    finish: str = ""
+    """Why the reply ended: "stop", "length" at the model's limit, "tool_calls", or "repetition",
+    from where on it only repeated itself; empty where it has not, or nobody told."""
     outcome: str = ""
     """What has come of it, where an account is kept: see observe.account."""
 

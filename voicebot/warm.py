@@ -67,7 +67,7 @@ class Warmth:
                 self.states[kind] = await _state(ask)
                 self._news()
         if self.states["tts"] == READY:
-            await _state(lambda: self._parts.reserve.canned.make(self._parts.tts))
+            await _state(lambda: self._parts.reserve.keep_ready(self._parts.tts))
 
     async def require(self, kinds: Container[Kind]) -> None:
         """Ask the engines of these kinds once.

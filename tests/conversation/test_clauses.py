@@ -5,14 +5,31 @@ import asyncio
 import pytest
 
 from voicebot.conversation.clauses import Clauses, clauses
-from voicebot.engines.per_call import given_up
 
 
-def cut(text, size=1):
+def taken(cutter):
+    pieces = []
+    while piece := cutter.take():
+        pieces.append(piece)
+    return pieces
+
+
+def fed(cutter, text):
+    """What can be taken once this is written, too."""
+    cutter.feed(text)
+    return taken(cutter)
+
+
+def finished(cutter):
+    cutter.finish()
+    return taken(cutter)
+
+
+def cut(text, size=1, *, at_once=True):
     """Feed `text` a few characters at a time."""
-    cutter = Clauses()
-    pieces = [piece for i in range(0, len(text), size) for piece in cutter.feed(text[i : i + size])]
-    return [piece.text for piece in pieces + cutter.flush()]
+    cutter = Clauses(at_once=at_once)
+    pieces = [piece for i in range(0, len(text), size) for piece in fed(cutter, text[i : i + size])]
+    return [piece.text for piece in pieces + finished(cutter)]
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -33,10 +50,10 @@ def test_the_first_piece_may_be_a_clause_and_the_next_are_sentences():
 
 def test_the_first_piece_may_be_a_phrase_whose_voice_stays_up():
     cutter = Clauses()
-    (first,) = cutter.feed("The old apple tree was planted in 1931 by a ")
+    (first,) = fed(cutter, "The old apple tree was planted in 1931 by a ")
     assert first.text == "The old apple tree"
     assert first.spoken == "The old apple tree,"
-    assert [piece.spoken for piece in cutter.flush()] == ["was planted in 1931 by a"]
+    assert [piece.spoken for piece in finished(cutter)] == ["was planted in 1931 by a"]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +76,8 @@ def test_a_single_word_is_not_spoken_alone_while_the_rest_is_coming():
 
 def test_a_piece_is_given_as_soon_as_its_end_is_certain():
     cutter = Clauses()
-    assert cutter.feed("It is three.") == []  # "three.5"? "three..."?
-    assert [piece.text for piece in cutter.feed(" Then")] == ["It is three."]
+    assert fed(cutter, "It is three.") == []  # "three.5"? "three..."?
+    assert [piece.text for piece in fed(cutter, " Then")] == ["It is three."]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +115,7 @@ def test_a_reply_without_any_stop_is_cut_where_a_voice_can_rest():
 
 def test_its_voice_stays_up_there():
     cutter = Clauses()
-    (endless,) = cutter.feed("word " * 41)
+    (endless,) = fed(cutter, "word " * 41)
     assert endless.spoken == " ".join(["word"] * 40) + ","
 
 
@@ -106,7 +123,7 @@ def test_its_voice_stays_up_there():
 def test_a_line_ends_at_its_end_whatever_space_is_before(hurried):
     cutter = Clauses()
     cutter.hurried = hurried
-    pieces = cutter.feed("Monday \n and then \t\n ")
+    pieces = fed(cutter, "Monday \n and then \t\n ")
     assert [(piece.text, piece.goes_on) for piece in pieces] == [
         ("Monday", False),
         ("and then", False),
@@ -144,7 +161,7 @@ def test_a_stream_is_cut_while_it_is_written():
 def test_where_time_is_short_two_words_are_enough_to_begin_with():
     cutter = Clauses()
     cutter.hurried = True
-    pieces = cutter.feed("the quick brown fox jumps over it, and on")
+    pieces = fed(cutter, "the quick brown fox jumps over it, and on")
     assert [piece.text for piece in pieces] == ["the quick"]
     assert pieces[0].spoken == "the quick,"
 
@@ -163,20 +180,15 @@ def test_where_time_is_short_two_words_are_enough_to_begin_with():
 def test_also_where_time_is_short_a_voice_rests_where_it_can(text, first):
     cutter = Clauses()
     cutter.hurried = True
-    assert cutter.feed(text)[0].text == first
+    assert fed(cutter, text)[0].text == first
 
 
 def test_only_the_first_piece_is_cut_short():
-    async def texts():
-        async def written():
-            for word in ["it", "is", "a", "very", "long", "sentence", "that", "goes", "on"]:
-                yield word + " "
-
-        return [clause.text async for clause in clauses(written())]
-
-    before = given_up.set(frozenset({"short_clause"}))
-    said = asyncio.run(texts())
-    given_up.reset(before)
+    cutter = Clauses()
+    cutter.hurried = True
+    words = ["it", "is", "a", "very", "long", "sentence", "that", "goes", "on"]
+    pieces = [piece for word in words for piece in fed(cutter, word + " ")]
+    said = [piece.text for piece in pieces + finished(cutter)]
     assert said == ["it is", "a very long sentence that goes on"]
 
 
@@ -184,8 +196,8 @@ def test_only_the_first_piece_is_cut_short():
 def test_code_is_announced_where_it_begins_and_is_seen_whole(size):
     text = "Try this:\n```python\nprint('Hi. You.')\n\nexit()\n```\nIt greets you."
     cutter = Clauses()
-    pieces = [piece for i in range(0, len(text), size) for piece in cutter.feed(text[i : i + size])]
-    pieces += cutter.flush()
+    pieces = [piece for i in range(0, len(text), size) for piece in fed(cutter, text[i : i + size])]
+    pieces += finished(cutter)
     assert [(piece.text, piece.silent) for piece in pieces] == [
         ("Try this:", False),
         ("```python\n", False),  # what normalize makes an announcement of
@@ -198,3 +210,53 @@ def test_code_is_announced_where_it_begins_and_is_seen_whole(size):
 def test_a_table_is_read_row_by_row():
     text = "| Name | Age |\n|---|---|\n| Anna | 5 |\n\nThat is all."
     assert cut(text) == ["Name, Age.", "Anna, 5.", "That is all."]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["I don't.", "You should ask the nurse about that instead."],
+        ["It is open until ten.", "I said no.", "You can go with plan B.", "Then we will see."],
+        ["You asked St. Paul, not Dr. J. K. Rowling of the U.S. Army.", "It is true."],
+        ["Wir sehen uns am 3. Mai.", "Bringen Sie z.B. Äpfel mit.", "Danke."],
+        ["This is the first sentence.", "Second comes without a space.", "And file.name stays."],
+    ],
+)
+def test_a_sentence_ends_where_people_end_it(pieces, size):
+    text = " ".join(pieces).replace("sentence. Second", "sentence.Second")
+    assert cut(text, size, at_once=False) == pieces
+
+
+def cut_off(text, before=0):
+    """What is spoken of a text that ran into its limit after so many pieces were taken."""
+    cutter = Clauses()
+    cutter.feed(text)
+    pieces = [cutter.take() for _ in range(before)]
+    cutter.finish()
+    cutter.keep_whole()
+    return [piece.text for piece in [*pieces, *taken(cutter)]]
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("It is red. It is gre", ["It is red."]),
+        ("It is red. It is green.", ["It is red.", "It is green."]),
+        ("It is red. It costs 3.", ["It is red."]),
+        ("It is red, and it is gre", ["It is red,", "and it is gre"]),
+        ("It is red! See Dr.", ["It is red!"]),
+        ("It is red.\n\n- An apple\n- A pe", ["It is red.", "An apple"]),
+    ],
+)
+def test_a_text_that_is_cut_off_ends_with_its_last_whole_sentence(text, spoken):
+    assert cut_off(text) == spoken
+
+
+def test_a_sentence_that_is_begun_is_spoken_as_far_as_it_goes():
+    text = "It is red. When it is ripe, it is very gre"
+    assert cut_off(text, before=1) == ["It is red."]
+    assert cut_off(text.partition(" ")[2].partition(". ")[2], before=1) == [
+        "When it is ripe,",
+        "it is very gre",
+    ]

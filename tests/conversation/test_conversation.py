@@ -1,11 +1,13 @@
 """What a user experiences, told with scripted engines on a clock that skips waiting."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from room import ChatModel, Drawing, Room, Speaker, Synthesizer, Transcriber, now, user
 
 from voicebot.conversation import Hush, Typed
+from voicebot.conversation.turn import AHEAD_S
 from voicebot.engines import Delta
 from voicebot.errors import EngineError
 from voicebot.events import (
@@ -162,11 +164,13 @@ def test_a_turn_ends_when_its_last_sound_has_been_heard():
     assert room.when(TurnEnded) == pytest.approx(room.speaker.log[0][1] + 0.9, abs=0.01)
 
 
-def test_synthesis_stays_a_few_chunks_ahead_of_the_speaker():
+def test_synthesis_stays_a_few_seconds_ahead_of_the_speaker():
     stt = Transcriber("tell me a story", "")
-    room = Room(*STORY, stt=stt).hear(ASK, ("wait", 2.0), ("speak", 0.2), ("wait", 0.1))
+    words = " ".join(f"One two {n}." for n in range(20)).split()
+    room = Room(*words, stt=stt).hear(ASK, ("wait", 2.0), ("speak", 0.2), ("wait", 0.1))
     played = room.when(SpeechStarted, 1) - room.speaker.log[0][1]
-    assert room.tts.chunks * 0.1 < played + 0.2 + 0.1 * 7
+    sentence = 0.9
+    assert room.tts.chunks * 0.1 < played + 0.2 + AHEAD_S + sentence
 
 
 def test_a_click_interrupts_nothing():
@@ -434,3 +438,38 @@ def test_the_microphone_is_closed_when_the_conversation_breaks():
     with pytest.raises(ExceptionGroup):
         room.live(room.conversation.run(microphone()))
     assert closed[0] < 3.0
+
+
+class Limited(ChatModel):
+    """Runs into its limit."""
+
+    async def reply(self, messages):
+        async for delta in super().reply(messages):
+            yield replace(delta, finish="length" if delta.finish else "")
+
+
+def test_a_reply_that_was_cut_off_ends_with_its_last_whole_sentence():
+    cut = ["It", "is", "red.", "It", "is", "gre"]
+    room = Room(llm=Limited(*cut)).hear(ASK, ("wait", 6.0))
+    assert room.history[-1] == ("assistant", "It is red.")
+    assert [end.finish for end in room.all(TurnEnded)] == ["length"]
+
+
+def test_a_reply_without_a_whole_sentence_is_spoken_as_far_as_it_goes():
+    room = Room(llm=Limited("It", "is", "a", "very", "long")).hear(ASK, ("wait", 6.0))
+    assert room.history[-1] == ("assistant", "It is a very long")
+
+
+def test_a_reply_that_only_repeats_itself_is_stopped():
+    sentence = "The rent is due on the first.".split()  # noqa: SIM905 - reads as it is said
+    llm = ChatModel("Well", "then.", *sentence * 40)
+    room = Room(llm=llm).hear(ASK, ("wait", 20.0))
+    # What is certain to be a loop only at its third time may be on its way the second time.
+    assert room.history[-1] == ("assistant", "Well then." + " The rent is due on the first." * 2)
+    assert [end.finish for end in room.all(TurnEnded)] == ["repetition"]
+    assert llm.closed
+    assert llm.made < 4 * len(sentence)
+
+
+def test_how_a_reply_ended_is_told():
+    assert [end.finish for end in Room("Yes.").hear(ASK, ("wait", 3.0)).all(TurnEnded)] == ["stop"]

@@ -121,3 +121,13 @@ def test_the_usual_first_audio_is_the_median():
     for seconds in (0.6, 3.0, 0.8):
         ladder.learn({}, seconds)
     assert ladder.usual == pytest.approx(0.8)
+
+
+def test_a_rung_is_only_taken_where_the_stage_takes_the_time_that_it_saves():
+    ladder = Ladder(BudgetSettings())
+    assert "fewer_passages" in ladder.short_of_time("retrieval", 0.0)
+    ladder.learn({"first_token": 0.004}, 1.0)  # quotes documents
+    assert "fewer_passages" not in ladder.short_of_time("retrieval", 0.0)
+    assert "short_clause" in ladder.short_of_time("retrieval", 0.0)
+    ladder.learn({"first_clause": 0.001, "synthesis": 0.03}, 1.0)  # at once, in a quick voice
+    assert ladder.short_of_time("retrieval", 0.0) == []

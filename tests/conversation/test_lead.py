@@ -15,10 +15,10 @@ def test_before_the_first_sound_the_promise_counts():
 
 def test_what_is_written_and_made_puts_off_when_more_is_due():
     lead = Lead(promised=0.8)
-    lead.wrote("x" * 20)
+    lead.wrote(20)
     assert (lead.sound(), lead.text()) == pytest.approx((0.8, 0.8 + 20 * LETTER))
     lead.made(1.5)
-    lead.spoke("x" * 20)
+    lead.spoke(20)
     assert (lead.sound(), lead.text()) == pytest.approx((2.3, 2.3))
 
 

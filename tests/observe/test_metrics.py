@@ -14,7 +14,7 @@ from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import Ladder
 from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Delta
-from voicebot.events import Failed, Heard, RungTaken
+from voicebot.events import Failed, Heard, RungTaken, TurnEnded
 from voicebot.observe import metrics
 from voicebot.observe.account import Account
 from voicebot.observe.identity import Identity
@@ -83,6 +83,12 @@ def test_how_fast_engines_work_is_told_in_parts_of_real_time():
     recognition = figures("real_time_factor_ratio_sum", stage="recognition")
     assert recognition == pytest.approx(0.2 / 1.15, abs=0.01)
     assert figures("real_time_factor_ratio_sum", stage="synthesis") == pytest.approx(0.1)
+
+
+def test_silence_within_an_answer_that_nobody_wrote_is_counted():
+    figures = noted(TurnEnded({}, amounts={"underruns": 2.0, "underrun": 0.7}))
+    assert figures("underruns_total") == 2
+    assert figures("underrun_seconds_total") == pytest.approx(0.7)
 
 
 def test_a_typed_question_is_kept_apart():

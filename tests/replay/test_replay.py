@@ -191,9 +191,12 @@ def test_words_that_were_never_recognised_are_not_made_up(tmp_path):
     assert any("failed: stt: no " in line and line.startswith("+") for line in told)
 
 
+MORE = " ".join(f"{LONG[1]} {n} shines for as long as you ask." for n in range(9)).split()
+
+
 def test_an_answer_that_was_cut_short_is_not_made_up_either(tmp_path):
     script = ("speak", 1.0), ("wait", 1.0), ("speak", 0.3), ("wait", 3.0)
-    session = recorded(tmp_path, *script, words=LONG * 5)
+    session = recorded(tmp_path, *script, words=MORE)
     assert "interrupted" in [told["event"] for _, told in session.events]
     deaf = replace(AS_IN_THE_ROOM, listen=ListenSettings(start_ms=500))
     assert any("the recording has no more of it" in line for line in differing(session, deaf))

@@ -33,7 +33,7 @@ ASK = [("speak", 1.0), ("wait", 1.0)]
 
 def _reserve(ladder):
     budget = BudgetSettings(ladder=ladder)
-    return Reserve(Ladder(budget), Canned(budget.sentences))
+    return Reserve(Ladder(budget), Canned(budget.sentences), speech=room.NO_PAUSES)
 
 
 class Client:

@@ -228,7 +228,7 @@ def test_a_message_that_never_ends_is_cut_off(monkeypatch):
 )
 def test_what_is_no_websocket_ends_the_connection_and_not_the_conversation(frame, caplog):
     async def script():
-        parts = Parts(*["One", "two", "three."] * 100)
+        parts = Parts(*" ".join(f"One two {n}." for n in range(100)).split())
         async with serving(parts) as host:
             async with wired(host) as wire:
                 await wire.say(type="hello", rate=RATE)

@@ -15,7 +15,7 @@ from voicebot.errors import EngineError
 from voicebot.server import g711
 from voicebot.server.limits import Limits
 
-STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
+STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 
 
 def manual(**session):

@@ -17,7 +17,7 @@ from voicebot.resample import Resampler
 
 openai = pytest.importorskip("openai")
 
-STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
+STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from voicebot.replay.recorded import found, read
 from voicebot.replay.run import replay, run
 from voicebot.server.limits import Limits
 
-STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
+STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 MANUAL = {"audio": {"input": {"turn_detection": None}}}
 TELEPHONE = {
     "audio": {

@@ -16,7 +16,7 @@ from voicebot.server.client_secrets import ClientSecrets
 from voicebot.server.house import House
 from voicebot.server.realtime_socket import BEHIND, PATIENCE, Realtime
 
-STORY = ("One two three. Four five six. Seven eight nine. " * 9).split()
+STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 HELLO = {
     "type": "conversation.item.create",
     "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
@@ -118,7 +118,7 @@ def test_a_client_that_reads_nothing_is_given_up():
 
 
 def test_a_client_that_reads_nothing_is_soon_not_listened_to():
-    line = Line(*["rubbish"] * 5000, reads=False).lives()
+    line = Line(*(f"rubbish{n}" for n in range(5000)), reads=False).lives()
     assert line.heard < BEHIND + 10
 
 

@@ -199,6 +199,11 @@ def test_a_failed_realtime_response_tells_the_log_where_and_why(caplog):
 
 def test_a_cancelled_realtime_response_is_interrupted(caplog):
     caplog.set_level(logging.INFO, "voicebot")
-    realtime(TYPED, ANSWER, then={"type": "response.cancel"}, llm=ChatModel(*["Well."] * 99))
+    realtime(
+        TYPED,
+        ANSWER,
+        then={"type": "response.cancel"},
+        llm=ChatModel(*(f"Well{n}." for n in range(99))),
+    )
     (turn,) = [record.turn for record in caplog.records if hasattr(record, "turn")]
     assert turn["outcome"] == "interrupted"

@@ -138,6 +138,7 @@ def test_a_frame_holds_a_second():
                 "tokens": [9, 4],
                 "gaps": {"tts": [2, 0]},
                 "amounts": {},
+                "finish": "",
                 "outcome": "",
             },
         ),

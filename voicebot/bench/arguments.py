@@ -179,9 +179,9 @@ def _accuracy(args: argparse.Namespace, config: Config, models: Path) -> int:
 
 
 def _tts(args: argparse.Namespace, config: Config, models: Path) -> int:
-    from .tts import TEXTS
+    from .tts import INPUTS
 
-    return _engine("tts", TEXTS, args, config, models)
+    return _engine("tts", INPUTS, args, config, models)
 
 
 def _llm(args: argparse.Namespace, config: Config, models: Path) -> int:

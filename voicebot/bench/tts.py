@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import aclosing
 
@@ -10,6 +11,7 @@ from ..audio import first_audible
 from ..conversation.trim import trimmed
 from ..engines import Synthesizer
 from .job import Done, Job, Reading
+from .listener import REPLY, listen
 
 LOADS = "loading the voice"
 FIRST = "process start to first sound"
@@ -22,6 +24,7 @@ TEXTS = (
     "if you would bring the blue cups and some more chairs from the kitchen, we can begin.",
 )
 """A first clause, a short sentence, a long one, and one that nobody could say in a breath."""
+INPUTS = (*TEXTS, REPLY)
 
 
 def load(job: Job) -> Synthesizer:
@@ -35,6 +38,8 @@ async def first(engine: Synthesizer, given: str) -> None:
 
 
 async def once(engine: Synthesizer, given: str, nth: int) -> Done:
+    if given == REPLY:
+        return await _reply(engine)
     began = time.perf_counter()
     heard, sound = None, 0.0
     async with aclosing(trimmed(engine.synthesize(given))) as spoken:
@@ -53,4 +58,17 @@ async def once(engine: Synthesizer, given: str, nth: int) -> Done:
             Reading("real-time factor", "x", length, seconds / sound),
         ],
         sound,
+    )
+
+
+async def _reply(engine: Synthesizer) -> Done:
+    """A reply of half a minute, as somebody hears it who listens while it is made."""
+    end = await asyncio.to_thread(listen, engine)
+    late, silent = (end.amounts.get(name, 0.0) for name in ("underruns", "underrun"))
+    return Done(
+        [
+            Reading("late pieces in a reply of half a minute", "", "reply", late),
+            Reading("silence that nobody wrote in it", "ms", "reply", silent * 1000),
+        ],
+        end.amounts.get("tts.sound", 0.0),
     )

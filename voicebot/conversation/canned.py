@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
 from ..errors import EngineError
+from .pace import Pace, Timing
 from .trim import trimmed
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,10 @@ class Canned:
         voice = self._of(tts)
         return voice.made.get(text, ()) if voice else ()
 
-    async def make(self, tts: Synthesizer) -> None:
+    async def make(self, tts: Synthesizer, pace: Pace | None = None) -> None:
         """Let `tts` speak the sentences that it has not, unless it is doing so.
+
+        pace: learns how fast it is.
 
         Whatever ends this too early, a failure or whoever wanted it gone, is made up for by the
         next call.
@@ -53,8 +56,11 @@ class Canned:
         try:
             for text in self._texts:
                 if text not in voice.made:
+                    timing = Timing()
                     async with aclosing(trimmed(tts.synthesize(text))) as speech:
-                        voice.made[text] = tuple([chunk async for chunk in speech])
+                        voice.made[text] = tuple([timing.note(chunk) async for chunk in speech])
+                    if pace:
+                        timing.teach(pace, text)
         except EngineError as error:
             log.info("what is to be said when an answer is late cannot be kept ready: %s", error)
         finally:

@@ -91,6 +91,8 @@ class Conversation:
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
         self.partial = False
         """Tell what is being said as `Partial`s while it is being said."""
+        self.at_once = True
+        """Somebody waits for the first sound of an answer, and hears it as it is made."""
         self.through: _Through = aclosing
         """Goes around all that `run` does; what the user gives passes through it."""
         self._turns = 0
@@ -141,7 +143,7 @@ class Conversation:
         due.set(lambda: inf)
         while True:
             self._chosen.clear()
-            await self.reserve.canned.make(self.tts)
+            await self.reserve.keep_ready(self.tts)
             await self._chosen.wait()
 
     async def ask(self, text: str) -> None:
@@ -162,6 +164,7 @@ class Conversation:
             deadline=self.reserve.ladder.budget.deadline(self.listen),
             reserve=self.reserve,
             typed=typed,
+            at_once=self.at_once,
         )
         if typed:  # there is no doubt that the user has finished
             turn.open()

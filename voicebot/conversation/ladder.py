@@ -23,6 +23,9 @@ RECOVERED = 0.6
 """Part of its share that a stage must keep within before its rung is given back. The rung itself
 makes it faster, so that just keeping within would mean to take and give back for ever."""
 
+WORTH_S = 0.03
+"""Seconds that a rung must save to be taken: nobody notices less, and passages are dear."""
+
 _SAVES: dict[Rung, dict[Stage, float]] = {
     # A language model on a CPU spends most of the time to its first token reading passages.
     "fewer_passages": {"first_token": 0.5},
@@ -70,14 +73,22 @@ class Ladder:
         chosen: list[Rung] = []
         for rung in self._quiet:
             saves = sum(
-                part * self.budget.share(helped)
+                part * self._usually(helped)
                 for helped, part in _SAVES[rung].items()
                 if _is_to_come(helped, stage)
             )
-            if missing > 0 and rung not in self.ahead and saves > 0:
+            if missing > 0 and rung not in self.ahead and saves >= WORTH_S:
                 missing -= saves
                 chosen.append(rung)
         return chosen
+
+    def _usually(self, stage: Stage) -> float:
+        """Seconds that can be saved from: what the stage has shown to take, or else its share.
+
+        An engine that quotes documents reads no passages, so that fewer save nothing.
+        """
+        took = self._records[stage].took
+        return _quantile(took, 0.5) if took else self.budget.share(stage)
 
     def learn_from(self, timeline: Timeline) -> None:
         """A turn is over; one without a sound of the answer teaches nothing."""

@@ -23,38 +23,43 @@ class Lead:
         self._silent = promised
         """When all that was given to the speaker will have been heard."""
         self._sounds = False
-        self._made = 0.0
+        self.unplayed = 0.0
         """Seconds of sound made and not yet given to the speaker."""
-        self._written = 0.0
-        """Seconds that it will take to say what is written and not yet made."""
+        self._letters = self._spoke = 0
+        """Characters of the reply that are written, and those whose sound is made."""
 
     def sound(self) -> float:
         """When the listener hears silence, if no more sound is made."""
-        return self._silent + self._made
+        return self._silent + self.unplayed
 
     def text(self) -> float:
         """When the listener hears silence, if no more is written."""
-        return self.sound() + self._written
+        return self.sound() + LETTER * max(0, self._letters - self._spoke)
 
-    def wrote(self, text: str) -> None:
-        """A piece to be spoken in one go has been written."""
-        self._written += LETTER * len(text)
+    def wrote(self, characters: int) -> None:
+        """So many more have been written."""
+        self._letters += characters
 
     def made(self, seconds: float) -> None:
         """So much more sound is there."""
-        self._made += seconds
+        self.unplayed += seconds
 
-    def spoke(self, text: str) -> None:
-        """All the sound of a piece is made."""
-        self._written -= LETTER * len(text)
+    def spoke(self, characters: int) -> None:
+        """The sound of so many characters of the reply is made by now."""
+        self._spoke = characters
 
     def begins(self) -> float:
         """When sound that goes to the speaker now will be heard."""
         now = asyncio.get_running_loop().time()
         return max(self._silent, now) if self._sounds else now
 
+    def silent(self) -> float:
+        """Seconds for which the listener has heard silence, now that they should hear sound."""
+        now = asyncio.get_running_loop().time()
+        return max(0.0, now - self._silent) if self._sounds else 0.0
+
     def gave(self, seconds: float) -> None:
         """So much of the sound goes to the speaker, which plays it once it has played the rest."""
         self._silent = self.begins() + seconds
         self._sounds = True
-        self._made -= seconds
+        self.unplayed -= seconds

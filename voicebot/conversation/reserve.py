@@ -9,6 +9,7 @@ from ..engines import Speech, Synthesizer
 from .budget import BudgetSettings
 from .canned import Canned
 from .ladder import Ladder
+from .pace import Paces
 from .pauses import SpeechSettings
 
 WORTH = 0.35
@@ -26,6 +27,12 @@ class Reserve:
     """A voice that is quick and does not fail; worse, or it would be the usual one."""
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     """The pauses that every voice makes."""
+    paces: Paces = field(default_factory=Paces)
+    """How fast each voice has shown to be."""
+
+    async def keep_ready(self, tts: Synthesizer) -> None:
+        """Have spoken in the voice of `tts` what helps when it is late, before that is needed."""
+        await self.canned.make(tts, self.paces.of(tts))
 
     def filler(self, tts: Synthesizer) -> tuple[Speech, ...]:
         """What to say in the voice of `tts` while an answer is late; nothing where that is."""

@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -48,6 +49,8 @@ class Timeline:
         """That the chat model read, and wrote, once it has told."""
         self.seed: int | None = None
         """That the reply is drawn with, once the chat model has told."""
+        self.finish = ""
+        """Why the reply ended, once it has: as `Delta` has it, or "repetition"."""
         self._gaps: dict[str, list[int]] = {}
         self._amounts: dict[str, float] = {}
 
@@ -78,6 +81,7 @@ class Timeline:
             tokens=self.tokens,
             gaps=self._gaps,
             amounts=self._amounts,
+            finish=self.finish,
         )
 
     def mark(self, name: str, at: float | None = None) -> None:
@@ -105,15 +109,17 @@ class Timeline:
         *,
         begins: Callable[[T], bool] = lambda _: True,
         patience: float = inf,
+        since: Callable[[], float] | None = None,
     ) -> Stream[T]:
         """Pass `source` through, marking `stage.first` and `stage.last` and counting the gaps.
 
         begins: whether an item counts as the first.
         patience: seconds this engine may go without giving anything, if they are fewer.
+        since: the time, on the loop's clock, from which `patience` counts, if it is to come.
         """
-        patience = min(patience, self._patience)
         asked, is_first = self.now, True
-        async with aclosing(_patient(stage, source, patience)) as items:
+        waits = partial(self._waits, patience, since)
+        async with aclosing(_patient(stage, source, waits)) as items:
             async for item in items:
                 waited = self.now - asked
                 self.count(f"{stage}.waited", waited)
@@ -128,6 +134,11 @@ class Timeline:
         self.count(f"{stage}.waited", self.now - asked)
         self.marks.pop(f"{stage}.last", None)  # the last of several clauses counts
         self.mark(f"{stage}.last")
+
+    def _waits(self, patience: float, since: Callable[[], float] | None) -> float:
+        """Seconds that an engine is waited for from now on."""
+        to_come = max(0.0, since() - self.at(self.now)) if since else 0.0
+        return min(to_come + patience, self._patience)
 
 
 def took(marks: Mapping[str, float], began: float) -> dict[Stage, float]:
@@ -144,14 +155,15 @@ def took(marks: Mapping[str, float], began: float) -> dict[Stage, float]:
     return spent
 
 
-async def _patient(stage: str, source: Stream[T], patience: float) -> Stream[T]:
+async def _patient(stage: str, source: Stream[T], waits: Callable[[], float]) -> Stream[T]:
     async with aclosing(source):
         while True:
+            patience = waits()
             try:
                 async with asyncio.timeout(patience):
                     item = await anext(source, _DONE)
             except TimeoutError:
-                reason = f"nothing came for {patience:g} s"
+                reason = f"nothing came for {round(patience, 1):g} s"
                 raise Silence(stage, reason) from None
             if item is _DONE:
                 return

@@ -18,10 +18,12 @@ from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
 from ..engines.per_call import given_up
 from ..errors import EngineError
 from ..events import Event, Passages, RungTaken, Said
-from ..flow import Stream, ahead, due, stop
+from ..flow import Stream, ahead, due, started, stop
 from .budget import Rung, Stage
-from .clauses import Clause, clauses
+from .clauses import Clause
 from .lead import PROMISED, Lead
+from .pace import Pace, Timing
+from .pieces import Pieces
 from .reserve import Reserve
 from .spoken import Spoken
 from .timeline import Timeline
@@ -30,11 +32,19 @@ from .trim import trimmed
 log = logging.getLogger(__name__)
 
 VOICE_S = 3.0
-"""Seconds a voice may keep silent where another could speak. Sooner would change voices in
-mid-answer for a passing delay."""
+"""Seconds of silence that a voice may let the listener hear where another could speak. Sooner would
+change voices in mid-answer for a passing delay."""
 
-AHEAD = 4
-"""Chunks of audio made before they are needed. More hides slow synthesis; less wastes less."""
+AHEAD_S = 5.0
+"""Seconds of sound made and not yet played, at which no more is begun. More lets a slow voice say
+longer sentences in one go; less wastes less when it is interrupted."""
+
+MOST_S = 20.0
+"""Seconds of sound made and not yet played, at which no more of a piece is taken from its voice: no
+piece is so long."""
+
+UNNOTICED_S = 0.02
+"""Seconds of silence within an answer that nobody notices."""
 
 
 class Speaker(Protocol):
@@ -63,8 +73,12 @@ class Turn:
         deadline: float = inf,
         reserve: Reserve | None = None,
         typed: bool = False,
+        at_once: bool = True,
     ) -> None:
-        """late, patience, deadline: as a `Timeline` takes them."""
+        """late, patience, deadline: as a `Timeline` takes them.
+
+        at_once: somebody waits for the first sound, and hears it when it is made.
+        """
         self.typed = typed
         self.is_question = typed
         """There is something to answer, or so it seems: it may be said that the answer is late."""
@@ -85,6 +99,10 @@ class Turn:
         self._lead = Lead(self.timeline.at(promised))
         self._voice: Synthesizer | None = None
         """The one that took over, once the usual one has failed."""
+        self._at_once = at_once
+        self._finish = ""
+        self._gave = asyncio.Event()
+        """Set whenever sound went to the speaker."""
         self._mouth = asyncio.Lock()
         self._aside_ended = False
         """The last that was said is no part of the answer."""
@@ -155,6 +173,7 @@ class Turn:
                     self.timeline.tokens = delta.tokens
                 if delta.kept is not None:
                     self.timeline.set("llm.kept", delta.kept)
+                self._finish = delta.finish or self._finish
                 if delta.text:
                     if "clause" not in self.timeline.marks:
                         self._hurry("first_clause")
@@ -162,9 +181,11 @@ class Turn:
 
     async def speak(self, tts: Synthesizer, text: Stream[str]) -> None:
         """Speak `text` as it is written, once the gate is open; its end may still be unheard."""
+        pace = self._reserve.paces.of(tts)
+        pieces = Pieces(pace, self._lead, self._reserve.speech, at_once=self._at_once)
         async with (
-            ahead(self._lines(text), items=0) as lines,
-            ahead(self._synthesize(tts, lines), AHEAD) as speech,
+            started(self._read(text, pieces)),
+            ahead(self._synthesize(tts, pieces, pace), items=0) as speech,
         ):
             async for line, chunk in speech:
                 await self.gate.wait()
@@ -181,6 +202,8 @@ class Turn:
                         self.tell(Said(line.text))
                     if (unheard := first_audible(chunk.audio)) is not None:
                         self.timeline.mark("speaker.first", self._lead.begins() + unheard)
+                    if not line:
+                        self._ran_dry(self._late())
                     await self._sound(chunk)
 
     async def _pause(self, line: Clause, rate: int) -> None:
@@ -188,19 +211,41 @@ class Turn:
         # What was said while the answer was late is a sentence of its own.
         pause = line.pause or ("stop" if self._aside_ended else "")
         self._aside_ended = False
-        if seconds := self._reserve.speech.seconds(pause):
+        meant = self._reserve.speech.seconds(pause)
+        late = self._late()
+        self._ran_dry(late - meant)
+        # Of a pause that sound is late for, only the rest is still to come.
+        if seconds := max(0.0, meant - late):
             self.spoken.pause(seconds)
             self._lead.made(seconds)
             await self._give(silence(seconds, rate))
 
-    async def _lines(self, text: Stream[str]) -> Stream[Clause]:
-        """Yield the clauses of `text`."""
+    def _late(self) -> float:
+        """Seconds of silence since the last sound, for somebody who listens."""
+        return self._lead.silent() if self._at_once else 0.0
+
+    def _ran_dry(self, seconds: float) -> None:
+        """The listener has heard silence that nobody wrote, if it is more than none."""
+        if seconds > UNNOTICED_S and "speaker.first" in self.timeline.marks:
+            self.timeline.count("underruns", 1)
+            self.timeline.count("underrun", seconds)
+
+    async def _read(self, text: Stream[str], pieces: Pieces) -> None:
+        """Have the reply cut into pieces as it is written, up to where it only repeats itself."""
         due.set(self._lead.text)
-        async with aclosing(clauses(text)) as lines:
-            async for line in lines:
-                self.is_wordless = False
-                self._lead.wrote(line.spoken)
-                yield line
+        try:
+            async with aclosing(text):
+                async for more in text:
+                    pieces.text.hurried = "short_clause" in given_up.get()
+                    pieces.feed(more)
+                    self._lead.wrote(len(more))
+                    if pieces.text.loop is not None:
+                        self._finish = "repetition"
+                        break
+        except Exception as error:  # noqa: BLE001 - whoever takes the pieces raises it
+            return pieces.end(error)
+        self.timeline.finish = self._finish
+        return pieces.end(cut_off=self._finish == "length")
 
     async def fill(self, tts: Synthesizer) -> None:
         """Say in the voice of `tts` that the answer is being sought, should it be late."""
@@ -248,30 +293,48 @@ class Turn:
 
     async def _give(self, audio: Audio) -> None:
         self._lead.gave(audio.seconds)
+        self._gave.set()
         await self._speaker.play(audio)
 
     async def _synthesize(
-        self, tts: Synthesizer, lines: Stream[Clause]
+        self, tts: Synthesizer, pieces: Pieces, pace: Pace
     ) -> Stream[tuple[Clause | None, Speech | None]]:
         """Yield each chunk of sound, the first of a line with the line it speaks; None ends it.
 
         A line that is not to be heard comes with its end.
         """
         due.set(self._lead.sound)
-        async with aclosing(lines):
-            async for line in lines:
-                self.timeline.mark("clause")
-                begins: Clause | None = line
-                if line.silent:
-                    yield line, None
-                    continue
-                async with aclosing(self._voiced(tts, line.spoken)) as chunks:
-                    async for chunk in chunks:
-                        self._lead.made(chunk.audio.seconds)
-                        yield begins, chunk
-                        begins = None
-                self._lead.spoke(line.spoken)
-                yield None, None
+        while line := await self._next(pieces):
+            self.is_wordless = False
+            self.timeline.mark("clause")
+            if line.silent:
+                yield line, None
+                continue
+            begins: Clause | None = line
+            timing, taken = Timing(), pieces.text.taken
+            usual = self._voice is None
+            async with aclosing(self._voiced(tts, line.spoken)) as chunks:
+                async for chunk in chunks:
+                    timing.note(chunk)
+                    self._lead.made(chunk.audio.seconds)
+                    yield begins, chunk
+                    begins = None
+                    await self._played_but(MOST_S)
+            if usual and self._voice is None:
+                timing.teach(pace, line.text)
+            self._lead.spoke(taken)
+            yield None, None
+
+    async def _next(self, pieces: Pieces) -> Clause | None:
+        """What is to be spoken next, once not too much is waiting to be played."""
+        await self._played_but(AHEAD_S)
+        return await pieces.next()
+
+    async def _played_but(self, seconds: float) -> None:
+        """Wait until no more than so many seconds of sound are made and not played."""
+        while self._lead.unplayed > seconds:
+            self._gave.clear()
+            await self._gave.wait()
 
     async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:
         """Yield `text` spoken by `tts`, or from where that fails on by the voice in reserve."""
@@ -280,7 +343,9 @@ class Turn:
         begun = False
         try:
             voice = (self._voice or tts).synthesize(text)
-            timed = self.timeline.timed("tts", voice, begins=_is_audible, patience=patience)
+            timed = self.timeline.timed(
+                "tts", voice, begins=_is_audible, patience=patience, since=self._lead.sound
+            )
             async with aclosing(trimmed(timed)) as chunks:
                 async for chunk in chunks:
                     begun = True

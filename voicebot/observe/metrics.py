@@ -103,6 +103,10 @@ class Metrics:
         self.rungs = counter(
             "rungs_total", "What turns gave up, or put in, to be in time.", "rung", "ahead"
         )
+        self.underruns = counter(
+            "underruns_total", "Silences within an answer that nobody wrote: its sound came late."
+        )
+        self.underrun = counter("underrun_seconds_total", "Seconds of such silence.")
         self.tokens = counter(
             "tokens_total",
             "Tokens, where the engine counts them: of prompts, computed (prompt) or known from "
@@ -233,6 +237,8 @@ class Observer:
             if sound := amounts.get(f"{engine}.sound"):
                 waited = amounts.get(f"{engine}.waited", 0.0)
                 metrics.real_time_factor.labels(stage).observe(waited / sound)
+        metrics.underruns.inc(amounts.get("underruns", 0.0))
+        metrics.underrun.inc(amounts.get("underrun", 0.0))
         if end.tokens:
             read, written = end.tokens
             kept = amounts.get("llm.kept", 0.0)

@@ -102,7 +102,7 @@ class Answers:
     async def keep_ready(self) -> None:
         """Have what helps when an answer is late spoken before it is needed."""
         due.set(lambda: inf)
-        await self._reserve.canned.make(self._speaks(self._protocol.wish()))
+        await self._reserve.keep_ready(self._speaks(self._protocol.wish()))
 
     def _speaks(self, wish: Wish) -> Synthesizer:
         return self._engines.speaks(wish, self._protocol.settings.speed)

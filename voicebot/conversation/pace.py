@@ -1,0 +1,104 @@
+"""How fast a voice speaks and how much work that is, learnt while it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from ..engines import Speech, Synthesizer
+
+LETTER_S = 0.065
+"""Seconds that a letter takes to say, until this voice has shown its own pace."""
+DIGIT = 4
+"""Letters that a digit counts for: it is a word."""
+WORK = 0.5
+"""Seconds of work a second of sound takes, until this voice has shown it: that of good voices on
+small machines. Too much makes the second piece short, too little lets playback run dry once."""
+FADES = 0.7
+"""Part that what was learnt keeps with every piece. More is steadier; less notices sooner that
+somebody else is at work on the machine."""
+SAFETY = 1.25
+"""Times the work that is reckoned with: that of pieces of one length differs by a fifth."""
+MARGIN_S = 0.06
+"""Seconds that a piece should be ready before the one before it ends."""
+VOICES = 16
+"""Voices that are remembered."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """What one voice has shown, the latest most of all."""
+
+    _letters: float = 10.0
+    _seconds: float = 10.0 * LETTER_S
+    """Of sound, for those letters."""
+    _sound: float = 1.0
+    _head_start: float = WORK
+    """Seconds before they were all needed that pieces of so much sound were begun."""
+
+    def learn(self, text: str, seconds: float, head_start: float) -> None:
+        """A piece was made, of so many seconds of sound. head_start: as `Timing` has it."""
+        if seconds <= 0:
+            return
+        self._letters = FADES * self._letters + _letters(text)
+        self._seconds = FADES * self._seconds + seconds
+        self._sound = FADES * self._sound + seconds
+        self._head_start = FADES * self._head_start + max(0.0, head_start)
+
+    def seconds(self, text: str) -> float:
+        """How long `text` will sound."""
+        return _letters(text) * self._seconds / self._letters
+
+    @property
+    def work(self) -> float:
+        """Seconds of head start that a second of sound needs."""
+        return self._head_start / self._sound
+
+    def head_start(self, text: str) -> float:
+        """Seconds before `text` is to be heard that it has to be begun."""
+        return MARGIN_S + SAFETY * self.work * self.seconds(text)
+
+
+@dataclass(slots=True)
+class Paces:
+    """Those of all voices that speak here."""
+
+    # A voice is a synthesizer with its options: comparable, but not hashable.
+    _known: list[tuple[Synthesizer, Pace]] = field(default_factory=list)
+
+    def of(self, tts: Synthesizer) -> Pace:
+        """What `tts` has shown so far, and where it is learnt."""
+        for known, pace in self._known:
+            if known == tts:
+                return pace
+        pace = Pace()
+        self._known = [*self._known, (tts, pace)][-VOICES:]
+        return pace
+
+
+class Timing:
+    """How long the sound of a piece takes to be made, from now on."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._begun = self._now()
+        self.seconds = 0.0
+        """Of its sound."""
+        self.head_start = 0.0
+        """How long before it is heard it has to be begun, so that it never waits for more of its
+        sound: all its work for a voice that gives it in one go, the time to the first chunk for one
+        that gives it faster than it is heard."""
+
+    def note(self, chunk: Speech) -> Speech:
+        """The next chunk has come. Returns it."""
+        self.head_start = max(self.head_start, self._now() - self._begun - self.seconds)
+        self.seconds += chunk.audio.seconds
+        return chunk
+
+    def teach(self, pace: Pace, text: str) -> None:
+        """All of it has come."""
+        pace.learn(text, self.seconds, self.head_start)
+
+
+def _letters(text: str) -> float:
+    return len(text) + (DIGIT - 1) * sum(map(str.isdigit, text))
