@@ -39,13 +39,8 @@ LOOK_S = 0.02
 REMEMBERED = 100
 """Engines found well that are remembered; the oldest go first."""
 
-REMEDIES = {
-    "SIGILL": "{package} was built for another processor: build it on this one, `{rebuild}`",
-    "SIGKILL": "most likely the memory is full: take a smaller model",
-    "hung": "take another engine, or see `voicebot --verbose doctor`",
-    "memory": "take a smaller model, or a smaller context",
-    "": "{package} is broken here: `{reinstall}`, take another model or another engine",
-}
+BUILT_HERE = "llama-cpp-python"
+"""The one library that pip compiles, for the processor it is compiled on."""
 
 
 class Chosen(Protocol):
@@ -150,7 +145,7 @@ class Probe:
 
     def _died(self, how: str, what: str) -> Failure:
         chosen = self._chosen
-        remedy = _remedy(how, engines.find(chosen.kind, chosen.name), chosen.name)
+        remedy = _remedy(how, engines.find(chosen.kind, chosen.name))
         return Failure(f"{chosen.name} {what} at its first request; {remedy}")
 
     def _said(self) -> str:
@@ -158,22 +153,21 @@ class Probe:
         return self._complaints.read().decode(errors="replace").strip()
 
 
-def _remedy(how: str, entry: Entry, name: str) -> str:
-    package = _library(entry, name)
+def _remedy(how: str, entry: Entry) -> str:
+    """The way out, for an engine that died `how`: by a signal, "hung", "memory" or otherwise."""
+    if how in ("SIGKILL", "memory"):
+        return "take a smaller model, or give it more memory"
+    if how == "hung" or not entry.packages:  # anybody's own: no package index has it
+        return "`voicebot --verbose doctor` shows what it said; or take another engine"
+    library = entry.packages[0]
+    package = packages_distributions().get(library, [library])[0]
     pip = f"{sys.executable} -m pip install --force-reinstall --no-deps"
-    return REMEDIES.get(how, REMEDIES[""]).format(
-        package=package,
-        rebuild=f"{pip} --no-cache-dir --no-binary {package} {package}",
-        reinstall=f"{pip} {package}",
-    )
-
-
-def _library(entry: Entry, name: str) -> str:
-    """The distribution that does the engine's work, as pip calls it."""
-    if not entry.packages:
-        return name.partition(":")[0]
-    found = packages_distributions().get(entry.packages[0], [entry.packages[0]])
-    return found[0]
+    if how == "SIGILL" and package == BUILT_HERE:
+        build = f"{pip} --no-cache-dir --no-binary {package} {package}"
+        return f"it was built for another processor: `{build}`, or take another engine"
+    if how == "SIGILL":
+        return f"this processor lacks what {package} was built for: take another engine"
+    return f"`{pip} {package}` if that is damaged, or take another model or another engine"
 
 
 def _signal(number: int) -> str:
