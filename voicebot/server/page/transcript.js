@@ -147,7 +147,7 @@ export class Transcript {
     if (!this.turns.has(turn))
       this.turns.set(turn, {
         clauses: [], rungs: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
-        text: make("p"), notes: make("div", "notes"),
+        text: make("p", "reply"), notes: make("div", "notes"),
       });
     return this.turns.get(turn);
   }
