@@ -203,7 +203,7 @@ async def _score(
         score.words += len(said)
         score.wrong += edits.substitutions + edits.deletions + edits.insertions
         score.added += edits.insertions
-        score.doubled += says_again(" ".join(heard)) and not says_again(" ".join(said))
+        score.doubled += says_again(text) and not says_again(recording.text)
     return score
 
 
