@@ -22,6 +22,7 @@ NO_END = [
     ("Nach dem 2.", "Weltkrieg war es so."), ("It opens at 9 a.m.", "on weekdays."),
     ("Apple Inc.", "was founded in 1976."), ("Martin Luther King Jr.", "was there."),
     ("1.", "See the book."), ("Dr.", "Smith is here."), ("Approx.", "5 km."),
+    ("We met on Dec.", "31, 2025."),
 ]  # fmt: skip
 
 

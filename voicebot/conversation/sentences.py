@@ -24,6 +24,11 @@ _LEADS_ON = re.compile(
 _NUMBERS = re.compile(
     r"(?:no|nos|vol|fig|figs|p|pp|sec|ch|art|abs|kap|s|núm|pág|n)\.", re.IGNORECASE
 )
+# "Dec. 31": a month that ends a sentence has no number behind it.
+_MONTHS = re.compile(
+    r"(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|okt|dez|janv|févr|avr|juil|déc|ene|abr|ago|dic)\.",
+    re.IGNORECASE,
+)
 # They may end a sentence, and do where what follows is written as its beginning.
 _MAY_END = re.compile(
     r"(?:etc|inc|ltd|co|corp|jr|bros|dept|usw|u\.\s?s\.\s?w|jan|feb|aug|sept?|oct|nov|dec|in|lb|oz"
@@ -94,7 +99,7 @@ def _goes_on(token: str, before: str, follows: str) -> bool:
     if _ORDINAL.fullmatch(token):
         leads = before.lower() in _BEFORE_ORDINAL
         return bool(word) and (leads or word.lower() in _AFTER_ORDINAL or word[0].islower())
-    if _NUMBERS.fullmatch(token) and follows[:1].isdigit():
+    if (_NUMBERS.fullmatch(token) or _MONTHS.fullmatch(token)) and follows[:1].isdigit():
         return True
     if word and word[0].islower():
         return True
