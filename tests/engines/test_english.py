@@ -111,18 +111,42 @@ def test_british_english_is_read_by_its_own_dictionary(text: str, phonemes: str)
     ],
 )
 def test_every_written_word_keeps_its_place(text: str) -> None:
-    words = english().read(text)
+    words = english(False).read(text)
     assert [word.text for word in words] == text.split()
     assert all(not word.phonemes or word.phonemes.endswith(" ") for word in words)
 
 
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [("E² costs ③ note¹.", "ˈi tˈu kˈɔsts θɹˈi nˈOt wˈʌn."), ("१२ is １２.", "twˈɛlv ɪz twˈɛlv.")],
+)
+def test_digits_of_all_kinds_are_read(text: str, phonemes: str) -> None:
+    assert heard(text) == phonemes
+
+
+def test_a_word_that_cannot_be_read_does_not_silence_its_neighbours(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = english(False)
+    usual = reader._g2p.tokenizer.split
+
+    def split(text: str) -> list[str]:
+        if text == "boom":
+            raise ValueError("no rule for it")
+        return list(usual(text))
+
+    monkeypatch.setattr(reader._g2p.tokenizer, "split", split)
+    assert heard("Hello boom there.") == "həlˈO ðˈɛɹ."
+    assert "cannot read 'boom' aloud: no rule for it" in caplog.text
+
+
 @pytest.mark.parametrize("text", ["🙂", "👍🏽 🙂", '"', "— - --", "?!", "日本語"])
 def test_where_there_is_nothing_to_say_there_is_no_sentence(text: str) -> None:
-    assert list(english().sentences(text)) == []
+    assert list(english(False).sentences(text)) == []
 
 
 def test_sentences_come_one_by_one_and_what_says_nothing_with_its_neighbour() -> None:
-    sentences = english().sentences("... Dr. Smith left. 🙂 Did he? !!! Yes.")
+    sentences = english(False).sentences("... Dr. Smith left. 🙂 Did he? !!! Yes.")
     said = [[word.text for word in sentence] for sentence in sentences]
     assert said == [["...", "Dr.", "Smith", "left."], ["🙂", "Did", "he?", "!!!"], ["Yes."]]
 
@@ -132,10 +156,10 @@ def test_sentences_come_one_by_one_and_what_says_nothing_with_its_neighbour() ->
 )
 def test_a_word_that_no_person_wrote_is_read_in_pieces(word: str) -> None:
     began = time.process_time()
-    first = next(english().sentences(f"Look: {word}"), [])
+    first = next(english(False).sentences(f"Look: {word}"), [])
     assert time.process_time() - began < 2  # 0.05 s
     assert len(first) <= 1 + 600  # single digits
-    assert sum(word.text != "" for word in english().read(f"Look: {word}")) == 2
+    assert sum(word.text != "" for word in english(False).read(f"Look: {word}")) == 2
 
 
 def test_what_is_read_is_in_the_networks_alphabet() -> None:

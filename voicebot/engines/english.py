@@ -8,13 +8,16 @@ own, so that times can be told word by word.
 
 from __future__ import annotations
 
+import logging
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from typing import Any
 
-from ..errors import EngineError
 from .phonemes import Spoken, pieces, sounding
+
+log = logging.getLogger(__name__)
 
 _DASHES = frozenset(("-", "–", "--", "—"))
 
@@ -27,7 +30,7 @@ _AT_ONCE = 600
 
 
 @cache  # 60 MB and 0.4 s of CPU, the same for every voice
-def english(british: bool = False) -> English:
+def english(british: bool, /) -> English:  # by place: a cache tells names apart
     """The reader of American or British English; call it where it is to be loaded.
 
     Raises:
@@ -59,9 +62,6 @@ class English:
         One for each of `text.split()`, in order; of one that no person wrote there may be pieces,
         of which only the last has its text. What says nothing comes with its neighbours, so that
         each sentence says something; nothing comes if nothing does.
-
-        Raises:
-            EngineError: a word could not be read.
         """
         held: list[Spoken] = []
         for sentence in self._cut(text):
@@ -81,7 +81,7 @@ class English:
             sentence: list[tuple[str, str]] = []
             length = 0
             for word in islice(words, count):
-                for end, piece in pieces(word, "—" if word in _DASHES else word):
+                for end, piece in pieces(word, _plain(word)):
                     if length > _AT_ONCE:
                         yield sentence
                         sentence, length = [], 0
@@ -90,11 +90,11 @@ class English:
             yield sentence
 
     def _read(self, sentence: list[tuple[str, str]]) -> list[Spoken]:
+        texts = [piece for _, piece in sentence]
         try:
-            said = self._phonemes([piece for _, piece in sentence])
-        except Exception as error:  # rules that meet what nobody thought of
-            text = " ".join(piece for _, piece in sentence)
-            raise EngineError("tts", f"cannot read {text[:60]!r}: {error}") from error
+            said = self._phonemes(texts)
+        except Exception:  # noqa: BLE001 - rules that meet what nobody thought of
+            said = [self._alone(text) for text in texts]
         last = sentence[-1][1].rstrip("".join(_QUOTES) + ")'")
         if last.endswith(".") and said[-1] and not _STOPS.intersection(said[-1]):
             said[-1] += "."  # which it took for the abbreviation's alone: "at 6 p.m."
@@ -102,6 +102,14 @@ class English:
             Spoken(word, f"{phonemes} " if phonemes else "")
             for (word, _), phonemes in zip(sentence, said, strict=True)
         ]
+
+    def _alone(self, text: str) -> str:
+        """What is said for a text without its neighbours; nothing where it cannot be read."""
+        try:
+            return self._phonemes([text])[0]
+        except Exception as error:  # noqa: BLE001 - one word less is better than no answer
+            log.warning("cannot read %r aloud: %s", text, error)
+            return ""
 
     def _phonemes(self, texts: list[str]) -> list[str]:
         """What is said for each of the texts, which follow each other."""
@@ -127,3 +135,10 @@ class English:
                 said.append(run.strip())
                 run = ""
         return said
+
+
+def _plain(word: str) -> str:
+    """The word with digits of all kinds as 0 to 9, which is what the rules can count with."""
+    if word in _DASHES:
+        return "—"
+    return "".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in word)

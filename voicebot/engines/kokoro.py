@@ -106,7 +106,7 @@ class Kokoro:
 
     def _reader_of(self, code: str) -> Reader | English:
         if code.startswith("en"):
-            return english(british=code == "en-gb")
+            return english(code == "en-gb")
         self._espeak = self._espeak or EspeakProcess()
         return Reader(code, self._espeak)
 
