@@ -12,7 +12,7 @@ from voicebot import warm
 from voicebot.config import AssistantSettings, ServerSettings
 from voicebot.conversation.canned import Canned
 from voicebot.conversation.reserve import Reserve
-from voicebot.engines import Delta
+from voicebot.engines import Delta, first_request
 from voicebot.server.app import create
 
 
@@ -59,7 +59,7 @@ def test_the_recogniser_is_tried_with_speech():
     stt = room.Transcriber(takes=0)
     with served(app(stt=stt)):
         pass
-    assert stt.given == [len(warm.SAYING.split()) * 0.3]
+    assert stt.given == [len(first_request.SAYING.split()) * 0.3]
 
 
 def test_the_model_has_read_the_instructions_before_anybody_asks():
@@ -67,7 +67,7 @@ def test_the_model_has_read_the_instructions_before_anybody_asks():
     given = replace(parts(llm=llm), assistant=AssistantSettings(instructions="Be brief."))
     with served(create(given, ServerSettings())):
         pass
-    assert [message.text for message in llm.given[0]] == ["Be brief.", warm.SAYING]
+    assert [message.text for message in llm.given[0]] == ["Be brief.", first_request.SAYING]
 
 
 def test_what_helps_when_an_answer_is_late_is_there_for_the_first_who_comes():

@@ -14,7 +14,7 @@ from serving import parts
 from voicebot import warm
 from voicebot.assembly import Chosen
 from voicebot.config import ServerSettings
-from voicebot.engines import Delta
+from voicebot.engines import Delta, first_request
 from voicebot.errors import ConfigError, EngineError
 from voicebot.server import keys
 from voicebot.server.app import create
@@ -256,7 +256,7 @@ def test_a_new_recogniser_is_tried_with_speech():
         await house.reload(means)
 
     evening(parts(), script)
-    assert stt.given == [len(warm.SAYING.split()) * 0.3]
+    assert stt.given == [len(first_request.SAYING.split()) * 0.3]
 
 
 def test_it_is_read_once_more_if_it_is_told_to_meanwhile():

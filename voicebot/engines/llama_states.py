@@ -23,8 +23,10 @@ CONTEXTS = 4
 """As many full contexts may be put aside, the least recently used of which go first. More remembers
 more conversations: a thousand tokens take 12 MB of a model with half a billion parameters, 130 of
 one with 8."""
+LEAST = 256 * 2**20
+"""Bytes of copies that there is room for in any case."""
 SHARE = 8
-"""No more is put aside than this part of the machine's memory."""
+"""No more is put aside than the machine's memory divided by this."""
 WORTH = 4
 """Tokens that are computed about as fast as a copy is looked after: 400 tokens of SmolLM2-135M are
 put aside and another 400 taken up in 8 ms, while it computes one in 13."""
@@ -101,15 +103,22 @@ class States:
 
 
 def _room(llm: Llama) -> int:
+    wished = max(LEAST, CONTEXTS * llm.n_ctx() * token_bytes(llm))
+    return min(wished, usable_memory() // SHARE)
+
+
+def token_bytes(llm: Llama) -> int:
+    """What a copy takes for each token, about: keys and values in two bytes each.
+
+    Nothing for models that keep one state however long the conversation is.
+    """
     import llama_cpp
 
     model = llm.model
     width: int = llama_cpp.llama_model_n_embd(model) // max(1, llama_cpp.llama_model_n_head(model))
     heads: int = llama_cpp.llama_model_n_head_kv(model)
-    # Two bytes each for the keys and the values; a model that keeps less fills it less.
-    token: int = 4 * llama_cpp.llama_model_n_layer(model) * heads * width
-    most: int = CONTEXTS * llm.n_ctx() * token
-    return min(most, usable_memory() // SHARE)
+    layers: int = llama_cpp.llama_model_n_layer(model)
+    return 4 * layers * heads * width
 
 
 def _common(one: Tokens, other: Tokens) -> int:
