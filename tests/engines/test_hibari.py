@@ -141,13 +141,26 @@ def test_whoever_stops_listening_can_ask_for_something_else_at_once(voice: Hibar
     assert [word.text for word in answer.words] == ["Yes?"]
 
 
-def test_a_file_that_is_cut_or_another_is_named_on_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_another_is_named_on_one_line(tmp_path: Path) -> None:
     (tmp_path / "voices").mkdir()
     (tmp_path / "voices" / VOICES["emma"].file).write_bytes(b"\x08\x08" * 1000)
-    with pytest.raises(ConfigError, match=r"bf_emma.int8.onnx is not the file released") as told:
+    with pytest.raises(
+        ConfigError, match=r"bf_emma.int8.onnx is not the file released.*; voicebot models pull"
+    ) as told:
         Hibari(voice="emma", model=str(tmp_path))
+    assert "\n" not in str(told.value)
+
+
+def test_a_package_whose_file_is_cut_says_to_reinstall_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hibari import tts
+
+    whole = (Path(tts.ASSETS) / "hibari.onnx").read_bytes()
+    (tmp_path / "hibari.onnx").write_bytes(whole[:-1000])
+    monkeypatch.setattr(tts, "ASSETS", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"hibari.onnx is not .*; reinstall hibari-tts 0") as told:
+        Hibari()
     assert "\n" not in str(told.value)
 
 

@@ -207,7 +207,12 @@ def _check(path: Path, voice: Voice) -> None:
     if digest != voice.sha256:
         raise ConfigError(
             f"[tts] hibari: {path} is not the file released with {PACKAGE}: its sha256 is "
-            f"{digest[:8]}..., not {voice.sha256[:8]}...; get it again"
+            f"{digest[:8]}..., not {voice.sha256[:8]}...; "
+            + (
+                f"reinstall {PACKAGE}"
+                if voice is VOICES["heart"]
+                else "voicebot models pull hibari-voices"
+            )
         )
 
 
