@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from recorded_room import AS_IN_THE_ROOM, LONG, differing, record, recorded
-from room import ChatModel, Room, Synthesizer, Transcriber, user
+from room import ChatModel, Room, Synthesizer, Transcriber, sound, user
 
 from voicebot.config import AssistantSettings, Config, RecordSettings
 from voicebot.conversation import Hush, ListenSettings, Typed
@@ -16,7 +16,7 @@ from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import Ladder
 from voicebot.conversation.reserve import Reserve
-from voicebot.engines import Delta
+from voicebot.engines import Delta, Speech
 from voicebot.errors import EngineError, InputError
 from voicebot.events import Passage, RungTaken
 from voicebot.observe.recording import Recorder
@@ -271,3 +271,18 @@ def test_from_the_command_line(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{session.name}: 4.5 s, 6 events\nnothing differs\n"
     assert voicebot(str(session.path), "--tolerance", "-1").returncode == 2
+
+
+def test_a_voice_that_was_known_to_be_slow_says_the_same_pieces_again(tmp_path):
+    class Slow(Synthesizer):
+        async def synthesize(self, text):
+            await asyncio.sleep(0.7 * 0.3 * len(text.split()))
+            yield Speech(sound(0.3 * len(text.split()), 24000))
+
+    tail = "Then the clouds come and it rains until the roads are rivers again."
+    tts = Slow()
+    room = Room(*LONG, *tail.split(), tts=tts)
+    for _ in range(9):
+        room.conversation.reserve.paces.of(tts).learn("It is noon and it is warm.", 2.1, 1.9)
+    record(tmp_path, room, ("speak", 1.0), ("wait", 20.0))
+    assert differing(read(*found(tmp_path))) == []

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
+from ..engines.per_call import Speaks
 
 LETTER_S = 0.065
 """Seconds that a letter takes to say, until this voice has shown its own pace."""
@@ -21,8 +22,8 @@ SAFETY = 1.25
 """Times the work that is reckoned with: that of pieces of one length differs by a fifth."""
 MARGIN_S = 0.06
 """Seconds that a piece should be ready before the one before it ends."""
-VOICES = 16
-"""Voices that are remembered."""
+ENGINES = 4
+"""Engines that are remembered: a reload may bring others."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,12 @@ class Pace:
     """Of sound, for those letters."""
     _sound: float = 1.0
     _head_start: float = WORK
-    """Seconds before they were all needed that pieces of so much sound were begun."""
+    """Seconds before they were all needed that pieces of so much sound had to be begun."""
+
+    @property
+    def shown(self) -> list[float]:
+        """All that it knows: numbers above 0 to make another one of."""
+        return [self._letters, self._seconds, self._sound, self._head_start]
 
     def learn(self, text: str, seconds: float, head_start: float) -> None:
         """A piece was made, of so many seconds of sound. head_start: as `Timing` has it."""
@@ -63,16 +69,17 @@ class Pace:
 class Paces:
     """Those of all voices that speak here."""
 
-    # A voice is a synthesizer with its options: comparable, but not hashable.
+    start: list[float] = field(default_factory=lambda: Pace().shown)
+    """What a voice that is new is taken to have shown."""
     _known: list[tuple[Synthesizer, Pace]] = field(default_factory=list)
 
     def of(self, tts: Synthesizer) -> Pace:
-        """What `tts` has shown so far, and where it is learnt."""
-        for known, pace in self._known:
-            if known == tts:
-                return pace
-        pace = Pace()
-        self._known = [*self._known, (tts, pace)][-VOICES:]
+        """What `tts` has shown so far, and where it is learnt. Voices of one engine share it."""
+        tts = tts.tts if isinstance(tts, Speaks) else tts
+        pace = next((pace for known, pace in self._known if known == tts), None)
+        if pace is None:
+            pace = Pace(*self.start)
+            self._known = [*self._known, (tts, pace)][-ENGINES:]
         return pace
 
 
@@ -96,8 +103,9 @@ class Timing:
         return chunk
 
     def teach(self, pace: Pace, text: str) -> None:
-        """All of it has come."""
-        pace.learn(text, self.seconds, self.head_start)
+        """All of it has come. What came in no time was made before, and shows nothing."""
+        if self.head_start > 0:
+            pace.learn(text, self.seconds, self.head_start)
 
 
 def _letters(text: str) -> float:

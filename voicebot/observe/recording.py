@@ -87,6 +87,7 @@ class Recording:
         listen: ListenSettings,
         patience: float,
         reserve: Reserve,
+        tts: Synthesizer,
         **about: Any,
     ) -> Iterator[None]:
         """The whole of a conversation that has these. about: what else to write down of it."""
@@ -100,6 +101,7 @@ class Recording:
             window=vad.window,
             light=reserve.light is not None,
             ahead=sorted(reserve.ladder.ahead),
+            pace=reserve.paces.of(tts).shown,
             settings={
                 "listen": asdict(listen),
                 "budget": asdict(reserve.ladder.budget),
@@ -206,6 +208,7 @@ class _Conversation:
             conversation.listen,
             conversation.patience,
             conversation.reserve,
+            conversation.tts,
             partial=conversation.partial,
             **self._about,
         ):

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from ..audio import Audio, silence
 from ..conversation import Hush, Typed
 from ..conversation.budget import RUNGS, Rung
+from ..conversation.pace import Pace
 from ..engines import Delta, Segment, Speech, fits
 from ..errors import InputError
 from ..observe.archive import STORY
@@ -78,6 +79,8 @@ class Recorded:
     light: bool = False
     """There was a voice in reserve."""
     ahead: list[Rung] = field(default_factory=list)
+    pace: list[float] = field(default_factory=lambda: Pace().shown)
+    """What the voice had shown before, as `Pace.shown` has it."""
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     windows: list[tuple[float, float]] = field(default_factory=list)
     """When each window of the user's sound was listened to, and how probably it is speech."""
@@ -156,6 +159,11 @@ def _begin(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
     recorded.window = amounts.whole(given["window"])
     recorded.partial, recorded.light = bool(given["partial"]), bool(given["light"])
     recorded.ahead = [rung for rung in RUNGS if rung in given["ahead"]]
+    if "pace" in given:
+        letters, seconds, sound, head_start = map(amounts.seconds, given["pace"])
+        if not (letters and seconds and sound):
+            raise ValueError(given["pace"])
+        recorded.pace = [letters, seconds, sound, head_start]
     recorded.settings = {name: dict(values) for name, values in given["settings"].items()}
     if (about := given.get("realtime")) is not None:
         recorded.realtime = begun(about)

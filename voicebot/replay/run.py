@@ -19,6 +19,7 @@ from ..config import Config, RecordSettings
 from ..conversation import Conversation
 from ..conversation.canned import Canned
 from ..conversation.ladder import Ladder
+from ..conversation.pace import Paces
 from ..conversation.reserve import Reserve
 from ..errors import ConfigError
 from ..events import Event, as_json
@@ -106,7 +107,8 @@ async def _converse(
     ladder = Ladder(budget)
     ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
 
-    reserve = Reserve(ladder, Canned(budget.sentences), light, config.speech)
+    paces = Paces(session.pace)
+    reserve = Reserve(ladder, Canned(budget.sentences), light, config.speech, paces)
     if session.realtime:
         outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, reserve)
         await hold(session, session.realtime, outside, story, aloud=parts is not None)

@@ -72,6 +72,7 @@ class Recorded:
             parts.settings,
             parts.assistant.patience_s,
             self._outside.reserve,
+            self._outside.tts,
             partial=False,
             realtime=self._about,
             spoke=parts.identity.as_json(),
