@@ -11,6 +11,7 @@ from . import weights
 from .errors import ConfigError, Missing
 from .pull import pull as pull_one
 from .pull import remove as remove_one
+from .weights import amount
 
 WIDTH = 16
 """Characters of the progress bar; the rest of a line of 80 tells of the file."""
@@ -27,7 +28,7 @@ def list_models(folder: Path) -> int:
         if weights.present(model, folder):
             state = "verified" if model.name in lock else "present"
         languages = " ".join(model.languages).replace("mul", "many")
-        rows.append((model.name, model.engine, _bytes(model.size), model.licence, languages, state))
+        rows.append((model.name, model.engine, amount(model.size), model.licence, languages, state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print(
@@ -36,7 +37,7 @@ def list_models(folder: Path) -> int:
     print()
     for profile, names in weights.profiles().items():
         size = sum(models[name].size for name in names)
-        print(f"profile {profile}: {_bytes(size)}, {', '.join(names)}")
+        print(f"profile {profile}: {amount(size)}, {', '.join(names)}")
     print(f"in {folder}")
     return 0
 
@@ -58,7 +59,7 @@ def pull(
         raise ConfigError(f"--from: {near} is not a folder")
     models = weights.chosen(names)
     if len(models) > 1:
-        print(f"{len(models)} models, {_bytes(sum(model.size for model in models))}", flush=True)
+        print(f"{len(models)} models, {amount(sum(model.size for model in models))}", flush=True)
     for model in models:
         report = _Bar(model.name) if sys.stdout.isatty() else _Lines(model.name)
         try:
@@ -84,7 +85,7 @@ def remove(names: list[str], folder: Path) -> int:
     if not here:
         raise Missing(f"{models[0].name} is not in {folder}")
     for model in here:
-        print(f"{model.name}: removed, {_bytes(remove_one(model, folder))} freed", flush=True)
+        print(f"{model.name}: removed, {amount(remove_one(model, folder))} freed", flush=True)
     return 0
 
 
@@ -148,7 +149,7 @@ class _Lines:
     def __call__(self, file: str, done: int, total: int) -> None:
         if done >= total and self._told != file:
             self._told = file
-            print(f"{self._model}: {file} {_bytes(done)}", flush=True)
+            print(f"{self._model}: {file} {amount(done)}", flush=True)
 
     def close(self) -> None:
         pass
@@ -175,7 +176,7 @@ class _Bar:
             return
         self._shown = (file, share, since)
         bar = ("#" * (share * WIDTH // 1000)).ljust(WIDTH, ".")
-        said = f"{bar} {share / 10:5.1f} % of {_bytes(total)}{self._pace(now, done, total)} {file}"
+        said = f"{bar} {share / 10:5.1f} % of {amount(total)}{self._pace(now, done, total)} {file}"
         width = shutil.get_terminal_size().columns
         print(f"\r{f'{self._model}: {said}':<{width - 1}}"[:width], end="", flush=True)
 
@@ -185,16 +186,9 @@ class _Bar:
             return ""
         left = round((total - done) * taken / brought)
         until = f", {left // 60}:{left % 60:02} left" if done < total else ""
-        return f", {_bytes(round(brought / taken))}/s{until}"
+        return f", {amount(round(brought / taken))}/s{until}"
 
     def close(self) -> None:
         """Leave the line, however the pull ended."""
         if self._shown[0]:
             print()
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"

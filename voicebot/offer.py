@@ -44,10 +44,10 @@ class Better:
         return steps
 
     def __str__(self) -> str:
-        size = sum(model.size for model in self.models) / 1e9
+        size = weights.amount(sum(model.size for model in self.models))
         names = [re.split("[:,;]", model.about)[0] for model in self.models]
         built = "; llama.cpp is compiled, which takes minutes" if "llama" in self.packages else ""
-        return f"{', '.join(names) or ', '.join(self.packages)} ({size:.1f} GB{built})"
+        return f"{', '.join(names) or ', '.join(self.packages)} ({size}{built})"
 
 
 def better(config: Config, models: Path, cores: int, memory: float) -> Better | None:

@@ -21,7 +21,7 @@ from typing import Protocol
 from .copies import cached, near
 from .errors import ConfigError, Missing, VoicebotError
 from .hub import Hub, Listing
-from .weights import LOCK, File, Locked, Model, Repository, faults, locked, sha256
+from .weights import LOCK, File, Locked, Model, Repository, amount, faults, locked, sha256
 from .wheels import Index
 
 Report = Callable[[str, int, int], None]
@@ -286,7 +286,7 @@ def _check_room(model: Model, folder: Path, files: list[File]) -> None:
     need -= sum(part.stat().st_size for part in own.rglob("*.part"))
     if need > (free := shutil.disk_usage(folder).free):
         raise VoicebotError(
-            f"{model.name} needs {need / 1e9:.1f} GB more and {folder} has {free / 1e9:.1f} GB free"
+            f"{model.name} needs {amount(need)} more and {folder} has {amount(free)} free"
         )
 
 

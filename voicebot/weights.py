@@ -287,3 +287,11 @@ def faults(model: Model, folder: Path) -> list[str]:
             wrong = ", ".join(sorted(str(digest) for digest in expected - {got}))
             found.append(f"{model.name}: {file.path} differs: expected sha256 {wrong}, got {got}")
     return found
+
+
+def amount(count: int) -> str:
+    """Bytes as people say them, like "75.5 MB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

