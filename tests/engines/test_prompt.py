@@ -280,6 +280,23 @@ def test_a_conversation_that_must_be_read_whole_gives_up_passages_only():
         fitting(long(12, LEASE), letters, 60, 5, whole=True)
 
 
+def test_a_question_that_was_too_long_does_not_make_every_later_one_too_long():
+    asked = [SYSTEM, user("x" * 200), user("Rent?", NOTES, LEASE)]
+
+    prompt = fitting(asked, letters, 100, 20)
+    assert prompt.passages == (NOTES, LEASE)
+    assert len(prompt.ids) < 80
+    with pytest.raises(ContextExceeded):
+        fitting(asked, letters, 100, 20, whole=True)
+
+    (last, forgotten) = shortened(asked, 0)
+    assert (last, forgotten) == ([SYSTEM, asked[-1]], 0)
+    assert shortened(asked, 0, whole=True)[0][1:] == [asked[1], user("Rent?", LEASE)]
+    answered = returned("a")
+    long_before = [user("Hm? " * 9), user("Rent?"), called("a"), answered]
+    assert len(fitting(long_before, letters, 30, 0).ids) < 30
+
+
 def test_a_conversation_is_shortened_for_a_server_as_for_ourselves():
     whole, tries = long(12, LEASE), [(12, (LEASE,))]
     step = shortened(whole, 0)

@@ -6,6 +6,7 @@ from realtime_client import ASK, Client, item
 
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.engines.chaos import ChaosSettings
+from voicebot.engines.prompt import fitting, turns
 from voicebot.errors import ContextExceeded
 
 BUDGET = BudgetSettings()
@@ -97,3 +98,22 @@ def test_a_spoken_response_with_nothing_to_say_is_excused_and_a_written_one_is_a
 
     written = Client(*words, **TEXT).does(*asks("Well?"), ("wait", 2.0))
     assert written.all("response.done")[0]["response"]["status"] == "completed"
+
+
+class Bounded(room.ChatModel):
+    """Reads twenty characters, of a conversation that is cut as our own engines cut it."""
+
+    async def reply(self, messages, *, whole=False):
+        def ids(kept):
+            return [0] * sum(len(message.text) for message in turns(kept))
+
+        fitting(messages, ids, 24, 4, whole=whole)
+        async for delta in super().reply(messages):
+            yield delta
+
+
+def test_a_question_that_was_too_long_does_not_spoil_those_that_follow():
+    client = Client(llm=Bounded("Yes."), **TEXT)
+    client.does(*asks("far too long " * 9), ("wait", 1.0), *asks("short"), ("wait", 1.0))
+    statuses = [event["response"]["status"] for event in client.all("response.done")]
+    assert statuses == ["failed", "completed"]

@@ -93,15 +93,15 @@ class OpenAIChat:
         for name in self._refused:
             request.pop(name, None)
         fragments = Fragments(tool.name for tool in tools)
-        told, forgotten, begun = messages, 0, False
+        told, forgotten, lost, begun = messages, 0, 0, False
         while True:
             kept = turns(without_oldest(told, forgotten), calling=True)
             request["messages"] = [written(turn) for turn in kept]
             try:
                 async with aclosing(self._deltas(request, fragments)) as deltas:
                     async for delta in deltas:
-                        if not begun and (forgotten or told is not messages):
-                            yield Delta(passages=informing(told), forgotten=forgotten)
+                        if not begun and (lost or told is not messages):
+                            yield Delta(passages=informing(told), forgotten=lost)
                         begun = True
                         yield replace(delta, seed=request.pop("seed", None))  # told once
                 return
@@ -110,6 +110,7 @@ class OpenAIChat:
                 if fewer is None:
                     raise
                 told, forgotten = fewer
+                lost = max(lost, forgotten)
 
     async def _deltas(self, request: dict[str, Any], fragments: Fragments) -> Stream[Delta]:
         thoughts, said = Thoughts(perhaps=self._begins_inside), False

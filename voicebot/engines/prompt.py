@@ -123,6 +123,8 @@ def fitting(
     cuts = [0, *range(FORGET, most, FORGET), most]
     cut = cuts[min(bisect_left(cuts, True, lo=1, key=fits), len(cuts) - 1)]
     messages = without_oldest(messages, cut)
+    if not whole and len(ids(messages)) > room:
+        messages = without_unanswered(messages)
     while len(prompt := ids(messages)) > room and (fewer := without_weakest(messages)):
         messages = fewer
     if len(prompt) > room:
@@ -146,6 +148,9 @@ def shortened(
     most = 0 if whole else exchanges(messages)
     if forgotten < most:
         return list(messages), min(most, forgotten * 2 or FORGET)
+    kept = without_oldest(messages, forgotten)
+    if not whole and len(last := without_unanswered(kept)) < len(kept):
+        return last, 0
     fewer = without_weakest(messages)
     return None if fewer is None else (fewer, forgotten)
 
@@ -161,6 +166,15 @@ def without_oldest(messages: Sequence[Message], count: int) -> list[Message]:
         return list(messages)
     first = _starts(messages)[count]
     return [m for i, m in enumerate(messages) if m.role == "system" or i >= first]
+
+
+def without_unanswered(messages: Sequence[Message]) -> list[Message]:
+    """Only system messages, the last question and what its functions returned.
+
+    A question that was itself too long has no answer, and so would be part of every later one.
+    """
+    question = _question(messages)
+    return [m for i, m in enumerate(messages) if m.role == "system" or i >= question]
 
 
 def without_weakest(messages: Sequence[Message]) -> list[Message] | None:

@@ -18,6 +18,7 @@ from ..audio import Audio, silence
 from ..conversation.clauses import clauses
 from ..conversation.trim import trimmed
 from ..engines import Segment, Speech
+from ..engines.per_call import estimated_tokens
 from ..flow import Stream, ahead
 from ..recordings import recording
 from ..transcribe import RATE, segments
@@ -255,6 +256,6 @@ async def _told(sound: Stream[bytes], text: str) -> Stream[dict[str, Any]]:
     async with aclosing(sound):
         async for data in sound:
             yield {"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()}
-    words = len(text.split())
-    usage = {"input_tokens": words, "output_tokens": 0, "total_tokens": words}
+    read = estimated_tokens(text)
+    usage = {"input_tokens": read, "output_tokens": 0, "total_tokens": read}
     yield {"type": "speech.audio.done", "usage": usage}
