@@ -1,6 +1,7 @@
 """Any voice is given words as they are said, and its times are of those that were written."""
 
 import asyncio
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -128,3 +129,10 @@ def test_every_synthesizer_that_is_loaded_reads_this_way():
 
     asyncio.run(speaks())
     assert voice.given == [("three times four", None, None)]
+
+
+def test_an_engine_ends_with_its_last_user():
+    engine = engines.load("tts", "openai", url="http://127.0.0.1:1/v1", model="m", voice="v")
+    inner = weakref.ref(engine.engine)
+    del engine
+    assert inner() is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -32,35 +32,35 @@ class ReadAloud:
     def __init__(self, tts: Any) -> None:
         self.engine = tts
         method = tts.synthesize
-        # It keeps its signature, which says what options a call may have.
-        readings(
-            "1", self._language(None, "") or "en"
-        )  # imports what the first clause would wait for
-        self.synthesize = functools.wraps(method)(functools.partial(self._call, method))
+        # It imports what the first clause would wait for.
+        readings("1", _language(tts, None, "") or "en")
+        # It keeps its signature, which says what options a call may have. It knows the engine and
+        # not us: in a cycle, the engine and its connections would outlive their last user.
+        self.synthesize = functools.wraps(method)(functools.partial(_read_aloud, tts))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
 
-    async def _call(
-        self, method: Callable[..., Stream[Speech]], text: str, **options: Any
-    ) -> Stream[Speech]:
-        language = self._language(options.get("voice"), text)
-        if len(text) <= AT_ONCE and is_ready(language):
-            read = readings(text, language)
-        else:
-            read = await asyncio.to_thread(readings, text, language)
-        spoken = " ".join(reading.spoken for reading in read if reading.spoken)
-        if not any(character.isalnum() for character in spoken):
-            return
-        written = _Written(read)
-        async with aclosing(method(spoken, **options)) as speech:
-            async for chunk in speech:
-                yield replace(chunk, words=written.words(chunk.words)) if chunk.words else chunk
 
-    def _language(self, voice: str | None, text: str) -> str:
-        language_of = getattr(self.engine, "language_of", None)
-        known: str = language_of(voice) if language_of else ""
-        return known or guessed(text)
+async def _read_aloud(tts: Any, text: str, **options: Any) -> Stream[Speech]:
+    language = _language(tts, options.get("voice"), text)
+    if len(text) <= AT_ONCE and is_ready(language):
+        read = readings(text, language)
+    else:
+        read = await asyncio.to_thread(readings, text, language)
+    spoken = " ".join(reading.spoken for reading in read if reading.spoken)
+    if not any(character.isalnum() for character in spoken):
+        return
+    written = _Written(read)
+    async with aclosing(tts.synthesize(spoken, **options)) as speech:
+        async for chunk in speech:
+            yield replace(chunk, words=written.words(chunk.words)) if chunk.words else chunk
+
+
+def _language(tts: Any, voice: str | None, text: str) -> str:
+    language_of = getattr(tts, "language_of", None)
+    known: str = language_of(voice) if language_of else ""
+    return known or guessed(text)
 
 
 class _Written:
