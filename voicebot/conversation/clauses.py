@@ -270,7 +270,7 @@ class Clauses:
             for cut in cuts
             if len(cut.words) >= PART
             and (whole is None or len(whole.words) - len(cut.words) >= PART)
-            and (cut.kind == "clause" or _may_rest(cut.words))
+            and (cut.kind == "clause" or _may_rest(cut.words) or _is_number(cut))
             and (cut.kind != "word" or not _LEANS.fullmatch(cut.words[-1]))
         ]
 
@@ -305,6 +305,11 @@ class Clauses:
 def _may_rest(words: list[str]) -> bool:
     """Whether a voice can rest behind them: not within a name, a number or an abbreviation."""
     return bool(words) and not _CLOSE.search(words[-1]) and not words[-1].endswith(".")
+
+
+def _is_number(cut: Cut) -> bool:
+    """Whether it is behind a number that does not go on: "in 1931 | by a gardener"."""
+    return cut.kind == "phrase" and cut.words[-1].isdecimal()
 
 
 def _best(parts: list[Cut], room: Room) -> Cut | None:

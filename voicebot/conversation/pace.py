@@ -34,22 +34,22 @@ class Pace:
     _seconds: float = 10.0 * LETTER_S
     """Of sound, for those letters."""
     _sound: float = 1.0
-    _head_start: float = WORK
-    """Seconds before they were all needed that pieces of so much sound had to be begun."""
+    _took: float = WORK
+    """Seconds of work, for so much sound."""
 
     @property
     def shown(self) -> list[float]:
         """All that it knows: numbers above 0 to make another one of."""
-        return [self._letters, self._seconds, self._sound, self._head_start]
+        return [self._letters, self._seconds, self._sound, self._took]
 
-    def learn(self, text: str, seconds: float, head_start: float) -> None:
-        """A piece was made, of so many seconds of sound. head_start: as `Timing` has it."""
+    def learn(self, text: str, seconds: float, took: float) -> None:
+        """A piece was made, of so many seconds of sound, in so many seconds."""
         if seconds <= 0:
             return
         self._letters = FADES * self._letters + _letters(text)
         self._seconds = FADES * self._seconds + seconds
         self._sound = FADES * self._sound + seconds
-        self._head_start = FADES * self._head_start + max(0.0, head_start)
+        self._took = FADES * self._took + took
 
     def seconds(self, text: str) -> float:
         """How long `text` will sound."""
@@ -57,8 +57,8 @@ class Pace:
 
     @property
     def work(self) -> float:
-        """Seconds of head start that a second of sound needs."""
-        return self._head_start / self._sound
+        """Seconds that it works on a second of sound."""
+        return self._took / self._sound
 
     def head_start(self, text: str) -> float:
         """Seconds before `text` is to be heard that it has to be begun."""
@@ -91,21 +91,19 @@ class Timing:
         self._begun = self._now()
         self.seconds = 0.0
         """Of its sound."""
-        self.head_start = 0.0
-        """How long before it is heard it has to be begun, so that it never waits for more of its
-        sound: all its work for a voice that gives it in one go, the time to the first chunk for one
-        that gives it faster than it is heard."""
+        self.took = 0.0
+        """Seconds until the last chunk so far had come."""
 
     def note(self, chunk: Speech) -> Speech:
         """The next chunk has come. Returns it."""
-        self.head_start = max(self.head_start, self._now() - self._begun - self.seconds)
+        self.took = self._now() - self._begun
         self.seconds += chunk.audio.seconds
         return chunk
 
     def teach(self, pace: Pace, text: str) -> None:
         """All of it has come. What came in no time was made before, and shows nothing."""
-        if self.head_start > 0:
-            pace.learn(text, self.seconds, self.head_start)
+        if self.took > 0:
+            pace.learn(text, self.seconds, self.took)
 
 
 def _letters(text: str) -> float:

@@ -160,10 +160,10 @@ def _begin(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
     recorded.partial, recorded.light = bool(given["partial"]), bool(given["light"])
     recorded.ahead = [rung for rung in RUNGS if rung in given["ahead"]]
     if "pace" in given:
-        letters, seconds, sound, head_start = map(amounts.seconds, given["pace"])
+        letters, seconds, sound, took = map(amounts.seconds, given["pace"])
         if not (letters and seconds and sound):
             raise ValueError(given["pace"])
-        recorded.pace = [letters, seconds, sound, head_start]
+        recorded.pace = [letters, seconds, sound, took]
     recorded.settings = {name: dict(values) for name, values in given["settings"].items()}
     if (about := given.get("realtime")) is not None:
         recorded.realtime = begun(about)
