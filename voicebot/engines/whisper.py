@@ -52,8 +52,8 @@ class Whisper:
             threads: on a CPU; 0 for as many as help.
             short_windows: encode what was said plus some silence instead of 30 s. Much faster on
                 a CPU; where the result looks wrong, the 30 s are encoded after all.
-            beam_size: hypotheses followed at once. With 5 one in ten of the words that 1 mishears is
-                heard, for a tenth more time. A turn that is short of time follows 1.
+            beam_size: hypotheses followed at once. With 5 one in ten of the words that 1 mishears
+                is heard, for a tenth more time. A turn that is short of time follows 1.
 
         Raises:
             Missing: a file of the model, or Silero, is not there.
