@@ -230,10 +230,12 @@ def question(tmp_path):
 @pytest.fixture
 def settings(tmp_path):
     path = tmp_path / "voicebot.toml"
-    path.write_text(
-        "[stt]\nengine = 'pocketsphinx'\n[llm]\nengine = 'extractive'\n[tts]\nengine = 'espeak'\n"
-    )
+    path.write_text(f"{EARS_AND_WITS}[tts]\nengine = 'espeak'\n")
     return path
+
+
+# Chosen, since for what is chosen nothing better is offered.
+EARS_AND_WITS = "[stt]\nengine = 'pocketsphinx'\n[llm]\nengine = 'extractive'\n"
 
 
 def talking(settings):
@@ -259,7 +261,10 @@ def test_a_spoken_question_is_answered_aloud_until_control_c(tmp_path, question,
 
 @needed
 def test_the_engines_have_worked_once_before_anybody_speaks(tmp_path, settings):
-    settings.write_text("[llm]\nengine = 'asked:Asked'\n[assistant]\ninstructions = 'Be brief.'\n")
+    settings.write_text(
+        "[stt]\nengine = 'pocketsphinx'\n[llm]\nengine = 'asked:Asked'\n"
+        "[tts]\nengine = 'espeak'\n[assistant]\ninstructions = 'Be brief.'\n"
+    )
     (tmp_path / "asked.py").write_text(ASKED)
     with sound_server(tmp_path) as server:
         environment = {**server.environment, "PYTHONPATH": str(tmp_path)}
@@ -318,7 +323,7 @@ def test_a_sound_server_that_ends_in_mid_answer_ends_the_talk_with_a_word(
 @pytest.mark.parametrize("moment", ["loading", r"\] listening"])
 def test_control_c_ends_it_at_any_moment(tmp_path, settings, moment):
     if moment == "loading":
-        settings.write_text("[tts]\nengine = 'slow:Slow'\n")
+        settings.write_text(f"{EARS_AND_WITS}[tts]\nengine = 'slow:Slow'\n")
         (tmp_path / "slow.py").write_text(SLOW)
     with sound_server(tmp_path) as server:
         environment = {**server.environment, "PYTHONPATH": str(tmp_path)}
