@@ -105,3 +105,9 @@ def test_no_hint_asks_an_index_for_voicebot():
         assert not re.search(r"pip install '?voicebot", path.read_text()), path
     assert PROJECT["name"] == install.DISTRIBUTION
     assert "voicebot" in PROJECT["scripts"]
+
+
+def test_no_extra_asks_an_index_for_voicebot():
+    required = [r for extra in PROJECT["optional-dependencies"].values() for r in extra]
+    names = {re.split(r"[\[<>=;~! ]", requirement)[0] for requirement in required}
+    assert "voicebot" not in names, f"that is a stranger's; ours is {install.DISTRIBUTION}"
