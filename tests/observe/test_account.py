@@ -13,7 +13,7 @@ from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import Ladder
 from voicebot.conversation.reserve import Reserve
 from voicebot.engines.per_call import Speaks
-from voicebot.events import Passage, TurnEnded
+from voicebot.events import Heard, Passage, TurnEnded
 from voicebot.observe.account import Account
 from voicebot.observe.identity import Identity
 
@@ -85,9 +85,18 @@ def test_a_noise_is_a_turn_in_which_nothing_was_heard(told):
     assert turn["outcome"] == "nothing heard"
 
 
-def test_a_question_that_is_answered_by_nothing_is_unanswered(told):
+def test_a_question_that_is_answered_without_a_word_is_a_failed_turn(told):
     (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel())
-    assert turn["outcome"] == "unanswered"
+    assert (turn["outcome"], turn["stage"]) == ("failed", "llm")
+    assert turn["reason"] == "the reply holds nothing that can be said"
+
+
+def test_a_question_that_only_calls_a_function_is_unanswered():
+    events = []
+    account = Account(IDENTITY, events.append)
+    for event in (Heard("Is it raining?"), TurnEnded({"end": 1.0})):
+        account.note(event)
+    assert events[-1].outcome == "unanswered"
 
 
 def test_a_turn_that_the_user_goes_on_in_before_a_sound_is_overtaken(told):

@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 import numpy as np
 import pytest
 from room import (
+    NO_PAUSES,
     RATE,
     ChatModel,
     InstantLoop,
@@ -18,6 +19,8 @@ from room import (
 
 from voicebot.audio import Audio, silence
 from voicebot.conversation import Conversation
+from voicebot.conversation.reserve import Reserve
+from voicebot.conversation.turn import AHEAD_S
 from voicebot.events import Heard, Interrupted, Said, SpeechEnded, SpeechPaused, TurnEnded
 from voicebot.server.session import (
     BURST,
@@ -81,7 +84,10 @@ class Call:
         self.stt = stt or Transcriber()
 
     def _converse(self, speaker, emit):
-        return Conversation(LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit)
+        reserve = Reserve(speech=NO_PAUSES)
+        return Conversation(
+            LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit, reserve=reserve
+        )
 
     def hold(self, script):
         async def life():
@@ -299,8 +305,9 @@ def test_while_nobody_is_connected_the_reply_waits():
         await asyncio.sleep(20)
         call.made = call.tts.chunks
 
-    call = Call(*STORY).hold(script)
-    assert call.made * 0.1 < call.client.received + 1.0 + 0.25 + 0.7
+    call = Call(*STORY * 20).hold(script)
+    on_its_way, sentence = 1.25, 0.9
+    assert call.made * 0.1 < call.client.received + on_its_way + AHEAD_S + sentence
     assert not call.client.all(TurnEnded)
 
 
