@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -160,7 +161,8 @@ def _remedy(how: str, entry: Entry) -> str:
     if how == "hung" or not entry.packages:  # anybody's own: no package index has it
         return "`voicebot --verbose doctor` shows what it said; or take another engine"
     library = entry.packages[0]
-    package = packages_distributions().get(library, [library])[0]
+    named = packages_distributions().get(library, [library])[0]
+    package = re.sub(r"[-_.]+", "-", named).lower()  # as indexes and people write it: PEP 503
     pip = f"{sys.executable} -m pip install --force-reinstall --no-deps"
     if how == "SIGILL" and package == BUILT_HERE:
         build = f"{pip} --no-cache-dir --no-binary {package} {package}"
