@@ -305,8 +305,9 @@ def test_while_nobody_is_connected_the_reply_waits():
         await asyncio.sleep(20)
         call.made = call.tts.chunks
 
-    call = Call(*STORY * 20).hold(script)
-    on_its_way, sentence = 1.25, 0.9
+    story = " ".join(f"Number {n} is told." for n in range(100)).split()
+    call = Call(*story).hold(script)
+    on_its_way, sentence = 1.25, 1.2
     assert call.made * 0.1 < call.client.received + on_its_way + AHEAD_S + sentence
     assert not call.client.all(TurnEnded)
 
