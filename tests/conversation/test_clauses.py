@@ -247,6 +247,8 @@ def cut_off(text, before=0):
         ("It is red, and it is gre", ["It is red,", "and it is gre"]),
         ("It is red! See Dr.", ["It is red!"]),
         ("It is red.\n\n- An apple\n- A pe", ["It is red.", "An apple"]),
+        ("Look.\n```\nx\n```\nIt is red. It is gre", ["Look.", "```\n", "x\n```\n", "It is red."]),
+        ("Look.\n```\nx\n```", ["Look.", "```\n", "x\n```\n"]),
     ],
 )
 def test_a_text_that_is_cut_off_ends_with_its_last_whole_sentence(text, spoken):
@@ -260,3 +262,22 @@ def test_a_sentence_that_is_begun_is_spoken_as_far_as_it_goes():
         "When it is ripe,",
         "it is very gre",
     ]
+
+
+def test_a_text_that_is_to_end_within_what_was_taken_ends_with_that_sentence():
+    cutter = Clauses()
+    cutter.feed("It is open, and so it will be for as long as anybody asks. More follows. And")
+    assert cutter.take().text == "It is open,"
+    cutter.keep(3)
+    cutter.finish()
+    assert [piece.text for piece in taken(cutter)] == [
+        "and so it will be for as long as anybody asks."
+    ]
+
+
+def test_a_text_that_is_to_end_behind_a_block_of_code_keeps_the_block():
+    cutter = Clauses()
+    cutter.feed(text := "Look.\n```\nx\n```\nIt is red.")
+    cutter.keep(len(text))
+    cutter.finish()
+    assert [piece.text for piece in taken(cutter)] == ["Look.", "```\n", "x\n```\n", "It is red."]

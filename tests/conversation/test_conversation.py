@@ -55,6 +55,7 @@ def test_every_boundary_is_timed_from_the_end_of_speech():
 
 class Counting(ChatModel):
     async def reply(self, messages):
+        yield Delta(forgotten=2)
         yield Delta("Good morning.")
         yield Delta(finish="stop", tokens=(20, 3), kept=12)
 
@@ -63,6 +64,7 @@ def test_what_was_worked_on_is_told_in_the_end():
     (end,) = Room(llm=Counting()).hear(ASK, ("wait", 3.0)).all(TurnEnded)
     assert end.tokens == (20, 3)
     assert end.amounts["llm.kept"] == 12
+    assert end.amounts["llm.forgotten"] == 2
     assert end.amounts["stt.sound"] == pytest.approx(1.15, abs=0.05)  # with the pause after it
     assert end.amounts["stt.waited"] == pytest.approx(0.2)
     assert end.amounts["tts.sound"] == pytest.approx(0.6)

@@ -49,3 +49,10 @@ def test_voices_of_one_engine_share_what_they_have_shown():
 def test_a_pace_is_made_again_from_what_it_has_shown():
     pace = shown(0.4)
     assert Pace(*pace.shown) == pace
+
+
+def test_a_piece_without_sound_shows_nothing():
+    pace = shown(0.3)
+    before = pace.shown
+    pace.learn("...", 0.0, 0.2)
+    assert pace.shown == before

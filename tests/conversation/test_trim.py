@@ -106,3 +106,8 @@ def test_a_stream_is_trimmed_while_it_is_made():
         return [chunk.audio.seconds async for chunk in trimmed(made())]
 
     assert live(heard()) == pytest.approx([0.2 + BEFORE_S, BEHIND_S], abs=0.006)
+
+
+def test_a_chunk_without_a_sample_is_no_sound():
+    trim, nothing = Trim(), Speech(Audio(np.zeros(0, np.float32), RATE))
+    assert [*trim.feed(nothing), *trim.finish()] == []

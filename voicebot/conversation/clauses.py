@@ -210,20 +210,17 @@ class Clauses:
         return Clause(code.text, pause=pause, silent=not code.opens)
 
     def part(self, room: Room) -> Cut | None:
-        """What could be taken of a sentence that is still being written."""
+        """What could be taken of a sentence that is still being written, and so is not `take`n."""
         if self.is_first or self._is_written:
             return None
-        cuts: list[Cut] = []
-        if self._whole(cuts, None):
-            return None
-        return _best(self._parts(cuts, None), room)
+        return _best(self._parts([*self._cuts()], None), room)
 
     def take_part(self, part: Cut) -> Clause | None:
         """Take it, though the rest of its sentence is not written yet."""
         return self._cut_off(part)
 
     def _cuts(self) -> Iterator[Cut]:
-        """Where the sentence that comes next may be cut, in order, as far as that is certain."""
+        """Where what is written may be cut, in order, as far as that is certain."""
         for end in _END.finditer(self._pending):
             kind, at = str(end.lastgroup), end.end()
             if kind == "sentence" and "\n" not in end.group():
@@ -233,8 +230,6 @@ class Clauses:
                 if not is_end:
                     continue
             yield Cut(at, kind, self._pending[:at].split())
-            if kind == "sentence":
-                return
 
     def _is_end(self, text: str, at: int) -> bool | None:
         before = f"{self._last} {text[:at]}" if self._last else text[:at]
