@@ -4,9 +4,10 @@ The troubles are those of `voicebot.engines.chaos`, which users have for drills 
 """
 
 import asyncio
+import gc
 
 import pytest
-from room import NO_PAUSES, ChatModel, Room, Synthesizer, Transcriber, sound, user
+from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, sound, user
 
 from voicebot.conversation import Hush
 from voicebot.conversation.budget import BudgetSettings
@@ -16,7 +17,7 @@ from voicebot.conversation.reserve import WORTH, Reserve
 from voicebot.conversation.turn import VOICE_S
 from voicebot.engines import Delta
 from voicebot.engines.chaos import ChaosSettings
-from voicebot.errors import EngineError
+from voicebot.errors import EngineError, Missing
 from voicebot.events import Failed, Interrupted, Passage, RungTaken, Said, SpeechEnded, TurnEnded
 from voicebot.flow import started
 
@@ -120,6 +121,21 @@ def test_also_a_voice_that_is_late_has_said_something_in_time():
 def test_what_was_heard_holds_the_filler_too():
     slow = trouble(llm="delay 2").hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert slow.history == [("user", "hello there"), ("assistant", f"{FILLER} Yes.")]
+
+
+class Broken(Speaker):
+    """A loudspeaker that is gone."""
+
+    async def play(self, audio):
+        raise Missing("the loudspeaker is gone")
+
+
+def test_a_loudspeaker_that_is_gone_when_a_filler_is_due_is_told_once(caplog):
+    with pytest.raises(ExceptionGroup) as told:
+        room(stt=Transcriber(takes=2.0), speaker=Broken()).hear(ASK, ("wait", 6.0))
+    gc.collect()  # a task's error that nobody took would be logged now, with a traceback
+    assert [str(error) for error in told.value.exceptions] == ["the loudspeaker is gone"]
+    assert "never retrieved" not in caplog.text
 
 
 def test_who_speaks_over_a_filler_has_heard_nothing_of_the_answer():

@@ -16,7 +16,7 @@ from typing import Protocol
 from ..audio import Audio, first_audible, silence
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
 from ..engines.per_call import given_up
-from ..errors import EngineError
+from ..errors import EngineError, VoicebotError
 from ..events import Event, Passages, RungTaken, Said
 from ..flow import Stream, ahead, due, started, stop
 from .budget import Rung, Stage
@@ -259,7 +259,8 @@ class Turn:
             and not self._mouth.locked()
             and "speaker.first" not in self.timeline.marks
         ):
-            await self._aside("filler", self._reserve.ladder.budget.filler, speech)
+            with suppress(VoicebotError):  # a speaker that is gone: the answer finds it so, too
+                await self._aside("filler", self._reserve.ladder.budget.filler, speech)
 
     async def apologise(self, tts: Synthesizer) -> None:
         """Say that there is no answer, if there is a voice that can."""
