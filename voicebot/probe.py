@@ -25,10 +25,11 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from . import __version__, engines
-from .engines import Entry, Kind, probe_child
+from .engines import Entry, probe_child
+from .observe.identity import Chosen
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +43,6 @@ REMEMBERED = 100
 
 BUILT_HERE = "llama-cpp-python"
 """The one library that pip compiles, for the processor it is compiled on."""
-
-
-class Chosen(Protocol):
-    """An engine, and the settings it is to be built with."""
-
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def options(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
