@@ -207,3 +207,16 @@ def test_what_others_were_told_before_is_not_this_turns():
     found = live(life())
     assert found.end_of_turn == pytest.approx(0.4)
     assert found.first_audio == 1.0
+
+
+def test_what_a_voice_has_shown_of_its_pace_is_known_in_the_next_conversation():
+    shared = parts()
+
+    async def life():
+        for _ in range(2):
+            async with talking(shared) as line:
+                await hold(line, ASKED)
+        return shared.reserve.paces
+
+    paces = live(life())
+    assert paces.of(shared.tts).shown != paces.start
