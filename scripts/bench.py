@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,6 +46,7 @@ from voicebot.observe.metrics import Metrics
 
 RATE, WINDOW = 16000, 512
 TURNS = 300
+INTERRUPTIONS = 39
 MARKS = [
     "stt.first",
     "stt.last",
@@ -58,6 +60,12 @@ MARKS = [
 ]
 
 
+def tone(seconds):
+    """Sound that can be heard: silence around words is trimmed, and is no first audio."""
+    samples = 0.1 * np.sin(np.arange(round(seconds * 24000)) * 2 * np.pi * 220 / 24000)
+    return Audio(samples.astype(np.float32), 24000)
+
+
 class Free:
     """A transcriber, a chat model and a synthesizer that cost nothing but a step of the loop."""
 
@@ -69,7 +77,7 @@ class Free:
             yield Delta(word + " ")
 
     async def synthesize(self, text):
-        yield Speech(silence(1.0, 24000))
+        yield Speech(tone(1.0))
 
 
 class Busy:
@@ -84,18 +92,22 @@ class Busy:
         if self.turns > 0:  # the last one is not answered, so that the bench ends
             yield Segment("tell me a story", 0.0, audio.seconds)
 
-    def _compute(self, item):
+    def _compute(self, items):
         matrix = np.random.default_rng(0).standard_normal((400, 400))
-        for _ in range(1000):
+        for item in items:
             matrix = matrix @ matrix / 1e3  # releases the interpreter's lock, as models do
             sum(i * i for i in range(2000))  # and this holds it, as their wrappers do
             yield item
 
     def reply(self, messages):
-        return self.workers[0].stream(self._compute, Delta("Once upon a time. "))
+        # No two sentences alike: a reply that repeats itself is stopped.
+        names = (chr(97 + n // 26) + chr(97 + n % 26) for n in range(26 * 26))
+        return self.workers[0].stream(
+            self._compute, (Delta(f"Then {a} met {b} at {a}{b}. ") for a, b in pairwise(names))
+        )
 
     def synthesize(self, text):
-        return self.workers[1].stream(self._compute, Speech(silence(0.1, 24000)))
+        return self.workers[1].stream(self._compute, [Speech(tone(0.1))] * 1000)
 
 
 class Speaker:
@@ -161,7 +173,9 @@ def core():
     late = ListenSettings(pause_ms=480)  # nothing is begun before the end: the whole path counts
     speaker, ended, _ = converse(Free(), TURNS, wait=0.0005, real_time=False, settings=late)
     show("end of utterance to first audio, whole path", after(ended, speaker.first))
-    speaker, _, started = converse(Busy(40), 40, wait=0.01, real_time=True)
+    speaker, _, started = converse(
+        Busy(INTERRUPTIONS + 1), INTERRUPTIONS + 1, wait=0.01, real_time=True
+    )
     due, decided = zip(*started[1:], strict=True)
     show("barge-in decision to Speaker.stop, two busy threads", after(decided, speaker.stopped))
     show("sound of it due to Speaker.stop, two busy threads", after(due, speaker.stopped))
@@ -216,14 +230,18 @@ def helped():
 
 
 def memory():
-    """Resident memory of a process, and its children, that has answered once and now waits."""
+    """Resident memory of a process and its children that has answered once, and now waits.
+
+    The engines are the best whose packages and weights are here: after `scripts/run`,
+    Whisper tiny.en, quoting and hibari.
+    """
     code = """
 import asyncio, sys, gc
 from pathlib import Path
-from voicebot import assembly, config
+from voicebot import assembly, config, weights
 from voicebot.ask import _FileSpeaker, _Microphone
 read = config.read(Path("voicebot.toml"))
-with assembly.assemble(read, Path("no-weights")) as parts:
+with assembly.assemble(read, weights.folder()) as parts:
     microphone = _Microphone("examples/question.wav")
     conversation = parts.conversation(_FileSpeaker(None), microphone.note)
     asyncio.run(conversation.run(microphone.listen()))
