@@ -52,6 +52,7 @@ class Computing(room.Transcriber):
     def __init__(self):
         super().__init__(takes=0)
         self.worker = Worker("ears")
+        self.recognised, self.again = 40, 1
         self.close = self.worker.close
 
 
@@ -110,6 +111,12 @@ def test_the_process_its_loop_and_its_engines_are_measured(talked):
     assert ("engine_calls", "llm") not in after  # it has no thread of its own here
     assert after["process_resident_memory_bytes",] > 10e6
     assert after["event_loop_lag_seconds_count",] > 0
+
+
+def test_second_windows_of_the_recogniser_are_counted(talked):
+    _, after = talked
+    assert after["recognition_windows_total", "first"] == 40
+    assert after["recognition_windows_total", "second"] == 1
 
 
 def test_answers_are_counted_by_route_and_status():

@@ -106,6 +106,13 @@ class Metrics:
         self.underruns = counter(
             "underruns_total", "Silences within an answer that nobody wrote: its sound came late."
         )
+        self._windows = counter(
+            "recognition_windows_total",
+            "Windows of sound that Whisper was given: the first of each stretch of speech, and a "
+            "second where what it heard in the first was doubtful.",
+            "window",
+        )
+        self._windows_told: dict[str, int] = {}
         self.underrun = counter("underrun_seconds_total", "Seconds of such silence.")
         self.tokens = counter(
             "tokens_total",
@@ -148,6 +155,8 @@ class Metrics:
                 self.rungs.labels(rung, ahead)
         for kind in ("prompt", "cached", "output"):
             self.tokens.labels(kind)
+        for window in ("first", "second"):
+            self._windows.labels(window)
         for stage in (*STAGES, "end_of_turn"):
             if stage != "network":  # of which only the client knows
                 self.stage.labels(stage)
@@ -166,16 +175,27 @@ class Metrics:
             await asyncio.sleep(LOOK_S)
             self._lag.observe(max(0.0, loop.time() - due))
 
-    async def page(self, sessions: Mapping[str, int], calls: Mapping[str, int]) -> bytes:
+    async def page(
+        self,
+        sessions: Mapping[str, int],
+        calls: Mapping[str, int],
+        windows: Mapping[str, int] | None = None,
+    ) -> bytes:
         """All of it in the text format, as `MEDIA_TYPE` says.
 
         sessions: conversations that are going on, by protocol. calls: by engine, see above.
+        windows: that the recogniser has been given since it was loaded, first and second ones.
         """
         for protocol, count in sessions.items():
             self._sessions.labels(protocol).set(count)
         self._calls.clear()  # after a reload an engine may have no calls that can be counted
         for engine, count in calls.items():
             self._calls.labels(engine).set(count)
+        for window, count in (windows or {}).items():
+            before = self._windows_told.get(window, 0)
+            # An engine that a reload has put in the place of another counts from 0.
+            self._windows.labels(window).inc(count - before if count >= before else count)
+            self._windows_told[window] = count
         families = []
         for family in self._registry.collect():
             families.append(generate_latest(_Family(family)))

@@ -27,7 +27,7 @@ _COMPUTING: tuple[Kind, ...] = ("stt", "llm", "tts")
 def route(metrics: Metrics, parts: Parts, house: House) -> Route:
     async def page(request: Request) -> Response:
         sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime")}
-        text = await metrics.page(sessions, _calls(parts))
+        text = await metrics.page(sessions, _calls(parts), _windows(parts))
         return Response(text, headers={"content-type": MEDIA_TYPE})
 
     return Route("/metrics", page)
@@ -37,6 +37,15 @@ def _calls(parts: Parts) -> dict[str, int]:
     """How many calls each engine has that computes in this process."""
     workers = {kind: getattr(parts.engine(kind), "worker", None) for kind in _COMPUTING}
     return {kind: worker.calls for kind, worker in workers.items() if isinstance(worker, Worker)}
+
+
+def _windows(parts: Parts) -> dict[str, int]:
+    """How many windows the recogniser was given, if it counts them."""
+    engine = parts.engine("stt")
+    recognised, again = getattr(engine, "recognised", None), getattr(engine, "again", None)
+    if not isinstance(recognised, int) or not isinstance(again, int):
+        return {}
+    return {"first": recognised, "second": again}
 
 
 class Measured:
