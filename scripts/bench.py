@@ -66,6 +66,9 @@ def tone(seconds):
     return Audio(samples.astype(np.float32), 24000)
 
 
+SECOND, TENTH = tone(1.0), tone(0.1)
+
+
 class Free:
     """A transcriber, a chat model and a synthesizer that cost nothing but a step of the loop."""
 
@@ -77,7 +80,7 @@ class Free:
             yield Delta(word + " ")
 
     async def synthesize(self, text):
-        yield Speech(tone(1.0))
+        yield Speech(SECOND)
 
 
 class Busy:
@@ -107,7 +110,7 @@ class Busy:
         )
 
     def synthesize(self, text):
-        return self.workers[1].stream(self._compute, [Speech(tone(0.1))] * 1000)
+        return self.workers[1].stream(self._compute, [Speech(TENTH)] * 1000)
 
 
 class Speaker:

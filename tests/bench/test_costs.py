@@ -1,4 +1,4 @@
-"""scripts/bench, which prints what voicebot costs apart from its models: it runs, and finds times."""
+"""scripts/bench, which prints what voicebot costs beside its models: it runs and finds times."""
 
 import importlib.util
 import re
