@@ -48,6 +48,8 @@ def _rules(day_first: bool) -> list[Rule]:
         (r"911(?![\w,.]*\d|\w)", lambda g, m: g.digits("911")),
         (r"([01])s(?!\w)", lambda g, m: "zeros" if m[1] == "0" else "ones"),
         (r"(?<=\w )No (?=\d)", lambda g, m: "number "),
+        (rf"((?:{words.AIRCRAFT}) [A-Z]?)(\d{{3}})(?:-(\d{{1,3}})00)?(?![\w-])", _aircraft),
+        (rf"3M(?!\w)(?=['’]s|[.,]? *$| (?:{words.AFTER_3M})\b)", lambda g, m: "three M"),
         (r"24/7(?!\w|/)", lambda g, m: "twenty-four seven"),
         (r"9/11(?!\w|/)", lambda g, m: "nine eleven"),
         (r"50/50(?!\w|/)", lambda g, m: "fifty fifty"),
@@ -242,6 +244,14 @@ _COUNTED = re.compile(r"[a-z]{2,}s$|people|men|women|children|feet|square|cubic|
 _NOT_COUNTED = frozenset(["was", "is", "has", "as", "its", "this", "us", "does", "versus", "plus"])
 
 
+def _aircraft(g: Grammar, m: re.Match[str]) -> str:
+    """ "Boeing seven thirty-seven eight hundred"."""
+    family, rest = m[2], int(m[2][1:])
+    ends = "hundred" if not rest else f"oh {g.says(rest)}" if rest < 10 else g.says(rest)
+    series = f" {g.says(int(m[3]))} hundred" if m[3] else ""
+    return f"{m[1]}{' ' if m[1][-1] != ' ' else ''}{g.says(int(family[0]))} {ends}{series}"
+
+
 def _maybe_year(g: Grammar, m: re.Match[str]) -> str | None:
     number, noun = int(m[0]), after(m)
     if not 1100 <= number <= 2099:
@@ -315,6 +325,7 @@ _STARTERS = frozenset(
         for word in (*words.ABBREVIATIONS, *words.NEED_A_NUMBER)
         if word.rstrip(".").isalpha()
     ]
+    + words.AIRCRAFT.lower().split("|")
     + words.ROMAN_AFTER.split("|")
     + [f"{word}s" for word in words.ROMAN_AFTER.split("|")]
     + words.ROYAL.lower().split("|")

@@ -206,3 +206,8 @@ WORDS = {
     "fractions": "one half/halves|one third/thirds|one quarter/quarters", "nth": "{0}",
     "nth_top": "{0} {1}|{0} {1}s",
 }  # fmt: skip
+
+AIRCRAFT = "Boeing|Airbus|Embraer|Bombardier|Fokker|Cessna"
+"""Makers whose numbers are names: "seven thirty-seven", not a range."""
+AFTER_3M = "Company|Corporation|makes|made|sells|is|was|has|and|tape|masks?|products?|stickers?"
+"""Words behind which "3M" is the maker of tape, not three million."""

@@ -9,6 +9,11 @@ from . import french_words as words
 from .grammar import Grammar, Noun, Rule
 from .roman import ROMAN, value
 
+_HALVED = frozenset(
+    ["verre", "pot", "paquet", "sachet", "oignon", "citron", "siècle", "tour", "pain"]
+)
+"""Masculine nouns that are halved, and are no units."""
+
 
 def _rules() -> list[Rule]:
     month = rf"({words.MONTH})"
@@ -42,6 +47,7 @@ def _rules() -> list[Rule]:
         (r"24/7(?!\w|/)", lambda g, m: "vingt-quatre heures sur vingt-quatre"),
         (r"1(?= (?:" + words.FEMININE + r")(?!\w))", lambda g, m: "une"),
         (r"(\d{1,3}) ?(?:½|1/2) ([^\W\d_]{2,20})", _and_a_half),
+        (r"(?:½|1/2) ([^\W\d_]{3,20})(?!\w)", _half),
         # Abbreviations.
         (r"(?i:[ldnsmtcj]|qu)'(?=[A-Z]{2,4}(?!\w))", lambda g, m: m[0]),
         (r"(?:[Nn][°º]s?|[Nn]os?\.) ?(?=\d)", lambda g, m: "numéro "),
@@ -137,6 +143,12 @@ def _phone(g: Grammar, m: re.Match[str]) -> str:
 def _and_a_half(g: Grammar, m: re.Match[str]) -> str:
     feminine = re.fullmatch(rf"(?:{words.FEMININE})s?", m[2])
     return f"{g.says(int(m[1]), 'f' if feminine else 'm')} {m[2]} et demi{'e' if feminine else ''}"
+
+
+def _half(g: Grammar, m: re.Match[str]) -> str | None:
+    if re.fullmatch(words.FEMININE, m[1]):
+        return g.words["half_f"].format(m[1])
+    return g.words["half_m"].format(m[1]) if m[1] in _HALVED else None
 
 
 def _first(g: Grammar, m: re.Match[str]) -> str | None:

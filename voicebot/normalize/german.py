@@ -18,6 +18,13 @@ _PREPOSITIONS = among("in aus mit nach von zu seit bei während auf an trotz")
 """Before "der" they make it a dative."""
 _NOMINATIVE = among("der die das jede diese eine ihre seine meine")
 _FEMININE = re.compile(r".*(?:ung|heit|keit|ion|schaft|tät|e|[Ll]iga|Hand)$")
+_HALF_FEMININE = re.compile(
+    r".*(?:ung|ion|asse|unde|asche|ose|eibe|iebel|ute|eite|ose|urke|one|ugel|rise|oche|illion)$"
+)
+_HALF_NEUTER = re.compile(
+    r".*(?:Pfund|[Kk]ilo|gramm|[Gg]las|Jahr|Dutzend|[Bb]rot|Stück|chen|Blatt)$"
+)
+"""Nouns that are halved: mostly of kitchens and clocks."""
 _NEUTER = re.compile(r".*(?:hundert|zeug|chen|lein|ment|Mal|Jahr|Kapitel|Stück|Tor|Buch|Spiel)$")
 
 
@@ -58,6 +65,7 @@ def _rules() -> list[Rule]:
         (r"0\d{1,4}[ /-]\d{3,8}(?:[ -]\d{1,6})?(?!\w)", _phone),
         (r"(?:1[1-9]|20)\d\d(?![\w,]*\d|\w|[.:]\d)(?![/–-]\d)(?! ?[%°€$])", _maybe_year),
         (r"24/7(?!\w|/)", lambda g, m: "vierundzwanzig sieben"),
+        (r"(?:1/2|½) ([A-ZÄÖÜ][a-zäöüß]{2,20})(?!\w)", _half),
         (r"(\d{1,3}) ?(?:½|1/2)(?![\w/])", lambda g, m: f"{g.says(int(m[1]), 'm')}einhalb"),
         (r"(\d{1,4}),[-–]+ ?(?:€|EUR|Euro)(?!\w)", _whole_euros),
         (r"(\d{1,4})-(?:€|EUR|Euro)(?=-)", lambda g, m: f"{g.says(int(m[1]), 'm')}-Euro"),
@@ -206,6 +214,11 @@ def _monarch(g: Grammar, m: re.Match[str]) -> str | None:
 def _roman(g: Grammar, m: re.Match[str]) -> str | None:
     number = value(m[2])
     return f"{m[1]} {g.says(number)}" if number and m[2] not in ("C", "D", "L", "M") else None
+
+
+def _half(g: Grammar, m: re.Match[str]) -> str:
+    gender = "f" if _HALF_FEMININE.match(m[1]) else "n" if _HALF_NEUTER.match(m[1]) else "m"
+    return g.words[f"half_{gender}"].format(m[1])
 
 
 def _maybe_year(g: Grammar, m: re.Match[str]) -> str | None:

@@ -10,6 +10,11 @@ from .grammar import Grammar, Noun, Rule
 from .numbers import Gender
 from .roman import ROMAN, value
 
+_HALVED = frozenset(
+    ["vaso", "limón", "paquete", "sobre", "siglo", "pan", "puñado", "manojo", "día"]
+)
+"""Masculine nouns that are halved, and are no units."""
+
 
 def _rules() -> list[Rule]:
     month = rf"({words.MONTH})"
@@ -45,6 +50,7 @@ def _rules() -> list[Rule]:
         (rf"({whole})(?= (?:{words.FEMININE})(?!\w))", lambda g, m: g.amount(m[1], "f")),
         (rf"({whole})(?= (?:{words.MASCULINE})(?!\w))", lambda g, m: g.amount(m[1], "m")),
         (r"(\d{1,3}) ?(?:½|1/2) ([^\W\d_]{2,20})", _and_a_half),
+        (r"(?:½|1/2) ([^\W\d_]{3,20})(?!\w)", _half),
         # Abbreviations.
         (r"(?:[Nn]\.?[º°]s?|[Nn]úms?\.) ?(?=\d)", lambda g, m: "número "),
         (rf"(?:{words.SPACED})(?!\w)", _abbreviation),
@@ -90,6 +96,12 @@ def _and_a_half(g: Grammar, m: re.Match[str]) -> str:
     feminine = re.fullmatch(words.FEMININE, m[2])
     number = g.says(int(m[1]), "f" if feminine else "m")
     return f"{number} {m[2]} y medi{'a' if feminine else 'o'}"
+
+
+def _half(g: Grammar, m: re.Match[str]) -> str | None:
+    if re.fullmatch(words.FEMININE, m[1]):
+        return g.words["half_f"].format(m[1])
+    return g.words["half_m"].format(m[1]) if m[1] in _HALVED else None
 
 
 def _day(g: Grammar, m: re.Match[str]) -> str | None:
