@@ -281,3 +281,26 @@ def test_a_text_that_is_to_end_behind_a_block_of_code_keeps_the_block():
     cutter.keep(len(text))
     cutter.finish()
     assert [piece.text for piece in taken(cutter)] == ["Look.", "```\n", "x\n```\n", "It is red."]
+
+
+def test_a_loop_behind_a_block_of_code_that_is_still_to_be_shown_is_cut_off():
+    cutter = Clauses()
+    cutter.feed("Look.\n```\nx\n```\nIt is red. " + "It goes on and on like that. " * 5)
+    assert cutter.loop is not None
+    cutter.keep(cutter.loop)
+    cutter.finish()
+    assert [piece.text for piece in taken(cutter)] == [
+        "Look.",
+        "```\n",
+        "x\n```\n",
+        "It is red.",
+        "It goes on and on like that.",
+    ]
+
+
+def test_a_block_of_code_behind_the_end_of_the_text_is_not_shown():
+    cutter = Clauses()
+    cutter.feed("Look. Or not.\n```\nx\n```\nIt is red.")
+    cutter.keep(len("Look."))
+    cutter.finish()
+    assert [piece.text for piece in taken(cutter)] == ["Look."]

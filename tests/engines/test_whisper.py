@@ -18,7 +18,7 @@ from miniatures.whisper import build
 from voicebot.audio import Audio, join, silence
 from voicebot.engines.per_call import given_up
 from voicebot.engines.whisper import Whisper
-from voicebot.engines.windows import Hypothesis, says_again
+from voicebot.engines.windows import Hypothesis, recognise, says_again
 from voicebot.errors import ConfigError, EngineError, Missing
 
 QUESTION = "What time is it in Paris?"
@@ -116,6 +116,23 @@ def test_words_said_again_are_noticed(said):
 )
 def test_words_that_people_repeat_are_not_taken_for_said_again(said):
     assert not says_again(said)
+
+
+def test_a_turn_short_of_time_follows_one_hypothesis_instead_of_five(paris, monkeypatch):
+    beams = []
+
+    def watched(model, samples, length, language, task, beam):
+        beams.append(beam)
+        return recognise(model, samples, length, language, task, beam)
+
+    monkeypatch.setattr("voicebot.engines.whisper.recognise", watched)
+    assert text(hear(paris, recordings.voice(2.5))) == QUESTION
+    before = given_up.set(frozenset({"single_pass"}))
+    try:
+        assert text(hear(paris, recordings.voice(2.5))) == QUESTION
+    finally:
+        given_up.reset(before)
+    assert beams == [5, 1]
 
 
 def test_where_time_is_short_words_said_twice_count(tmp_path):

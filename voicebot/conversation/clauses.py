@@ -158,9 +158,14 @@ class Clauses:
         left = max(0, characters - self.taken)
         if self._last and not left:
             left = next(_sentence_ends(self._pending), len(self._pending))
-        if left <= len(self._pending):
-            self._later = []
-        self._pending = self._pending[:left]
+        kept: list[str | Code] = []
+        room = left - len(self._pending)
+        for each in self._later:
+            if room <= 0:
+                break
+            kept.append(each[:room] if isinstance(each, str) else each)
+            room -= len(each) if isinstance(each, str) else 0
+        self._pending, self._later = self._pending[:left], kept
 
     def keep_whole(self) -> None:
         """The text was cut off: it ends with its last whole sentence, if there is one."""
