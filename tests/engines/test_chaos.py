@@ -1,6 +1,7 @@
 """Engines in trouble on purpose: each trouble is what it says, and all else stays as it was."""
 
 import asyncio
+import weakref
 from contextlib import aclosing
 
 import numpy as np
@@ -139,3 +140,12 @@ def test_a_chance_is_a_chance():
 def test_whoever_reads_the_log_knows_that_it_is_a_drill(caplog):
     ChaosSettings(stt="delay 2").around("stt", Transcriber("hello"))
     assert caplog.messages == ["[chaos] stt is in trouble on purpose: delay 2"]
+
+
+def test_an_engine_in_trouble_ends_with_its_last_user():
+    engine = Synthesizer()
+    inner = weakref.ref(engine)
+    troubled = ChaosSettings(tts="raise").around("tts", engine)
+    assert troubled is not engine
+    del engine, troubled
+    assert inner() is None

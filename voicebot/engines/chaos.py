@@ -83,35 +83,46 @@ class _Troubled:
     """An engine whose one method is in trouble; all else is as it was."""
 
     def __init__(self, kind: str, engine: Any, fault: Fault, chance: float, seed: int) -> None:
-        self._kind, self._engine, self._fault = kind, engine, fault
-        self._chance, self._random = chance, Random(seed)
-        self._dead = False
+        self._engine = engine
         name = _METHODS[kind]
         method = getattr(engine, name)
-        # It keeps its signature, which says what options a call may have.
-        setattr(self, name, functools.wraps(method)(functools.partial(self._call, method)))
+        # It keeps its signature, which says what options a call may have. It does not know us: in
+        # a cycle, the engine and its connections would outlive their last user.
+        call = functools.partial(_Trouble(kind, fault, chance, Random(seed)).call, method)
+        setattr(self, name, functools.wraps(method)(call))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    async def _call(self, method: Callable[..., Stream[Any]], *args: Any, **options: Any) -> Any:
-        if self._dead:
-            raise EngineError(self._kind, "chaos: it has died")
-        troubled = self._random.random() < self._chance
-        trouble = self._fault.trouble if troubled else ""
+
+@dataclass(slots=True)
+class _Trouble:
+    """What happens to the calls of one engine."""
+
+    kind: str
+    fault: Fault
+    chance: float
+    random: Random
+    dead: bool = False
+
+    async def call(self, method: Callable[..., Stream[Any]], *args: Any, **options: Any) -> Any:
+        if self.dead:
+            raise EngineError(self.kind, "chaos: it has died")
+        troubled = self.random.random() < self.chance
+        trouble = self.fault.trouble if troubled else ""
         match trouble:
             case "delay":
-                await asyncio.sleep(self._fault.seconds)
+                await asyncio.sleep(self.fault.seconds)
             case "hang":
                 await asyncio.Event().wait()
             case "raise":
-                raise EngineError(self._kind, "chaos: it was told to fail")
+                raise EngineError(self.kind, "chaos: it was told to fail")
         async with aclosing(method(*args, **options)) as items:
             async for item in items:
-                yield _garbage(item, self._random) if trouble == "garbage" else item
+                yield _garbage(item, self.random) if trouble == "garbage" else item
                 if trouble == "die":
-                    self._dead = True
-                    raise EngineError(self._kind, "chaos: it died")
+                    self.dead = True
+                    raise EngineError(self.kind, "chaos: it died")
 
 
 def _garbage(item: Any, random: Random) -> Any:

@@ -42,11 +42,13 @@ class Engine:
     """An engine whose one method is watched; all else is as it was."""
 
     def __init__(self, kind: str, engine: Any, recording: Recording) -> None:
-        self._kind, self._engine, self._recording = kind, engine, recording
+        self._engine = engine
         name = _METHODS[kind]
         method = getattr(engine, name)
-        # It keeps its signature, which says what options a call may have.
-        setattr(self, name, functools.wraps(method)(functools.partial(self._call, method)))
+        # It keeps its signature, which says what options a call may have. It does not know us: in
+        # a cycle, the engine and its connections would outlive their last user.
+        call = functools.partial(_recorded, kind, recording, method)
+        setattr(self, name, functools.wraps(method)(call))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -56,29 +58,34 @@ class Engine:
         mine: bool = self._engine == (other._engine if isinstance(other, Engine) else other)
         return mine
 
-    async def _call(
-        self, method: Callable[..., Stream[T]], asked: Any, **options: Any
-    ) -> Stream[T]:
-        write, call = self._recording.write, self._recording.call()
-        write("call", call, kind=self._kind, **_question(asked, self._recording.heard))
-        how: dict[str, Any] = {"stopped": True}
-        try:
-            async with aclosing(method(asked, **options)) as items:
-                async for item in items:
-                    if isinstance(item, Speech):
-                        write("gave", call, item.audio, "spoken", item=as_plain(item))
-                    else:
-                        write("gave", call, item=as_plain(item))
-                    yield item
-            how = {}
-        except EngineError as error:
-            how = {"error": [error.stage, error.reason, error.kind]}
-            raise
-        except Exception as error:
-            how = {"error": [self._kind, f"{type(error).__name__}: {error}", EngineError.kind]}
-            raise
-        finally:
-            write("ended", call, **how)
+
+async def _recorded(
+    kind: str,
+    recording: Recording,
+    method: Callable[..., Stream[T]],
+    asked: Any,
+    **options: Any,
+) -> Stream[T]:
+    write, call = recording.write, recording.call()
+    write("call", call, kind=kind, **_question(asked, recording.heard))
+    how: dict[str, Any] = {"stopped": True}
+    try:
+        async with aclosing(method(asked, **options)) as items:
+            async for item in items:
+                if isinstance(item, Speech):
+                    write("gave", call, item.audio, "spoken", item=as_plain(item))
+                else:
+                    write("gave", call, item=as_plain(item))
+                yield item
+        how = {}
+    except EngineError as error:
+        how = {"error": [error.stage, error.reason, error.kind]}
+        raise
+    except Exception as error:
+        how = {"error": [kind, f"{type(error).__name__}: {error}", EngineError.kind]}
+        raise
+    finally:
+        write("ended", call, **how)
 
 
 class Speaker:
