@@ -16,6 +16,8 @@ OPERATIONS = [
     ("post", "/v1/realtime/client_secrets"),
     ("post", "/v1/realtime/sessions"),
     ("post", "/v1/realtime/transcription_sessions"),
+    ("post", "/v1/realtime/calls"),
+    ("post", "/v1/realtime/calls/{call_id}/hangup"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model}"),
     ("get", "/metrics"),
@@ -39,6 +41,11 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.status_code_conformance,
 ]
+
+
+@schemathesis.serializer("application/sdp")
+def as_sdp(context, value):
+    return str(value).encode()
 
 
 class Polyglot(room.Transcriber):
@@ -75,7 +82,8 @@ def test_every_operation_is_tried(api):
         (method, path, mode)
         for method, path in OPERATIONS
         for mode in GenerationMode
-        if method == "post" or mode is GenerationMode.POSITIVE  # the others ask for nothing
+        # The others ask for nothing that could be wrong.
+        if (method == "post" and "{" not in path) or mode is GenerationMode.POSITIVE
     ],
 )
 def test_whatever_is_sent_the_answer_is_as_described(api, method, path, mode):

@@ -353,8 +353,9 @@ def test_a_bug_is_no_secret_told_to_strangers(caplog):
         ("GET", "/v1/models/none", 404, "there is no model 'none'; there is"),
         ("GET", "/v1/talk", 426, "/v1/talk is for websockets"),
         ("GET", "/v1/realtime", 426, "/v1/realtime is for websockets"),
-        ("POST", "/v1/realtime", 426, "/v1/realtime is for websockets; there is no WebRTC"),
-        ("POST", "/v1/realtime/calls", 404, "there is no WebRTC here; a websocket opens /v1/re"),
+        ("POST", "/v1/realtime", 415, "the body should be application/sdp"),
+        ("POST", "/v1/realtime/calls", 415, "the body should be application/sdp"),
+        ("POST", "/v1/realtime/calls/rtc_1/hangup", 404, "there is no call 'rtc_1'"),
     ],
 )
 def test_what_is_elsewhere_is_told_in_json(costless, method, path, status, says):

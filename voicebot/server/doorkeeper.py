@@ -18,7 +18,7 @@ from .tokens import token
 GUARDED = "/v1/", "/metrics"
 """What begins so costs work, or tells what others do, and needs a key; the page, health and the
 like do not."""
-SECRETS_OPEN = "/v1/realtime", "/v1/talk"
+SECRETS_OPEN = "/v1/realtime", "/v1/realtime/calls", "/v1/talk"
 """What a browser's short-lived secret opens, and nothing else."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 

@@ -83,12 +83,13 @@ _REASONS = {
     400: "Something about the request is wrong; `param` names the field.",
     401: "A key is needed, and this is none.",
     403: "A page or a host that may not talk to this server.",
-    404: "There is no such model.",
+    404: "There is no such model, or no such call.",
     408: "The body stopped coming.",
     413: "The body is too large.",
     415: "The body is of another type.",
     429: "The key has used what it may; Retry-After says when there is more.",
     500: "An engine failed.",
+    501: "What it needs is not installed; the message says how to install it.",
     503: "All places are taken, or the server is shutting down.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE}}
@@ -145,6 +146,39 @@ def _secret(says: str, body: Schema, answer: Schema) -> Any:
     }
 
 
+def _call() -> Any:
+    offer = _TEXT | {"description": "The client's offer, in SDP."}
+    session = _TEXT | {
+        "description": "JSON, as `session` of a client secret; a type with the rest."
+    }
+    sent = {"application/sdp": {"schema": offer}}
+    sent["multipart/form-data"] = {"schema": record({"sdp": offer}, {"session": session})}
+    place = {"Location": {"description": "The call, to be hung up.", "schema": _TEXT}}
+    answer = {"application/sdp": {"schema": _TEXT}}
+    return {
+        "post": {
+            "summary": "Open a Realtime session over WebRTC, its events on a data channel.",
+            "requestBody": {"required": True, "content": sent},
+            "responses": {
+                "201": _answer("The server's answer, in SDP.", answer, place),
+                **_errors(400, 401, 403, 408, 413, 415, 429, 501, 503),
+            },
+        }
+    }
+
+
+def _hang_up() -> Any:
+    call = {"name": "call_id", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
+    ended = {"description": "The call ends.", "headers": _ID}
+    return {
+        "parameters": [call],
+        "post": {
+            "summary": "End a call.",
+            "responses": {"200": ended, **_errors(401, 403, 404, 429)},
+        },
+    }
+
+
 def _get(says: str, schema: Schema, more: dict[str, Any] | None = None) -> Any:
     responses = {"200": _answer("What was asked for.", _json(schema)), **_errors(403)}
     responses |= more or {}
@@ -196,6 +230,8 @@ def description() -> dict[str, Any]:
                 realtime.FLAT_SESSION,
                 realtime.FLAT_ANSWER,
             ),
+            "/v1/realtime/calls": _call(),
+            "/v1/realtime/calls/{call_id}/hangup": _hang_up(),
             "/v1/models": _get("The models there are.", record({"data": listed(_MODEL)}), guarded),
             "/v1/models/{model}": by_name,
             "/metrics": {

@@ -28,6 +28,7 @@ from .realtime_recognition import Recognition
 from .realtime_response import Response, Status, Tokens
 from .realtime_speaker import RealtimeSpeaker
 from .realtime_wish import Wish
+from .webrtc.playout import Playout
 
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -54,16 +55,26 @@ class Answers:
 
     allowance: what the client may use.
     start: makes a task of whoever holds the conversation.
+    playout: where sound goes that does not go to the client in events.
     """
 
     def __init__(
-        self, outside: Outside, protocol: Protocol, allowance: Allowance, start: Start
+        self,
+        outside: Outside,
+        protocol: Protocol,
+        allowance: Allowance,
+        start: Start,
+        playout: Playout | None = None,
     ) -> None:
         self._protocol, self._allowance, self._start = protocol, allowance, start
         self._outside, self._reserve = outside, outside.reserve
         self._engines = Engines(outside)
         self._recognition = Recognition(protocol, self._engines)
-        self._speaker = RealtimeSpeaker(self._sound, outside.heard)
+        self._speaker: RealtimeSpeaker | Playout = RealtimeSpeaker(self._sound, outside.heard)
+        self._cut = Response.cut
+        if playout:
+            self._speaker, self._cut = playout, Response.truncate
+            playout.serve(self._spoke, protocol.output_buffer, self._cut, outside.heard)
         self.account = outside.parts.account(self._accounted, lambda: self._mouth)
         """It is told what we do not see ourselves: when the user speaks."""
         self._timeline: Timeline | None = None
@@ -186,8 +197,9 @@ class Answers:
     async def interrupt(self, reason: str) -> None:
         """Stop answering."""
         await self._hush()
+        self._speaker.clear()
         if self._sounding:
-            self._sounding.cut(self._speaker.stop())
+            self._cut(self._sounding, self._speaker.stop())
         if self._protocol.response:
             self._end("cancelled", reason)
             self.transcribe()
@@ -304,6 +316,10 @@ class Answers:
 
     def _sound(self, data: bytes) -> None:
         self._response.sound(data)
+
+    def _spoke(self, seconds: float) -> Response:
+        self._response.spoke(seconds)
+        return self._response
 
 
 def _now() -> float:

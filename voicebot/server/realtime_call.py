@@ -42,19 +42,27 @@ from .realtime_kept import as_text
 from .realtime_outside import Outside
 from .realtime_protocol import Protocol
 from .realtime_settings import Settings
+from .webrtc.playout import Playout
 
 
 class Call:
     """One client's session. Engines may be shared.
 
     allowance: what the client may use.
+    playout: where sound goes that does not go to the client in events.
     """
 
-    def __init__(self, outside: Outside, protocol: Protocol, allowance: Allowance) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        protocol: Protocol,
+        allowance: Allowance,
+        playout: Playout | None = None,
+    ) -> None:
         self._outside, self._protocol, self._allowance = outside, protocol, allowance
         longest = allowance.limits.utterance(LONGEST)
         self._ears = Ears(outside.vad, self._listening(protocol.settings), longest)
-        self._answers = Answers(outside, protocol, allowance, self._start)
+        self._answers = Answers(outside, protocol, allowance, self._start, playout)
         self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
+from ..audio import Audio
 from . import realtime_beta as beta
 from . import realtime_fields as fields
 from . import realtime_items as items
@@ -102,7 +103,7 @@ class Protocol:
             "input_audio_buffer.append": self._append,
             "input_audio_buffer.commit": lambda message: Commit(_event_id(message)),
             "input_audio_buffer.clear": lambda _: Clear(),
-            "output_audio_buffer.clear": self._cancel,
+            "output_audio_buffer.clear": lambda _: Cancel(),
             "conversation.item.create": self._create,
             "conversation.item.retrieve": self._retrieve,
             "conversation.item.delete": self._delete,
@@ -136,6 +137,18 @@ class Protocol:
         if self.watcher:
             self.watcher.received(message, action, len(sent))
         return action
+
+    def hear(self, audio: Audio) -> Action:
+        """Take sound of the client's that came in no message."""
+        action = Append(iter([audio]), None)
+        if self.watcher:
+            self.watcher.received({"type": "input_audio_buffer.append"}, action, 0)
+        return action
+
+    def output_buffer(self, change: str, response_id: str) -> None:
+        """Sound of a response that goes to the client in no event has "started" to be heard, has
+        "stopped", or was "cleared" before it had."""
+        self._send(f"output_audio_buffer.{change}", response_id=response_id)
 
     def refuse(self, refused: Refused, event_id: str | None = None) -> None:
         """Tell the client that what it asked for in the message `event_id` cannot be."""

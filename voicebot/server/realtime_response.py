@@ -95,6 +95,10 @@ class Response:
         part.sent += items.seconds(audio, self.wish.output_format)
         self._tell("response.output_audio.delta", delta=base64.b64encode(audio).decode())
 
+    def spoke(self, seconds: float) -> None:
+        """More of the sound, which reaches the client another way. Comes after `say`."""
+        self._begin("output_audio").sent += seconds
+
     def cut(self, seconds: float) -> None:
         """Only so much of the sound was heard, as far as we know; the client knows better.
 
@@ -102,6 +106,18 @@ class Response:
         """
         if self._voiced and not self._voiced.truncated:
             self._voiced.heard = min(seconds, self._voiced.sent)
+
+    def truncate(self, seconds: float) -> None:
+        """Only so much of the sound was heard, as we know ourselves and tell the client."""
+        self.cut(seconds)
+        part = self._voiced
+        if part and not part.truncated and part.heard < part.sent and self.wish.in_conversation:
+            part.truncated = True
+            self._send(
+                "conversation.item.truncated",
+                item_id=next(item.id for item in self._output if part in item.content),
+                content_index=0, audio_end_ms=round(part.heard * 1000),
+            )  # fmt: skip
 
     def call(self, call: ToolCall) -> None:
         """The model calls a function, after all that it said."""

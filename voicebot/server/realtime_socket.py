@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message
@@ -84,27 +84,16 @@ class Realtime:
         await websocket.accept("realtime" if "realtime" in offered else None)
         is_beta = "realtime=v1" in websocket.headers.get("openai-beta", "")
         opening = Opening(
-            self._changes(websocket),
+            changes(websocket, self._secrets),
             speaks_beta=is_beta or "openai-beta.realtime-v1" in offered,
             root=root(websocket.scope.get("request_id", "")),
         )
         await _Connection(websocket, self._parts, opening).carry(self._house)
 
-    def _changes(self, websocket: WebSocket) -> list[Table]:
-        """What is asked of the session by how it is opened."""
-        changes: list[Table] = []
-        if model := websocket.query_params.get("model"):
-            changes.append({"model": model})
-        if websocket.query_params.get("intent") == "transcription":
-            changes.append({"type": "transcription"})
-        if secret := self._secrets.find(token(websocket.scope)):
-            changes.append(secret.session)
-        return changes
-
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
         body = await _body(request)
-        with _refusing():
+        with refusing():
             patch, after = [
                 {} if body.get(key) is None else fields.table(body[key], key)
                 for key in ("session", "expires_after")
@@ -119,7 +108,7 @@ class Realtime:
 
     async def beta_session(self, request: Request) -> Response:
         """The same in the first dialect."""
-        with _refusing():
+        with refusing():
             kind = request.url.path.rpartition("/")[2].removesuffix("s")
             message = {"type": "session.update", "session": await _body(request)}
             if kind == "transcription_session":
@@ -140,6 +129,18 @@ class Realtime:
         """
         opened = settings(self._parts).merge(patch)
         return {"id": new_id("sess"), "object": "realtime.session", **opened.as_json()}
+
+
+def changes(connection: HTTPConnection, secrets: ClientSecrets) -> list[Table]:
+    """What is asked of a session by how it is opened."""
+    asked: list[Table] = []
+    if model := connection.query_params.get("model"):
+        asked.append({"model": model})
+    if connection.query_params.get("intent") == "transcription":
+        asked.append({"type": "transcription"})
+    if secret := secrets.find(token(connection.scope)):
+        asked.append(secret.session)
+    return asked
 
 
 class _Connection:
@@ -165,7 +166,7 @@ class _Connection:
             recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)
         call = Call(outside, self._protocol, key)
         async with (
-            started(_closed(house, call)) as closing,
+            started(closed(house, call)) as closing,
             started(key.withdrawn.wait()) as withdrawn,
             started(self._tell()) as telling,
             started(self._converse(call, recorded)) as listening,
@@ -231,7 +232,7 @@ async def _sent(message: Message) -> str | Long:
     return long
 
 
-async def _closed(house: House, call: Call) -> None:
+async def closed(house: House, call: Call) -> None:
     """Wait until the house closes, and the reply that is being made has ended."""
     await house.closing.wait()
     await call.idle.wait()
@@ -244,12 +245,12 @@ async def _body(request: Request) -> Table:
         Refusal: it holds something else, or too much.
     """
     data = await limited(request, BODY).body()
-    with _refusing():
+    with refusing():
         return fields.message(data.decode(errors="replace")) if data else {}
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
     """What the protocol refuses in a message is a bad request here."""
     try:
         yield

@@ -57,6 +57,9 @@ class RealtimeSpeaker:
         """Whether all that was sent can have been heard by now."""
         return not self._unheard()
 
+    def clear(self) -> None:
+        """Turns before this one are in the client's hands."""
+
     def stop(self) -> float:
         """Send no more. Returns seconds of this turn that may have been heard."""
         return self._heard(max(0.0, self._sent - self._unheard()))

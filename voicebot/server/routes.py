@@ -28,6 +28,7 @@ from .refusals import HANDLERS, Refusal, response
 from .request_id import RequestId
 from .talk_call import Call
 from .unread import Unread
+from .webrtc import calls as webrtc
 
 SOON_S = 1
 """Seconds after which it is worth asking again whether we are ready."""
@@ -46,6 +47,8 @@ class Lasting:
     """What each key has left, by its hash."""
     calls: dict[str, Call] = field(default_factory=dict)
     """The conversations of `/v1/talk` that can be resumed, by their token."""
+    webrtc: dict[str, webrtc.Standing] = field(default_factory=dict)
+    """The calls over WebRTC, by their ids."""
     metrics: Metrics = field(default_factory=Metrics)
 
     def follow(self, keys: Keys) -> None:
@@ -105,9 +108,9 @@ def site(
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
+            *webrtc.routes(parts, house, lasting.secrets, settings.sessions, lasting.webrtc),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
-            Route("/v1/realtime", _no_websocket, methods=["GET", "POST"]),
-            Route("/v1/realtime/calls", _no_webrtc, methods=["POST"]),
+            Route("/v1/realtime", _no_websocket, methods=["GET"]),
             Route("/v1/talk", _no_websocket),
             WebSocketRoute("/{path:path}", _nowhere),
         ],
@@ -122,14 +125,10 @@ def site(
 
 
 async def _no_websocket(request: Request) -> Response:
-    reason = f"{request.url.path} is for websockets; there is no WebRTC, and a proxy has to pass"
+    reason = f"{request.url.path} is for websockets; a proxy has to pass"
     refused = response(Refusal(426, f"{reason} on Upgrade and Connection"))
     refused.headers["upgrade"] = "websocket"
     return refused
-
-
-async def _no_webrtc(request: Request) -> Response:
-    raise Refusal(404, "there is no WebRTC here; a websocket opens /v1/realtime")
 
 
 async def _nowhere(websocket: WebSocket) -> None:
@@ -151,6 +150,10 @@ def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> lis
     if not origins:
         return [doorkeeper]
     cors = Middleware(
-        CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["location", "x-request-id"],
     )
     return [cors, doorkeeper]

@@ -1,0 +1,210 @@
+"""Calls over WebRTC on loopback, by aiortc's client: voices, events, interruptions and ends."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import pytest
+import room
+from serving import app, parts, served
+from webrtc_client import PATH, SDP, calling
+
+from voicebot.audio import Audio
+from voicebot.config import ServerSettings
+from voicebot.conversation.reserve import Reserve
+from voicebot.engines import Speech, Word
+from voicebot.server import keys
+from voicebot.server.app import create
+from voicebot.server.webrtc import calls
+
+STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
+LONG = " ".join(f"Now comes number {n}." for n in range(12)).split()
+WORD_S = 0.3
+
+
+def wait_until(claim, seconds=10):
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end
+        threading.Event().wait(0.02)
+
+
+class Voice(room.Synthesizer):
+    """Hums without a pause, each word as long as the other."""
+
+    async def synthesize(self, text):
+        self.lines.append(text)
+        for i, _ in enumerate(text.split()):
+            at = np.arange(round(WORD_S * 24000)) / 24000
+            hum = Audio(np.float32(0.3) * np.sin(2 * np.pi * 400 * at).astype(np.float32), 24000)
+            yield Speech(hum, (Word("word", i * WORD_S, (i + 1) * WORD_S),))
+
+
+def storyteller(llm=None):
+    made = parts(llm=llm or room.ChatModel(*STORY, takes=0), tts=Voice())
+    return create(replace(made, reserve=Reserve(speech=room.NO_PAUSES)), ServerSettings())
+
+
+def held(application, talk, **options):
+    async def live(url):
+        async with calling(url, **options) as client:
+            await talk(client)
+
+    with served(application) as url:
+        asyncio.run(live(url))
+
+
+def test_a_question_asked_by_voice_is_answered_aloud_and_in_events():
+    async def talk(client):
+        assert client.location.startswith(f"{PATH}/rtc_")
+        assert client.all("session.created")[0]["session"]["instructions"] == "Be brief."
+        client.microphone.hum(1)
+        done = (await client.told("response.done"))["response"]
+        await client.told("output_audio_buffer.stopped")
+        assert done["status"] == "completed"
+        (part,) = done["output"][0]["content"]
+        assert part == {"type": "output_audio", "transcript": " ".join(STORY)}
+        assert client.all("response.output_audio.delta") == []
+        (started,) = client.all("output_audio_buffer.started")
+        assert started["response_id"] == done["id"]
+        # As long as the voice spoke, but for what the client's own buffer still holds.
+        assert len(client.voiced) * 0.02 == pytest.approx(len(STORY) * WORD_S, abs=0.2)
+
+    held(storyteller(), talk, session={"type": "realtime", "instructions": "Be brief."})
+
+
+def test_speaking_over_the_answer_silences_it_and_keeps_only_what_was_heard():
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.until(lambda: len(client.voiced) > 60)
+        client.microphone.hum(1)
+        await client.told("output_audio_buffer.cleared")
+        cut = await client.told("conversation.item.truncated")
+        done = (await client.told("response.done"))["response"]
+        assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "turn_detected")
+        said = done["output"][0]["content"][0]["transcript"].split()
+        assert said == LONG[: len(said)]
+        assert len(said) == int(cut["audio_end_ms"] / 1000 / WORD_S)
+        await client.until(lambda: client.heard[-1][0] > client.when("response.done") + 0.3)
+        heard = [at for at in client.voiced if at < client.when("response.done") + 0.3]
+        # All that was on its way is heard, and nothing after it.
+        assert len(heard) * 0.02 == pytest.approx(cut["audio_end_ms"] / 1000, abs=0.1)
+        await client.told("response.done", 2)
+
+    llm = room.ChatModel(*LONG, takes=0)
+    held(storyteller(llm), talk)
+    (answer,) = [each.text for each in llm.given[-1] if each.role == "assistant"]
+    assert " ".join(LONG).startswith(answer)
+    assert answer != " ".join(LONG)
+
+
+def test_a_client_can_silence_an_answer_that_is_over_but_still_heard():
+    async def talk(client):
+        client.send("conversation.item.create", item={
+            "type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}],
+        })  # fmt: skip
+        client.send("response.create")
+        assert (await client.told("response.done"))["response"]["status"] == "completed"
+        client.send("output_audio_buffer.clear")
+        await client.told("output_audio_buffer.cleared")
+        assert (await client.told("conversation.item.truncated"))["audio_end_ms"] < 3000
+        client.send("output_audio_buffer.clear")  # there is nothing left, which is no error
+        client.send("conversation.item.delete", item_id="none")
+        assert (await client.told("error"))["error"]["code"] == "item_not_found"
+
+    held(storyteller(), talk)
+
+
+def test_a_call_ends_when_its_client_hangs_up_by_request():
+    async def talk(client):
+        ended = await client.http.post(f"{client.location}/hangup")
+        assert ended.status_code == 200
+        await client.until_closed()
+        again = await client.http.post(f"{client.location}/hangup")
+        assert again.status_code == 404
+
+    held(storyteller(), talk)
+
+
+def test_a_client_that_leaves_leaves_its_place():
+    async def leave(url):
+        async with calling(url):
+            pass
+
+    with served(create(parts(), ServerSettings(sessions=1))) as url:
+        for _ in range(3):
+            asyncio.run(leave(url))
+            wait_until(lambda: 'realtime"} 0.0' in httpx.get(f"{url}/metrics").text)
+
+
+def test_keys_and_their_secrets_open_calls_and_only_their_own_are_hung_up(tmp_path):
+    mine, other = (keys.add(tmp_path / "keys", name) for name in ("mine", "other"))
+    with (tmp_path / "keys").open("a") as file:
+        file.write("sessions = 1\n")
+
+    me, them = ({"authorization": f"Bearer {key}"} for key in (mine, other))
+    session = {"session": {"type": "realtime", "instructions": "Be kind."}}
+
+    async def with_my_secret(url, secret):
+        async with calling(url, key=secret) as client:
+            assert client.all("session.created")[0]["session"]["instructions"] == "Be kind."
+            hang_up = f"{url}{client.location}/hangup"
+            assert (await client.http.post(hang_up, headers=them)).status_code == 404
+            assert (await client.http.post(hang_up, headers=me)).status_code == 200
+
+    async def with_their_key(url):
+        async with calling(url, key=other) as client:
+            assert (await client.http.post(PATH, content="v=0", headers=SDP)).status_code == 429
+
+    settings = ServerSettings(keys=str(tmp_path / "keys"))
+    with served(create(parts(), settings)) as url:
+        made = httpx.post(f"{url}/v1/realtime/client_secrets", json=session, headers=me)
+        asyncio.run(with_my_secret(url, made.json()["value"]))
+        asyncio.run(with_their_key(url))
+        assert httpx.post(f"{url}{PATH}", content="v=0", headers=SDP).status_code == 401
+
+
+AUDIO = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"
+ICE = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=fingerprint:sha-256 AA:BB\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("", "no SDP"),
+        ("hello", "no SDP"),
+        ("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", "no audio"),
+        (AUDIO, "no line a=ice-ufrag"),
+        (AUDIO + ICE, "cannot be answered"),
+        (AUDIO + ICE + "a=rtpmap:x\r\na=candidate:\r\n", "cannot be answered"),
+        ("v=0\r\nm=audio x y 1\r\n" + ICE, "cannot be answered"),
+    ],
+)
+def test_what_is_no_offer_is_refused_in_one_line(body, says):
+    with served(app()) as url:
+        refused = httpx.post(f"{url}{PATH}", content=body, headers=SDP)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_offer")
+        message = refused.json()["error"]["message"]
+        assert says in message
+        assert "\n" not in message
+        assert 'realtime"} 0.0' in httpx.get(f"{url}/metrics").text
+
+
+def test_an_offer_of_another_type_or_a_wrong_session_is_refused():
+    with served(app()) as url:
+        refused = httpx.post(f"{url}{PATH}", json={})
+        assert refused.status_code == 415
+        files = {"sdp": (None, "v=0"), "session": (None, '{"type": "other"}')}
+        refused = httpx.post(f"{url}{PATH}", files=files)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "session.type")
+
+
+def test_without_the_extra_the_way_to_it_is_told(monkeypatch):
+    monkeypatch.setattr(calls, "installed", lambda: None)
+    with served(app()) as url:
+        refused = httpx.post(f"{url}{PATH}", content="v=0", headers=SDP)
+    assert refused.status_code == 501
+    assert "voicebot install webrtc" in refused.json()["error"]["message"]

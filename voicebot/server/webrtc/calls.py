@@ -1,0 +1,319 @@
+"""`/v1/realtime/calls`: OpenAI's Realtime protocol over WebRTC.
+
+A call is opened by the request that holds the client's offer, which is served until the call is
+over: so it keeps its engines, its key and its place as a websocket does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from ...assembly import Parts
+from ...audio import Audio
+from ...flow import Stream, started
+from .. import realtime_fields as fields
+from ..client_secrets import ClientSecrets
+from ..doorkeeper import allowance
+from ..house import House
+from ..intake import limited
+from ..limits import Allowance
+from ..realtime_actions import Action
+from ..realtime_call import Call
+from ..realtime_fields import Refused, Table
+from ..realtime_long import LONG, Long
+from ..realtime_outside import Opening, Outside
+from ..realtime_protocol import Protocol, as_text, ids, new_id, root
+from ..realtime_recorded import Recorded
+from ..realtime_socket import BODY, changes, closed, refusing
+from ..refusals import Refusal
+from . import offer
+from .microphone import Microphone
+from .playout import Playout
+
+if TYPE_CHECKING:
+    from .peer import Peer
+
+_log = logging.getLogger(__name__)
+
+PATH = "/v1/realtime/calls"
+EXTRA = "webrtc"
+"""The extra that holds aiortc."""
+CONNECT_S = 20.0
+"""Seconds a client has to be there once it has our answer."""
+PATIENCE = 10.0
+"""Seconds a client may leave events unread before it is given up."""
+UNREAD = 1 << 20
+"""Bytes of events that may be on their way to it. Bounds memory."""
+AHEAD_S = 5.0
+"""Seconds of the user's sound that wait to be listened to; what comes beyond is dropped."""
+MESSAGES = 256
+"""Messages of a client that wait to be read, and `BYTES` of them; what comes beyond is refused."""
+BYTES = 4 << 20
+
+
+def installed() -> Callable[..., Peer] | None:
+    """What makes a connection; None where the extra is not installed."""
+    try:
+        from .peer import Peer
+    except ImportError:
+        return None
+    return Peer
+
+
+@dataclass(slots=True)
+class Standing:
+    """A call that goes on."""
+
+    owner: str | None
+    """The hash of the key it was opened with."""
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def routes(
+    parts: Parts,
+    house: House,
+    secrets: ClientSecrets,
+    sessions: int,
+    calls: dict[str, Standing],
+) -> list[BaseRoute]:
+    """sessions: how many the house may hold for another one to begin. calls: those that go on."""
+    served = Calls(parts, house, secrets, sessions, calls)
+    return [
+        Route(PATH, served, methods=["POST"]),
+        Route("/v1/realtime", served, methods=["POST"]),  # where the first dialect has it
+        Route(PATH + "/{call_id}/hangup", served.hang_up, methods=["POST"]),
+    ]
+
+
+class Calls:
+    """An ASGI application that opens a call and carries it."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        house: House,
+        secrets: ClientSecrets,
+        sessions: int,
+        calls: dict[str, Standing],
+    ) -> None:
+        self._parts, self._house, self._secrets = parts, house, secrets
+        self._sessions, self._calls = sessions, calls
+        self._peer = installed()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if self._peer is None:
+            reason = f"WebRTC is not installed on this server: voicebot install {EXTRA}"
+            raise Refusal(501, reason, code="not_installed")
+        with (
+            self._house.session(self._sessions, speaks="realtime"),
+            allowance(scope).session(),
+        ):
+            text, session = await _asked(request)
+            with refusing():
+                opening = Opening(
+                    [*changes(request, self._secrets), *session],
+                    speaks_beta="realtime=v1" in request.headers.get("openai-beta", ""),
+                    root=root(scope.get("request_id", "")),
+                )
+                connection = _Connection(self._parts, opening, self._peer)
+            call_id, standing = new_id("rtc"), Standing(scope.get("key"))
+            self._calls[call_id] = standing
+            try:
+                async with connection.answering(text) as answer:
+                    headers = {"location": f"{PATH}/{call_id}"}
+                    told = Response(answer, 201, headers, "application/sdp")
+                    await told(scope, receive, send)
+                    await connection.carry(self._house, allowance(scope), standing.hung_up)
+            finally:
+                self._calls.pop(call_id, None)
+
+    async def hang_up(self, request: Request) -> Response:
+        """End a call of the same key."""
+        standing = self._calls.get(call_id := request.path_params["call_id"])
+        if standing is None or standing.owner != request.scope.get("key"):
+            raise Refusal(404, f"there is no call {call_id[:60]!r}")
+        del self._calls[call_id]
+        standing.hung_up.set()
+        return Response(status_code=200)
+
+
+async def _asked(request: Request) -> tuple[str, list[Table]]:
+    """The offer in a request, and the sessions it asks for.
+
+    Raises:
+        Refusal: there is none, or too much.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/sdp":
+        body = await limited(request, offer.LONGEST).body()
+        return body.decode(errors="replace"), []
+    if kind != "multipart/form-data":
+        reason = "the body should be application/sdp, or multipart/form-data with sdp and session"
+        raise Refusal(415, f"{reason}; it is {kind[:60] or 'of no type'}", code="content_type")
+    try:
+        sent = limited(request, BODY).form(max_files=2, max_fields=10, max_part_size=BODY)
+        async with sent as received:
+            parts = {}
+            for name in ("sdp", "session"):
+                value = received.get(name, "")
+                text = value if isinstance(value, str) else (await value.read()).decode()
+                parts[name] = text
+    except HTTPException as error:  # what the parser cannot read
+        raise Refusal(400, f"the body is no form: {error.detail}") from error
+    except UnicodeDecodeError:
+        raise Refusal(400, "the parts of the form should be UTF-8") from None
+    if not parts["session"]:
+        return parts["sdp"], []
+    with refusing():
+        return parts["sdp"], [fields.message(parts["session"])]
+
+
+class _Connection:
+    """A peer, and the session it carries."""
+
+    def __init__(self, parts: Parts, opening: Opening, peer: Callable[..., Peer]) -> None:
+        """Raises: Refused, as `Opening.settings`."""
+        self._parts, self._opening = parts, opening
+        self._news = asyncio.Event()
+        self._protocol = Protocol(
+            opening.settings(parts),
+            speaks_beta=opening.speaks_beta,
+            notice=str(parts.recorder or ""),
+            new_id=ids(opening.root),
+            news=self._news.set,
+        )
+        self._given: asyncio.Queue[Audio | str | bytes] = asyncio.Queue()
+        self._waiting_s, self._waiting = 0.0, 0
+        self._is_flooded = False
+        self._playout, self._microphone = Playout(), Microphone(self._hear)
+        self._peer = peer(self._microphone, self._playout.next, self._read)
+
+    @asynccontextmanager
+    async def answering(self, text: str) -> AsyncIterator[str]:
+        """The answer to an offer, beside a connection that ends with the block.
+
+        Raises:
+            Refusal: it is no offer that could be answered.
+        """
+        try:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    answer = await self._peer.answer(offer.usable(text, far=False))
+            except offer.BadOffer as error:
+                raise Refusal(400, str(error), param="sdp", code="invalid_offer") from error
+            yield answer
+        finally:
+            await self._peer.close()
+
+    async def carry(self, house: House, key: Allowance, hung_up: asyncio.Event) -> None:
+        """Serve the client until it leaves, is gone, loses its key, or the house closes."""
+        outside = Outside.of(self._parts)
+        recorded = None
+        if recorder := self._parts.recorder:
+            recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)
+        call = Call(outside, self._protocol, key, self._playout)
+        async with (
+            started(closed(house, call)) as closing,
+            started(key.withdrawn.wait()) as withdrawn,
+            started(hung_up.wait()) as hanging_up,
+            started(self._gone()) as gone,
+            started(self._tell()) as telling,
+            started(self._microphone.keep_time()) as keeping_time,
+            started(self._converse(call, recorded)) as listening,
+        ):
+            tasks: list[asyncio.Task[Any]] = [
+                listening, telling, gone, hanging_up, withdrawn, closing, keeping_time,
+            ]  # fmt: skip
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in (listening, telling, keeping_time):
+                if task.done() and not task.cancelled() and (error := task.exception()):
+                    # Only this session ends: what is broken is ours, and the log says what.
+                    _log.error("a realtime session broke", exc_info=error)
+
+    async def _gone(self) -> None:
+        """Wait until the client has gone, or has not come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_S):
+                await self._peer.settled.wait()
+        if self._peer.connected:
+            await self._peer.gone.wait()
+
+    async def _converse(self, call: Call, recorded: Recorded | None) -> None:
+        with recorded.session() if recorded else nullcontext():
+            await call.run(self._actions())
+
+    def _hear(self, audio: Audio) -> None:
+        if self._waiting_s < AHEAD_S:
+            self._waiting_s += audio.seconds
+            self._given.put_nowait(audio)
+
+    def _read(self, message: str | bytes) -> None:
+        if self._given.qsize() >= MESSAGES or self._waiting + len(message) > BYTES:
+            if not self._is_flooded:
+                self._is_flooded = True
+                reason = "too many messages wait to be read; this one and some more are lost"
+                self._protocol.refuse(Refused("too_many_messages", reason))
+            return
+        self._is_flooded = False
+        self._waiting += len(message)
+        self._given.put_nowait(message)
+
+    async def _actions(self) -> Stream[Action]:
+        while True:
+            given = await self._given.get()
+            if isinstance(given, Audio):
+                self._waiting_s -= given.seconds
+                yield self._protocol.hear(given)
+            else:
+                self._waiting -= len(given)
+                if action := self._protocol.receive(await _sent(given)):
+                    yield action
+            await asyncio.sleep(0)  # a queue that is not empty waits for nobody
+
+    async def _tell(self) -> None:
+        """Send the client what it has to know; ends when it does not read."""
+        await self._peer.opened.wait()
+        channel = self._peer.channel
+        assert channel
+        channel.bufferedAmountLowThreshold = UNREAD // 2
+        drained = asyncio.Event()
+        channel.on("bufferedamountlow", drained.set)
+        while True:
+            self._news.clear()
+            for event in self._protocol.take():
+                if channel.readyState != "open":
+                    return
+                with suppress(ValueError):  # longer than the client can read
+                    channel.send(as_text(event))
+                if channel.bufferedAmount > UNREAD:
+                    drained.clear()
+                    try:
+                        async with asyncio.timeout(PATIENCE):
+                            await drained.wait()
+                    except TimeoutError:
+                        return
+            await self._news.wait()
+
+
+async def _sent(message: str | bytes) -> str | Long:
+    """What came, a long message little by little."""
+    text = message if isinstance(message, str) else message.decode(errors="replace")
+    if len(text) <= LONG:
+        return text
+    long = Long()
+    for start in range(0, len(text), LONG // 2):
+        long.feed(text[start : start + LONG // 2])
+        await asyncio.sleep(0)
+    return long
