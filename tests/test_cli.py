@@ -96,6 +96,9 @@ def test_every_engine_is_listed_with_its_settings():
         (["ask", "--text", "hello", "-o", "nowhere/a.wav"], 2, "cannot be written"),
         (["models", "path", "gpt"], 2, "no model 'gpt'; there is"),
         (["models", "pull", "gpt"], 2, "no model or profile 'gpt'; there is tiny, small"),
+        (["models", "pull", "whisper-tny"], 2, "did you mean whisper-tiny.en?"),
+        (["--set", "server.prt=1", "ask", "--text", "a"], 2, "did you mean port?"),
+        (["ask", "--text", "a", "--set", "tts.engine=kokro"], 2, "did you mean kokoro?"),
     ],
 )
 def test_a_mistake_is_one_line_and_the_right_exit_code(tmp_path, arguments, code, says):
@@ -105,6 +108,31 @@ def test_a_mistake_is_one_line_and_the_right_exit_code(tmp_path, arguments, code
     assert len(lines) == 1
     assert says in lines[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["srve"], "serve"),
+        (["serve", "--prot", "3"], "--port"),
+        (["--verbsoe", "engines"], "--verbose"),
+        (["models", "pul", "tiny"], "pull"),
+        (["bench", "tunr"], "turn"),
+        (["transcribe", "a.wav", "--format=jsno"], "json"),
+    ],
+)
+def test_a_slip_on_the_command_line_gets_what_was_meant(arguments, meant):
+    done = voicebot(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"; did you mean {meant}?\n")
+
+
+def test_the_options_of_every_command_may_stand_behind_it(tmp_path):
+    (tmp_path / "mine.toml").write_text("[listen]\nend_ms = true")
+    done = voicebot("ask", "--text", "a", "--config", "mine.toml", cwd=tmp_path)
+    assert "mine.toml: [listen] end_ms should be int, not True" in done.stderr
+    both = ["--set", "listen.end_ms=false", "ask", "--text", "a", "--set", "server.port=1"]
+    assert "--set listen.end_ms=false: [listen] end_ms" in voicebot(*both, cwd=tmp_path).stderr
 
 
 def test_a_mistake_in_the_settings_names_file_section_and_key(tmp_path):

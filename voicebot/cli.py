@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .arguments import Parser, anywhere
 from .bench import arguments as bench_arguments
 from .errors import Missing, VoicebotError
 
@@ -67,18 +68,21 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "voicebot", description="A voice assistant that runs on your own machine."
-    )
+    parser = Parser("voicebot", description="A voice assistant that runs on your own machine.")
     parser.add_argument("--version", action="version", version=f"voicebot {__version__}")
     parser.add_argument("--config", metavar="FILE", help="settings; default ./voicebot.toml")
     parser.add_argument("--models", metavar="DIR", help="where weights are ($VOICEBOT_MODELS)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help="a setting that goes before the file's, like server.port=9000",
+    )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="tell what happens inside")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
         added = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
         added.set_defaults(run=run)
+        anywhere(added)
         return added
 
     talk = command("talk", _talk, "talk through the microphone and the loudspeaker")
@@ -142,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     def action(name: str, run: Callable[[argparse.Namespace], int], says: str) -> Parser:
         added = actions.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
         added.set_defaults(run=run)
+        anywhere(added)
         return added
 
     action("list", _models_list, "list the models and profiles")
@@ -160,13 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-Parser = argparse.ArgumentParser
-
-
 def _config(args: argparse.Namespace) -> Config:
-    from . import config
+    from . import config, overrides
 
-    return config.read(config.find(args.config))
+    return config.read(
+        config.find(args.config), overrides.given([*args.set, *getattr(args, "more", ())])
+    )
 
 
 def _logged(args: argparse.Namespace) -> Config:
@@ -233,7 +237,7 @@ def _keys_add(args: argparse.Namespace) -> int:
     from .server import keys
 
     path = config.find(args.config)
-    return keys.run_add(config.read(path), path.parent if path else Path(), args.name)
+    return keys.run_add(_config(args), path.parent if path else Path(), args.name)
 
 
 def _serve(args: argparse.Namespace) -> int:

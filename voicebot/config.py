@@ -1,4 +1,4 @@
-"""Settings: one TOML file, sane when empty, an error for every surprise.
+"""Settings: one TOML file, sane when empty, an error for every surprise; and what goes before it.
 
 An engine's constructor signature is the schema of its section.
 """
@@ -9,6 +9,7 @@ import dataclasses
 import os
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -21,6 +22,8 @@ from .conversation.pauses import SpeechSettings
 from .engines import ENGINES, Kind
 from .engines.chaos import ChaosSettings
 from .errors import ConfigError
+from .overrides import Override
+from .spelling import near, there_is
 
 S = TypeVar("S")
 
@@ -217,26 +220,90 @@ def _users() -> Path | None:
         return None
 
 
-def read(path: Path | None) -> Config:
+def read(path: Path | None, overrides: Sequence[Override] = ()) -> Config:
     """Read settings from `path`; what it leaves out keeps its default.
 
+    overrides: go before the file, and the later of two before the earlier. A path among them is
+        relative to the current folder.
+
     Raises:
-        ConfigError: naming the file, the section and the key.
+        ConfigError: naming the file, or the overrides that are to blame, the section and the key.
     """
-    if path is None:
-        return Config()
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            # Editors of Windows begin a file with a byte order mark.
+            table = tomllib.loads(path.read_text("utf-8-sig"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    folder = path.parent if path else Path()
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-        sections = [f.name for f in dataclasses.fields(Config)]
-        for name, values in table.items():
-            if name not in sections:
-                raise ConfigError(f"[{name}] is not a section; there is {', '.join(sections)}")
-            if not isinstance(values, dict):
-                raise ConfigError(f"{name} should be a section, [{name}], not {values!r}")
-        read = {name: _section(name, values, path.parent) for name, values in table.items()}
-        return Config(**read)
-    except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        return _config(table, overrides, folder)
+    except ConfigError as error:
+        blamed = _to_blame(table, overrides, folder, str(error))
+        if not blamed:
+            blamed = [str(path)] if path else [override.source for override in overrides]
+        raise ConfigError(f"{', '.join(blamed)}: {error}") from error
+
+
+def _to_blame(
+    table: dict[str, Any], overrides: Sequence[Override], folder: Path, said: str
+) -> list[str]:
+    """The overrides without which the same would not be said of the settings."""
+    blamed = []
+    for at, override in enumerate(overrides):
+        try:
+            _config(table, [*overrides[:at], *overrides[at + 1 :]], folder)
+        except ConfigError as error:
+            if str(error) == said:
+                continue
+        blamed.append(override.source)
+    return blamed
+
+
+def _config(table: dict[str, Any], overrides: Sequence[Override], folder: Path) -> Config:
+    sections = [f.name for f in dataclasses.fields(Config)]
+    for name in [*table, *(override.section for override in overrides)]:
+        if name not in sections:
+            raise ConfigError(f"[{name}] is not a section; {there_is(name, sections)}")
+    for name, values in table.items():
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name} should be a section, [{name}], not {values!r}")
+    table = {name: dict(values) for name, values in table.items()}
+    # The engine first: it says which other settings there are.
+    for override in sorted(overrides, key=lambda override: override.key != "engine"):
+        _override(table.setdefault(override.section, {}), override)
+    return Config(**{name: _section(name, values, folder) for name, values in table.items()})
+
+
+def _override(values: dict[str, Any], override: Override) -> None:
+    """Set one setting among the `values` of its section."""
+    section, key = override.section, override.key
+    hint = _hint(section, key, values)
+    value = override.value
+    if isinstance(value, str) and hint is bool:
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    if not engines.fits(value, hint) and engines.fits(override.text, hint):
+        value = override.text  # "1234" may be a name
+    is_path = key in _PATHS.get(section, ()) and value not in ("", "-")
+    if isinstance(value, str) and (is_path or (key == "model" and Path(value).exists())):
+        value = os.path.abspath(value)
+    if section in ENGINES and key == "engine" and value != values.get("engine", "auto"):
+        values.clear()  # which are another engine's
+    values[key] = value
+
+
+def _hint(section: str, key: str, values: dict[str, Any]) -> Any:
+    """The type of a setting; Any where that is not known."""
+    settings = get_type_hints(Config)[section]
+    if settings is not EngineChoice or key in ("engine", "auto_local"):
+        return get_type_hints(settings).get(key, Any)
+    kind: Kind = next(kind for kind in ENGINES if kind == section)
+    try:
+        parameter = engines.options(kind, str(values.get("engine", "auto"))).get(key)
+    except ConfigError:  # no such engine, which is told when the section is read
+        return Any
+    return parameter.annotation if parameter else Any
 
 
 _PATHS = {
@@ -263,8 +330,11 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     if auto_local and engine != "auto":
         raise ConfigError(f"[llm] auto_local is for engine = 'auto'; leave out it or {engine!r}")
     if engine == "auto" and options:
+        key = next(iter(options))
+        if meant := near(key, ("engine", "auto_local") if kind == "llm" else ("engine",)):
+            raise ConfigError(f"[{name}] {key} is not a setting; did you mean {meant}?")
         raise ConfigError(
-            f"[{name}] {next(iter(options))} is a setting of one engine: name it, "
+            f"[{name}] {key} is a setting of one engine: name it, "
             f"engine = {' or '.join(repr(known) for known in ENGINES[kind])}"
         )
     if engine != "auto":
@@ -289,7 +359,7 @@ def _checked(name: str, values: dict[str, Any], settings: type[S]) -> S:
     types = get_type_hints(settings)
     for key, value in values.items():
         if key not in types:
-            raise ConfigError(f"[{name}] {key} is not a setting; there is {', '.join(types)}")
+            raise ConfigError(f"[{name}] {key} is not a setting; {there_is(key, types)}")
         if not engines.fits(value, types[key]):
             wanted = " or ".join(map(repr, get_args(types[key]))) or types[key].__name__
             raise ConfigError(f"[{name}] {key} should be {wanted}, not {value!r}")

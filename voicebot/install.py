@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from .errors import ConfigError, Missing, VoicebotError
+from .spelling import there_is
 
 DISTRIBUTION = "voicebot-daemon"
 """The name this is installed by; "voicebot" is another project's on the package index."""
@@ -66,7 +67,7 @@ def requirements(name: str, here: Distribution) -> list[str]:
     """
     known = [extra for extra in here.metadata.get_all("Provides-Extra", []) if extra != FOR_WORK]
     if name not in known:
-        raise ConfigError(f"nothing to install is called {name!r}; there is {', '.join(known)}")
+        raise ConfigError(f"nothing to install is called {name!r}; {there_is(name, known)}")
     found = []
     for line in _of(name, here):
         package = re.match(r"[\w.-]+", line)

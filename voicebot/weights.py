@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, Missing
+from .spelling import there_is
 
 LOCK = "lock.json"
 """The lock file's name. It lies with the weights because it tells of them, not of a project."""
@@ -157,13 +158,12 @@ def chosen(names: list[str]) -> list[Model]:
     for name in [each for given in names for each in sets.get(given, [given])]:
         of, _, path = name.partition("/")
         if not (model := known.get(of)):
-            there = ", ".join([*sets, *known])
-            raise ConfigError(f"no model or profile {name!r}; there is {there}")
+            raise ConfigError(f"no model or profile {name!r}; {there_is(of, [*sets, *known])}")
         if path:
             files = tuple(file for file in model.files if file.path == path)
             if not files:
-                there = ", ".join(file.path for file in model.files)
-                raise ConfigError(f"{model.name} has no file {path!r}; there is {there}")
+                there = there_is(path, [file.path for file in model.files])
+                raise ConfigError(f"{model.name} has no file {path!r}; {there}")
             model = replace(model, files=files)
         wanted.setdefault(name, model)
     return list(wanted.values())
@@ -263,7 +263,7 @@ def resolve(name_or_path: str | Path, folder: Path) -> Path:
         return path
     if name != path.name or path.suffix:
         raise Missing(f"there is no model at {path}")
-    raise ConfigError(f"no model {name!r}; there is {', '.join(manifest())}, or a path to one")
+    raise ConfigError(f"no model {name!r}; {there_is(name, manifest(), 'a path to one')}")
 
 
 def sha256(path: Path) -> str:

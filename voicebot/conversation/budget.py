@@ -12,6 +12,7 @@ from itertools import dropwhile
 from typing import Literal, get_args, get_type_hints
 
 from ..errors import ConfigError
+from ..spelling import there_is
 from .listen import ListenSettings
 
 Stage = Literal["recognition", "retrieval", "first_token", "first_clause", "synthesis", "network"]
@@ -57,9 +58,7 @@ class BudgetSettings:
                 )
         for rung in self.ladder.split():
             if rung not in RUNGS:
-                raise ConfigError(
-                    f"[budget] ladder has no rung {rung!r}; there is {', '.join(RUNGS)}"
-                )
+                raise ConfigError(f"[budget] ladder has no rung {rung!r}; {there_is(rung, RUNGS)}")
             if self.ladder.split().count(rung) > 1:
                 raise ConfigError(f"[budget] ladder has {rung!r} more than once")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..engines import Synthesizer, Transcriber
 from ..engines.per_call import Listens, OptionError, Speaks, taken
+from ..spelling import there_is
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +85,5 @@ def _expect(
         raise OptionError(option, f"the {option} cannot be chosen here")
     # An engine that lists none is left to judge: it may be a server that knows more than we do.
     if known and not is_among(name, known):
-        there = ", ".join(offered)
-        raise OptionError(option, f"there is no {option} {name[:40]!r}; there is {there}")
+        there = there_is(name[:40], offered)
+        raise OptionError(option, f"there is no {option} {name[:40]!r}; {there}")

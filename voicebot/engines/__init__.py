@@ -19,6 +19,7 @@ from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
 from ..errors import ConfigError, Missing
+from ..spelling import there_is
 from .protocols import (
     ChatModel,
     Delta,
@@ -166,7 +167,7 @@ def find(kind: Kind, name: str) -> Entry:
         return entry
     if ":" in name:
         return Entry(name, "your own")
-    raise ConfigError(f"[{kind}] no engine {name!r}; there is auto, {', '.join(known)}")
+    raise ConfigError(f"[{kind}] no engine {name!r}; {there_is(name, ['auto', *known])}")
 
 
 def lacking(entry: Entry) -> list[str]:
@@ -190,7 +191,7 @@ def check(kind: Kind, name: str, settings: dict[str, Any]) -> None:
     for key, value in settings.items():
         if key not in known:
             raise ConfigError(
-                f"[{kind}] {name} has no setting {key!r}; there is {', '.join(known) or 'none'}"
+                f"[{kind}] {name} has no setting {key!r}; {there_is(key, [*known, 'engine'])}"
             )
         if not fits(value, hint := known[key].annotation):
             wanted = " or ".join(t.__name__ for t in get_args(hint) or (hint,))

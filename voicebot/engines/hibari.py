@@ -18,6 +18,7 @@ import numpy as np
 from ..audio import Samples
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
+from ..spelling import there_is
 from . import Speech, phonemes
 from .english import English, english
 from .onnx_graph import brief, session
@@ -178,7 +179,7 @@ class Hibari:
             path = self._path(name) if name in VOICES else None
             if path is None:
                 raise ConfigError(
-                    f"[tts] hibari has no voice {name!r} here; there is {', '.join(self.voices)}"
+                    f"[tts] hibari has no voice {name!r} here; {there_is(name, self.voices)}"
                 )
             voice = VOICES[name]
             _check(path, voice)

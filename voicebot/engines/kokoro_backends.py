@@ -23,6 +23,7 @@ import numpy as np
 
 from ..audio import Samples
 from ..errors import ConfigError, Missing
+from ..spelling import there_is
 from .onnx_graph import brief, durations, session
 from .phonemes import RATE, VOCABULARY
 
@@ -54,7 +55,8 @@ def open_network(model: Path, backend: str, threads: int) -> Network:
         Missing: the folder does not hold it, or its library is not installed.
     """
     if backend not in ("auto", "onnx", "torch"):
-        raise ConfigError(f"[tts] kokoro has no backend {backend!r}; there is auto, onnx, torch")
+        there = there_is(backend, ("auto", "onnx", "torch"))
+        raise ConfigError(f"[tts] kokoro has no backend {backend!r}; {there}")
     exported, checkpoint = exports(model), checkpoints(model)
     if exported and backend != "torch":
         if importlib.util.find_spec("onnxruntime"):

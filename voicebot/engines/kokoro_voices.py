@@ -11,6 +11,7 @@ import numpy as np
 
 from ..audio import Samples
 from ..errors import ConfigError, Missing
+from ..spelling import there_is
 
 LENGTHS = 510
 """A voice has a style for each length of text, in phonemes; longer texts are cut."""
@@ -64,7 +65,7 @@ def load(folder: Path, spec: str) -> Samples:
         )
     for name in parts:
         if name not in names:
-            raise ConfigError(f"[tts] kokoro has no voice {name!r}; there is {', '.join(names)}")
+            raise ConfigError(f"[tts] kokoro has no voice {name!r}; {there_is(name, names)}")
     blend = sum(share * _read(folder, name) for name, share in parts.items())
     return np.asarray(blend, np.float32)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..conversation.listen import ListenSettings
 from ..errors import ConfigError
+from ..spelling import there_is
 
 MINUTE, DAY = 60.0, 86_400.0
 WITHDRAWN = "this key has been removed"
@@ -65,7 +66,7 @@ def read(name: str, table: dict[str, Any]) -> Limits:
     """
     for key, value in table.items():
         if key not in NAMES:
-            raise ConfigError(f"[{name}] {key} is not a limit; there is {', '.join(NAMES)}")
+            raise ConfigError(f"[{name}] {key} is not a limit; {there_is(key, NAMES)}")
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ConfigError(f"[{name}] {key} should be a whole number, not {value!r}")
     return Limits(**table)
