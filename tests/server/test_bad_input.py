@@ -445,3 +445,14 @@ def test_frames_with_next_to_nothing_in_them_are_no_way_to_fill_the_memory(url):
 
     asyncio.run(script())
     assert to_pcm16(silence(0, 48000)) == b""
+
+
+@pytest.mark.parametrize("kind", ["speed", "max_tokens", "temperature"])
+def test_a_number_that_no_float_holds_is_a_wrong_field(url, kind):
+    huge = 10**309
+    asked = {"model": "whisper-1", "input": "hi", "messages": [{"role": "user", "content": "hi"}]}
+    route = "audio/speech" if kind == "speed" else "chat/completions"
+    fields = ("model", "input") if kind == "speed" else ("model", "messages")
+    body = {**{name: asked[name] for name in fields}, kind: huge}
+    answer = httpx.post(f"{url}/v1/{route}", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, kind)

@@ -20,7 +20,9 @@ from voicebot.server.realtime_protocol import Protocol, as_text
 from voicebot.server.realtime_settings import initial
 
 PIECE = to_pcm16(silence(0.1, 24000))
-RUBBISH = [None, True, -1, 0, 1e300, 10**30, "", "x", "\ud800", [], {}, [[]], {"type": 3}, "root"]
+RUBBISH = [
+    None, True, -1, 0, 1e300, 10**30, 10**309, "", "x", "\ud800", [], {}, [[]], {"type": 3}, "root",
+]  # fmt: skip
 SOUND = base64.b64encode(PIECE).decode()
 SEMANTIC = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
 CLIENT = [

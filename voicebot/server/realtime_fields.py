@@ -6,6 +6,7 @@ import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeVar
 
 from ..audio import Audio, from_pcm16
@@ -104,7 +105,10 @@ def number(table: Table, key: str, low: float, high: float, where: str = "") -> 
     value = table.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise invalid(where + key, f"a number from {low:g} to {high:g}", value)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of over 308 digits, under no bound
+        return inf
 
 
 def choice(value: Any, choices: tuple[str, ...], param: str) -> str:

@@ -42,7 +42,12 @@ SHOWN = 60
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of over 308 digits, which no float can hold
+        return False
 
 
 _TYPES: dict[str, Callable[[Any], bool]] = {
