@@ -1,0 +1,55 @@
+"""A spoken conversation of `@openai/agents` in Chromium over WebRTC, on real engines."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from agents_page import agent, needed
+from test_whole_turn import ANSWER, EXAMPLES, QUESTION, QUOTING, settings
+from words import error_rate, hear
+
+from voicebot.assembly import assemble
+from voicebot.audio import join
+from voicebot.config import read as read_config
+from voicebot.recordings import decode
+
+pytestmark = [*needed, pytest.mark.timeout(240)]
+
+
+def test_a_browser_asks_hears_the_answer_and_interrupts_the_next(real, tmp_path):
+    spoken = base64.b64encode((EXAMPLES / "question.wav").read_bytes()).decode()
+    (tmp_path / "voicebot.toml").write_text(settings(real, QUOTING))
+    with (
+        assemble(read_config(tmp_path / "voicebot.toml"), tmp_path / "models") as parts,
+        agent(parts, tmp_path, spoken=spoken) as client,
+    ):
+        client.does("record()")
+        client.does("say()")
+        client.until(lambda: client.all("output_audio_buffer.stopped"))
+        whole = client.promised("recorded()")
+        client.does("record()")
+        client.does("say()")
+        began = "output_audio_buffer.started"
+        client.until(lambda: len(client.all(began)) == 2)
+        client.until(lambda: client.voiced[-1] > client.when(began, 1) + 1)
+        client.does("say()")
+        client.until(lambda: client.all("output_audio_buffer.cleared"))
+        first = client.promised("recorded()")
+        client.until(lambda: len(client.all("response.done")) == 3)
+        client.until(lambda: len(client.does("history()")) == 6)
+        history, told = client.does("history()"), client.told
+    assert told["errors"] == []
+    asked, answered = history[::2], history[1::2]
+    assert [error_rate(QUESTION, item["said"]) for item in asked] == [0, 0, 0]
+    assert answered[0]["said"] == answered[2]["said"] == ANSWER
+    heard = [
+        join(list(decode(io.BytesIO(base64.b64decode(each)), 16000))) for each in (whole, first)
+    ]
+    understood = hear(real("whisper-base"), *heard)
+    assert error_rate(ANSWER.replace("Mister", "Mr"), understood[0].replace("Mister", "Mr")) == 0
+    remembered = answered[1]["said"]
+    assert ANSWER.startswith(remembered)
+    # A word that was cut in its middle is understood or not.
+    assert abs(len(understood[1].split()) - len(remembered.split())) <= 1
