@@ -221,6 +221,8 @@ def test_text_without_a_letter_or_a_figure_is_none(tmp_path, dots):
         (-0.7, 0.7, 0.70, False),
         (-1.1, 0.7, 0.95, True),
         (-1.1, 0.4, 0.70, False),
+        (-1.6, 0.4, 0.70, True),
+        (-1.6, 0.4, 0.95, False),
     ],
 )
 def test_the_less_sure_the_voice_detector_the_surer_must_the_model_be(

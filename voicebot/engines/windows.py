@@ -40,6 +40,9 @@ SILENCE = -1.0
 FAINT = 0.85
 UNSURE = -0.8
 """Mean chance of speech, as the voice detector has it, below which the threshold is this."""
+GUESSED = -1.5
+"""Where speech is as faint as that, text of a lower mean log-probability is none, even if the model
+believes that somebody speaks: it hears "Oh" and "Okay." in tunes."""
 COMPRESSION = 2.4
 """Text that packs better than this says the same thing over and over; Whisper's own threshold."""
 REPEATS = 4
@@ -72,6 +75,8 @@ class Hypothesis:
         if not any(letter.isalnum() for letter in self.text):
             return True
         least = UNSURE if certainty < FAINT else SILENCE
+        if certainty < FAINT and self.log_prob < GUESSED:
+            return True
         return self.no_speech > NO_SPEECH and self.log_prob < least
 
     @property
