@@ -20,6 +20,9 @@ GUARDED = "/v1/", "/metrics"
 like do not."""
 SECRETS_OPEN = "/v1/realtime", "/v1/realtime/calls", "/v1/talk"
 """What a browser's short-lived secret opens, and nothing else."""
+PAGE = "/page/"
+"""Below it are the page's files, which anybody may have: they are in every copy of voicebot. A page
+that is refused what it asks for can say so."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -51,7 +54,8 @@ class Doorkeeper:
             await self._app(scope, receive, send)
             return
         try:
-            self._look(Headers(scope=scope))
+            if scope["type"] == "websocket" or not _is_page(scope["path"]):
+                self._look(Headers(scope=scope))
             self._admit(scope)
             await self._app(scope, receive, send)
         except (Refusal, Exceeded) as refused:
@@ -63,9 +67,12 @@ class Doorkeeper:
         # A stranger's name may be made to lead here; the browser then takes us for the stranger.
         if self._keys is None and self._hosts and _name(host) not in self._hosts:
             raise Refusal(403, f"this server is not {host[:100]!r}", code="unknown_host")
-        if origin and origin not in self._origins and origin.partition("://")[2] != host:
-            reason = f"pages of {origin[:100]!r} may not talk to this server"
-            raise Refusal(403, reason, code="unknown_origin")
+        if origin and origin not in self._origins and _reached(origin) != host.lower():
+            reason = f"pages of {origin[:100]!r} may not talk to {host[:100]!r}"
+            remedy = (
+                "a proxy in between has to pass Host on; [server] origins lets other pages talk"
+            )
+            raise Refusal(403, f"{reason}; {remedy}", code="unknown_origin")
 
     def _admit(self, scope: Scope) -> None:
         if self._keys is None or not scope["path"].startswith(GUARDED):
@@ -98,6 +105,16 @@ def charge(scope: Scope, *, tokens: int = 0, audio_s: float = 0.0) -> None:
     """Count what serving a request has cost, on whoever's key it came with."""
     now = asyncio.get_running_loop().time()
     allowance(scope).charge(now, tokens=tokens, audio_s=audio_s)
+
+
+def _is_page(path: str) -> bool:
+    return path == "/" or path.startswith(PAGE)
+
+
+def _reached(origin: str) -> str:
+    """The Host header of whoever asks for something of that origin."""
+    scheme, _, host = origin.lower().partition("://")
+    return host.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
 
 
 def _name(host: str) -> str | None:

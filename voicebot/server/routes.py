@@ -111,7 +111,6 @@ def site(
             *webrtc.routes(parts, house, lasting.secrets, settings.sessions, lasting.webrtc),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
             Route("/v1/realtime", _no_websocket, methods=["GET"]),
-            Route("/v1/talk", _no_websocket),
             WebSocketRoute("/{path:path}", _nowhere),
         ],
         middleware=[

@@ -31,7 +31,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
@@ -43,7 +45,7 @@ from . import talk_protocol as words
 from .doorkeeper import allowance
 from .house import SESSIONS, House
 from .limits import Exceeded
-from .refusals import Refusal
+from .refusals import Refusal, response
 from .session import Place, Session
 from .talk_call import LATER, REFUSED, Call, Over, close, receive, send
 
@@ -67,7 +69,11 @@ def routes(
     sessions: how many the house may hold for another one to begin.
     """
     talk = TalkSocket(parts, house, {} if calls is None else calls, sessions, window)
-    return [WebSocketRoute("/v1/talk", talk.serve), *page.routes()]
+    return [
+        WebSocketRoute("/v1/talk", talk.serve),
+        Route("/v1/talk", talk.refuse, methods=["GET", "POST"], include_in_schema=False),
+        *page.routes(),
+    ]
 
 
 class TalkSocket:
@@ -102,6 +108,19 @@ class TalkSocket:
                 await self._calls[token].carry(websocket, place, {"event": "resumed"})
             case Over() as over:
                 await close(websocket, over)
+
+    async def refuse(self, request: Request) -> Response:
+        """Tell why a websocket was not opened: browsers hide it from a page, which asks here.
+
+        Raises:
+            Refusal, Exceeded: there was no place for it, as there is none now.
+        """
+        with self._place(request.scope):
+            pass
+        remedy = "a proxy in between has to pass on Upgrade and Connection"
+        refused = response(Refusal(426, f"/v1/talk is for websockets; {remedy}"))
+        refused.headers["upgrade"] = "websocket"
+        return refused
 
     @contextmanager
     def _place(self, scope: Scope) -> Iterator[None]:

@@ -13,6 +13,7 @@ FILES = (
     "app.js",
     "call.js",
     "icon.svg",
+    "kept.js",
     "settings.js",
     "sound.js",
     "style.css",

@@ -1,6 +1,7 @@
 // The page: one button, and what follows from it.
 
 import { Call } from "./call.js";
+import { forgetKey, keepKey } from "./kept.js";
 import { Settings } from "./settings.js";
 import { Sound, why } from "./sound.js";
 import { Transcript } from "./transcript.js";
@@ -23,9 +24,10 @@ let state = "idle";
 let gate; // when we were told that the user had finished
 let turn = 0; // the one that sounds
 let interrupted; // the state in which the connection broke
+let trouble = ""; // what stands in the notice until there is a connection
 const transcript = new Transcript($("transcript"));
 const sound = new Sound({ frame, played, lost });
-const call = new Call({ event, sound: hearReply, connected, broken, over, locked });
+const call = new Call({ event, sound: hearReply, connected, broken, over, refused, locked });
 const settings = new Settings({ microphone: hearThrough, speaker: speakThrough, choose }, sound);
 
 function show(next) {
@@ -61,6 +63,7 @@ function join() {
 
 function connected(resumed) {
   $("welcome").hidden = true;
+  if (trouble) notice((trouble = ""));
   if (!resumed) {
     gate = undefined;
     sound.begin();
@@ -71,9 +74,15 @@ function connected(resumed) {
   else rest();
 }
 
-function broken() {
+function broken(reason) {
   if (state !== "broken") interrupted = state;
   show("broken");
+  if (reason) notice((trouble = `${reason[0].toUpperCase()}${reason.slice(1)}.`));
+}
+
+function refused(reason) {
+  over("");
+  notice(`The server refuses: ${reason}.`);
 }
 
 function over(reason) {
@@ -88,6 +97,8 @@ function over(reason) {
 // The server wants a key; `wrong` if it did not like ours.
 function locked(wrong) {
   call.socket = null;
+  call.key = "";
+  forgetKey();
   show("idle");
   $("key-hint").textContent = wrong ? "This key is not known here, or is used up." : "This server lets in who has a key.";
   $("lock").showModal();
@@ -96,6 +107,7 @@ function locked(wrong) {
 $("lock").onclose = () => {
   call.key = $("key").value.trim();
   if (!call.key) return over("");
+  keepKey(call.key, $("key-keep").checked);
   show("connecting");
   call.connect();
 };
@@ -130,6 +142,7 @@ function event(told) {
       break;
     case "said":
       transcript.said(told.turn, told.text, told.at);
+      if (sound.impossible) transcript.read(told.turn);
       break;
     case "rung_taken":
       transcript.hurried(told.turn, told.rung, told.at);
@@ -158,6 +171,8 @@ function event(told) {
 
 function hearReply(of, at, pcm) {
   turn = of;
+  // It is read instead, at once, and nobody waits for the end of what is not heard.
+  if (sound.impossible) return call.say({ type: "played", turn: of, samples: at + pcm.byteLength / 2 });
   sound.add(of, at, pcm);
 }
 
@@ -239,6 +254,12 @@ function setMuted(muted) {
   if (state === "listening" || state === "hearing" || state === "muted") rest();
 }
 
+$("key-forget").onclick = () => {
+  forgetKey();
+  call.key = "";
+  $("key-forget").hidden = true;
+};
+
 $("stop").onclick = () => {
   sound.flush(turn);
   call.say({ type: "stop" });
@@ -269,6 +290,12 @@ addEventListener("keydown", (key) => {
 
 // A reload within the server's patience goes on where it was, though deaf until the button.
 const before = call.remembered();
+for (const told of call.shown) {
+  if (told.event === "begun") transcript.begin();
+  else event(told);
+}
+$("welcome").hidden = call.shown.length > 0;
+show("idle");
 if (before) {
   show("connecting");
   call.goOn(before);

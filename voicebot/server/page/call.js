@@ -1,15 +1,22 @@
 // One conversation over /v1/talk, however often the connection breaks.
 
+import * as kept from "./kept.js";
+
 const RETRY = [0.2, 0.5, 1, 2, 3]; // seconds before each attempt to come back; the last repeats
 const KEPT = 10; // seconds of speech kept while the connection is broken
-const STORE = "voicebot";
+// What is shown of a conversation, and so kept with it.
+const SHOWN = ["heard", "passages", "said", "rung_taken", "interrupted", "failed", "turn_ended"];
 
 export class Call {
-  // on: { event(event), sound(turn, at, pcm), connected(resumed), broken(), over(reason) }
+  // on: { event(event), sound(turn, at, pcm), connected(resumed), broken(reason), locked(wrong),
+  //       over(reason), refused(reason) }
   constructor(on) {
     this.on = on;
     this.forget();
     this.backlog = [];
+    this.key = kept.key();
+    this.shown = []; // events, of this conversation and of those before it in this tab
+    addEventListener("pagehide", () => this.remember());
   }
 
   forget() {
@@ -20,11 +27,9 @@ export class Call {
 
   // A conversation this page had before it was reloaded: the server may still know it.
   remembered() {
-    try {
-      return JSON.parse(sessionStorage.getItem(STORE));
-    } catch {
-      return null;
-    }
+    const { events = [], ...before } = kept.conversation();
+    this.shown = events;
+    return before.token ? before : null;
   }
 
   begin(rate) {
@@ -32,8 +37,10 @@ export class Call {
     this.connect();
   }
 
-  goOn({ token, rate }) {
+  // What was sounding is sent again from where it was last heard: `received` stays 0.
+  goOn({ token, rate, number }) {
     this.token = token;
+    this.number = number;
     this.begin(rate);
   }
 
@@ -42,31 +49,51 @@ export class Call {
     const attempt = (this.socket = {});
     const protocols = ["talk"];
     if (this.key) {
-      const secret = await this.secret();
+      // A lasting key stays out of the websocket: it buys one that is good for a moment.
+      const bought = await this.ask("v1/realtime/client_secrets", { expires_after: { seconds: 60 } });
       if (attempt !== this.socket) return; // ended, or begun anew, meanwhile
-      if (!secret) return this.on.locked(true);
-      protocols.push(`openai-insecure-api-key.${secret}`);
+      if (!bought.value) return this.turnedAway(bought);
+      protocols.push(`openai-insecure-api-key.${bought.value}`);
     }
     const address = new URL("v1/talk", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = (this.socket = new WebSocket(address, protocols));
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.greet();
+    socket.onopen = () => {
+      socket.reached = true;
+      this.greet();
+    };
     socket.onmessage = ({ data }) => socket === this.socket && this.take(data);
     socket.onclose = ({ code, reason }) => socket === this.socket && this.closed(code, reason);
   }
 
-  // A lasting key stays out of the websocket: it buys one that is good for a moment.
-  async secret() {
-    const headers = { Authorization: `Bearer ${this.key}`, "Content-Type": "application/json" };
-    const wish = { method: "POST", headers, body: '{"expires_after": {"seconds": 60}}' };
-    const answer = await fetch("v1/realtime/client_secrets", wish).catch(() => null);
-    return answer?.ok ? (await answer.json()).value : "";
+  async ask(path, wish) {
+    const headers = { "Content-Type": "application/json" };
+    if (this.key) headers.Authorization = `Bearer ${this.key}`;
+    try {
+      const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(wish) });
+      const { status, statusText } = answer;
+      const told = await answer.json().catch(() => ({})); // a proxy's own page
+      return { status, value: told.value, reason: told.error?.message ?? `${status} ${statusText}`.trim() };
+    } catch {
+      return { status: 0, reason: "" }; // nobody answers
+    }
   }
 
-  async isLocked() {
-    const answer = await fetch("v1/models").catch(() => null);
-    return answer?.status === 401;
+  // What cannot become better by itself ends it; the rest is tried again.
+  turnedAway({ status, reason }) {
+    if (status === 401) return this.on.locked(Boolean(this.key));
+    if (status === 403 || status === 404) {
+      this.end();
+      return this.on.refused(reason);
+    }
+    this.again(reason);
+  }
+
+  again(reason) {
+    this.on.broken(reason);
+    const wait = RETRY[Math.min(this.attempt++, RETRY.length - 1)];
+    this.timer = setTimeout(() => this.connect(), wait * 1000);
   }
 
   greet() {
@@ -86,6 +113,7 @@ export class Call {
     switch (event.event) {
       case "ready":
         this.token = event.token;
+        this.shown.push({ event: "begun" });
         this.remember();
         this.joined(false);
         break;
@@ -106,6 +134,7 @@ export class Call {
         if (!this.open) this.refused(event.reason);
         return;
     }
+    if (SHOWN.includes(event.event)) this.shown.push(event);
     this.on.event(event);
   }
 
@@ -118,7 +147,7 @@ export class Call {
   // Without a beginning there is nothing to go on with.
   refused(reason) {
     this.end();
-    this.on.over(reason);
+    this.on.refused(reason);
   }
 
   joined(resumed) {
@@ -130,11 +159,8 @@ export class Call {
   }
 
   remember() {
-    try {
-      sessionStorage.setItem(STORE, JSON.stringify({ token: this.token, rate: this.rate }));
-    } catch {
-      // Private windows may keep nothing; then a reload begins anew.
-    }
+    const { token, rate, number, shown: events } = this;
+    kept.keep({ token, rate, number, events });
   }
 
   hear(frame) {
@@ -148,33 +174,31 @@ export class Call {
   }
 
   async closed(code, reason) {
-    const refused = !this.open && this.attempt === 0;
     this.open = false;
     const socket = this.socket;
-    if (refused && !this.key && (await this.isLocked())) {
-      if (socket === this.socket) this.on.locked(false);
+    if (!socket.reached) {
+      // Browsers hide why a websocket was refused, not what else is asked at its address.
+      const told = await this.ask("v1/talk", {});
+      if (socket === this.socket) this.turnedAway(told);
       return;
     }
-    if (socket !== this.socket) return;
     if (code === 1008 || code === 1011 || code === 4001) {
-      sessionStorage.removeItem(STORE);
       this.forget();
+      this.remember();
       this.socket = null;
       return this.on.over(reason || "the server closed it");
     }
-    this.on.broken();
-    const wait = RETRY[Math.min(this.attempt++, RETRY.length - 1)];
-    this.timer = setTimeout(() => this.connect(), wait * 1000);
+    this.again(reason);
   }
 
   end() {
     clearTimeout(this.timer);
-    sessionStorage.removeItem(STORE);
     const { socket } = this;
     this.socket = null;
     this.open = false;
     this.backlog = [];
     this.forget();
+    this.remember();
     socket?.close?.(1000);
   }
 }

@@ -1,5 +1,6 @@
 // What a person chooses: the devices, the voice they hear, the language they speak.
 
+import { key } from "./kept.js";
 import { canChooseSpeaker } from "./sound.js";
 
 const STORE = "voicebot.choices"; // kept for good, unlike a conversation
@@ -11,6 +12,7 @@ export class Settings {
     this.sound = sound;
     $("settings-open").onclick = () => {
       this.listDevices();
+      $("key-forget").hidden = !key();
       $("settings").showModal();
     };
     $("microphone").onchange = () => on.microphone(this.microphone);

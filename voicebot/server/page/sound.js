@@ -26,6 +26,11 @@ export class Sound {
     return this.context?.sampleRate ?? RATE;
   }
 
+  // Browsers sound only on https pages and on localhost.
+  get impossible() {
+    return !isSecureContext;
+  }
+
   get hears() {
     return Boolean(this.stream);
   }
@@ -124,7 +129,7 @@ export class Sound {
 
   tell(message) {
     if (this.playback) this.playback.port.postMessage(message, message.pcm ? [message.pcm] : []);
-    else if (isSecureContext) this.early.push(message); // elsewhere there is never any sound
+    else if (!this.impossible) this.early.push(message);
   }
 
   async speakThrough(device) {

@@ -102,6 +102,13 @@ export class Transcript {
     this.show(turn);
   }
 
+  // There is no sound to wait for: what was said so far can be read.
+  read(turn) {
+    const reply = this.of(turn);
+    reply.seconds = Infinity;
+    this.show(turn);
+  }
+
   // So much of the turn has been played: the words up to there have been spoken.
   played(turn, seconds) {
     const reply = this.of(turn);
