@@ -21,6 +21,7 @@ from voicebot.conversation.reserve import Reserve
 from voicebot.server import g711
 from voicebot.server.limits import Allowance, Limits
 from voicebot.server.realtime_call import Call
+from voicebot.server.realtime_offered import Offered
 from voicebot.server.realtime_outside import Opening, Outside
 from voicebot.server.realtime_protocol import Protocol, ids
 from voicebot.server.realtime_recorded import Recorded
@@ -50,7 +51,8 @@ class Client:
             self.llm, tts or room.Synthesizer(times=True), AssistantSettings(), _reserve(ladder),
         )  # fmt: skip
         self.protocol = Protocol(
-            initial("model", "voice", ListenSettings(), "Be brief."), new_id=ids("mine")
+            initial("model", "voice", ListenSettings(), "Be brief.", Offered.of(self.parts)),
+            new_id=ids("mine"),
         )
         self.limits, self.events, self.observer = limits or Limits(), [], Observer()
         transcription = {"audio": {"input": {"transcription": {}}}}

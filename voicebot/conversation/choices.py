@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..engines import Synthesizer, Transcriber
 from ..engines.per_call import Listens, OptionError, Speaks, taken
+from ..engines.per_call import language as understood
 from ..spelling import there_is
 
 
@@ -45,22 +45,27 @@ class Choices:
         return Speaks(self.tts, {"voice": self.voice}) if self.voice else self.tts
 
     def choosing(self, *, voice: str | None = None, language: str | None = None) -> Choices:
-        """The same with another voice or language; None keeps the one there is.
+        """The same with another voice, or a language by any name; None keeps the one there is.
 
         Raises:
             OptionError: there is none of that name, or nothing to choose.
         """
         if voice:
-            known = getattr(self.tts, "voices", ())
-            _expect("voice", voice, self.tts.synthesize, known, self.voices)
-        if language:
-            there = self.languages
-            _expect("language", language, self.stt.transcribe, there, there)
+            self._expect(voice)
         return replace(
             self,
             voice=self.voice if voice is None else voice,
-            language=self.language if language is None else language,
+            language=self.language if language is None else understood(self.stt, language),
         )
+
+    def _expect(self, voice: str) -> None:
+        if "voice" not in taken(self.tts.synthesize):
+            raise OptionError("voice", "the voice cannot be chosen here")
+        # An engine that lists none is left to judge: it may be a server that knows more than we do.
+        known = getattr(self.tts, "voices", ())
+        if known and not is_among(voice, known):
+            there = there_is(voice[:40], self.voices)
+            raise OptionError("voice", f"there is no voice {voice[:40]!r}; {there}")
 
 
 def is_among(name: str, known: Sequence[str]) -> bool:
@@ -72,18 +77,3 @@ def is_among(name: str, known: Sequence[str]) -> bool:
 def _is_variant(name: str) -> bool:
     # "+f3" is no voice by itself: it changes another.
     return name.startswith("+")
-
-
-def _expect(
-    option: str,
-    name: str,
-    method: Callable[..., Any],
-    known: Sequence[str],
-    offered: Sequence[str],
-) -> None:
-    if option not in taken(method):
-        raise OptionError(option, f"the {option} cannot be chosen here")
-    # An engine that lists none is left to judge: it may be a server that knows more than we do.
-    if known and not is_among(name, known):
-        there = there_is(name[:40], offered)
-        raise OptionError(option, f"there is no {option} {name[:40]!r}; {there}")

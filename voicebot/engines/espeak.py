@@ -43,6 +43,7 @@ class Espeak:
 
     rate = RATE
     """Samples per second of its sound."""
+    speeds = (0.5, 2.5)
 
     def __init__(self, voice: str = "en-us", speed: float = 1.0, pitch: int = 50) -> None:
         if wrong := _wrong_speed(speed):
@@ -156,7 +157,10 @@ def _audible(samples: Samples) -> int:
 
 
 def _wrong_speed(speed: float) -> str:
-    return "" if 0.5 <= speed <= 2.5 else f"espeak: speed = {speed} is not between 0.5 and 2.5"
+    low, high = Espeak.speeds
+    if low <= speed <= high:
+        return ""
+    return f"espeak: speed = {speed} is not between {low} and {high}"
 
 
 def _unknown(voice: str, voices: list[str]) -> str:

@@ -84,6 +84,7 @@ class Hibari:
 
     rate = RATE
     """Samples per second of its sound."""
+    speeds = (0.5, 2.0)
 
     def __init__(
         self,
@@ -218,4 +219,7 @@ def _check(path: Path, voice: Voice) -> None:
 
 
 def _wrong_speed(speed: float) -> str:
-    return "" if 0.5 <= speed <= 2.0 else f"hibari speaks at speed 0.5 to 2, not {speed}"
+    low, high = Hibari.speeds
+    if low <= speed <= high:
+        return ""
+    return f"hibari speaks at speed {low:g} to {high:g}, not {speed}"

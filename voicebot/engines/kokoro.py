@@ -60,6 +60,11 @@ class Kokoro:
             raise ConfigError(f"[tts] {wrong}")
         self.worker = Worker("kokoro", parks=True)
 
+    @property
+    def speeds(self) -> tuple[float, float]:
+        """The lowest and the highest: beyond them the network slurs, or it knows only one."""
+        return (1.0, 1.0) if self._network.whole_speeds else (0.5, 2.0)
+
     async def synthesize(
         self, text: str, *, voice: str | None = None, speed: float | None = None
     ) -> Stream[Speech]:
@@ -90,11 +95,12 @@ class Kokoro:
             self._espeak.close()
 
     def _wrong_speed(self, speed: float) -> str:
-        if not 0.5 <= speed <= 2.0:  # beyond it the network slurs
-            return f"kokoro speaks at speed 0.5 to 2, not {speed}"
-        if self._network.whole_speeds and speed != round(speed):
+        low, high = self.speeds
+        if low <= speed <= high:
+            return ""
+        if low == high:
             return f"kokoro: this export knows no speed {speed}; set speed to 1"
-        return ""
+        return f"kokoro speaks at speed {low:g} to {high:g}, not {speed}"
 
     def _manner(self, voice: str) -> tuple[Samples, Reader | English]:
         """How a voice, or a blend, sounds and reads."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Protocol
 
+from .. import languages
 from ..errors import ConfigError
 from .phonemes import PUNCTUATION, Spoken, pieces
 
@@ -49,7 +50,8 @@ def language(name: str, voice: str) -> str:
     Raises:
         ConfigError: Kokoro speaks it and we cannot read it, or nobody knows it.
     """
-    code = name.lower() or LANGUAGES.get(voice[:1]) or _UNREAD.get(voice[:1], "")
+    code = languages.code(name, LANGUAGES.values())
+    code = code or LANGUAGES.get(voice[:1]) or _UNREAD.get(voice[:1], "")
     code = {"en": "en-us", "fr-fr": "fr", "pt": "pt-br"}.get(code, code)
     if code in LANGUAGES.values():
         return code

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
+from .. import languages
 from ..audio import Audio, to_pcm16
 from ..flow import Stream
 from . import Segment, Word
@@ -30,7 +31,7 @@ class OpenAITranscriber:
     ) -> None:
         """A recogniser on the server at `url`, which ends in /v1 on most.
 
-        `language` is a two-letter code, empty to let the server find out. `key_env` names the
+        `language` is a code or a name, empty to let the server find out. `key_env` names the
         environment variable with the key. `timeout` is how many seconds the first text may take,
         tries and all.
 
@@ -38,7 +39,7 @@ class OpenAITranscriber:
             ConfigError: the url is not one, or the time limit is not above 0.
         """
         self._server = Server("stt", url, key_env, timeout)
-        self._language = language
+        self._language = language = languages.code(language)
         self._form: dict[str, Any] = {"model": model, "stream": "true"}
         if language:
             self._form["language"] = language

@@ -20,6 +20,8 @@ WAV = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 
 
 class OpenAISynthesizer:
+    speeds = (0.25, 4.0)
+
     def __init__(
         self,
         url: str,
@@ -37,8 +39,9 @@ class OpenAISynthesizer:
         Raises:
             ConfigError: the url is not one, or a number is out of its range.
         """
-        if not 0.25 <= speed <= 4:
-            raise ConfigError(f"[tts] speed is {speed:g}; it must be from 0.25 to 4")
+        low, high = self.speeds
+        if not low <= speed <= high:
+            raise ConfigError(f"[tts] speed is {speed:g}; it must be from {low:g} to {high:g}")
         self._server = Server("tts", url, key_env, timeout)
         self._request = {"model": model, "voice": voice, "speed": speed, "response_format": "pcm"}
 

@@ -9,22 +9,26 @@
 
 Its method's signature says which it takes, and only what somebody asked for is passed. An engine
 that can list its voices has `voices`, a sequence of names; one that can list the languages it
-understands has `languages`, a sequence of codes. A synthesizer that knows what its voices speak has
-`language_of(voice)`: a code as "en-us" of the voice, or of that of its settings for None.
+understands has `languages`, a sequence of codes. A synthesizer whose speed has bounds has `speeds`,
+the lowest and the highest. One that knows what its voices speak has `language_of(voice)`: a code as
+"en-us" of the voice, or of that of its settings for None.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import randrange
 from typing import Any
 
+from .. import languages
 from ..audio import Audio
-from ..errors import ConfigError
+from ..errors import ConfigError, EngineError
 from ..flow import Stream
+from ..spelling import there_is
 from .protocols import Segment, Speech, Synthesizer, Transcriber
 
 given_up: ContextVar[frozenset[str]] = ContextVar("given_up", default=frozenset())
@@ -69,6 +73,31 @@ def wanted(method: Callable[..., Any], **options: Any) -> dict[str, Any]:
     return {name: v for name, v in options.items() if v is not None and name in known}
 
 
+def language(stt: Transcriber, name: str) -> str:
+    """The code of the language that is meant by `name`, for a call; empty to find it out.
+
+    Raises:
+        OptionError: the engine does not understand it, or takes no language at all.
+    """
+    known = getattr(stt, "languages", ())
+    code = languages.code(name, known)
+    if code and "language" not in taken(stt.transcribe):
+        raise OptionError("language", "the language cannot be chosen here")
+    # An engine that lists none is left to judge: it may be a server that knows more than we do.
+    if code and known and code not in known:
+        there = there_is(name[:40], known)
+        raise OptionError("language", f"there is no language {name[:40]!r}; {there}")
+    return code
+
+
+def nearest_speed(tts: Synthesizer, speed: float) -> float:
+    """The speed nearest to that one which the engine can be asked for; 1 if it can be for none."""
+    if "speed" not in taken(tts.synthesize):
+        return 1.0
+    low, high = getattr(tts, "speeds", (speed, speed))
+    return float(min(max(speed, low), high))
+
+
 @dataclass(frozen=True, slots=True)
 class Listens:
     """A transcriber that is asked for the same in every call."""
@@ -76,8 +105,17 @@ class Listens:
     stt: Transcriber
     options: dict[str, Any]
 
-    def transcribe(self, audio: Audio) -> Stream[Segment]:
-        return self.stt.transcribe(audio, **self.options)
+    async def transcribe(self, audio: Audio) -> Stream[Segment]:
+        """
+        Raises:
+            EngineError: as the engine has it, or it does not take an option.
+        """
+        try:
+            async with aclosing(self.stt.transcribe(audio, **self.options)) as segments:
+                async for segment in segments:
+                    yield segment
+        except OptionError as error:
+            raise EngineError("stt", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +125,14 @@ class Speaks:
     tts: Synthesizer
     options: dict[str, Any]
 
-    def synthesize(self, text: str) -> Stream[Speech]:
-        return self.tts.synthesize(text, **self.options)
+    async def synthesize(self, text: str) -> Stream[Speech]:
+        """
+        Raises:
+            EngineError: as the engine has it, or it does not take an option.
+        """
+        try:
+            async with aclosing(self.tts.synthesize(text, **self.options)) as speech:
+                async for chunk in speech:
+                    yield chunk
+        except OptionError as error:
+            raise EngineError("tts", str(error)) from error

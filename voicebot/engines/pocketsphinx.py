@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from .. import languages
 from ..audio import Audio, silence, to_pcm16
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
@@ -47,7 +48,7 @@ class PocketSphinx:
             ConfigError: another language than English.
             Missing: its model or Silero's is not there.
         """
-        if wrong := _foreign(language):
+        if wrong := _foreign(languages.code(language)):
             raise ConfigError(f"[stt] {wrong}")
         stretches(silence(0.1, RATE))  # loads Silero: its absence should show at start-up
         self._child: Child | None = None

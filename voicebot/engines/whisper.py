@@ -11,6 +11,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import languages
 from ..audio import Audio, silence
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
@@ -48,7 +49,7 @@ class Whisper:
         Args:
             model: a folder with a Whisper model in CTranslate2's form.
             compute_type: one of CTranslate2's; auto is int8 on a CPU and float16 on a GPU.
-            language: two-letter code; empty to detect it in each recording.
+            language: a code or a name, "de" or "German"; empty to detect it in each recording.
             threads: on a CPU; 0 for as many as help.
             short_windows: encode what was said plus some silence instead of 30 s. Much faster on
                 a CPU; where the result looks wrong, the 30 s are encoded after all.
@@ -60,6 +61,7 @@ class Whisper:
             ConfigError: a file is not what it should be, or a setting has a wrong value.
         """
         self._model = _load(Path(model).expanduser(), device, compute_type, threads)
+        language = languages.code(language, self.languages)
         if wrong := self._unknown(language):
             raise ConfigError(f"[stt] {wrong}")
         if beam_size < 1:

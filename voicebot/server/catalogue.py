@@ -8,7 +8,7 @@ from typing import Any
 
 from ..assembly import Parts
 from ..engines import ChatModel, Kind
-from ..engines.per_call import taken
+from ..engines.per_call import language, taken
 from . import voices
 from .refusals import Refusal
 
@@ -75,6 +75,15 @@ class Catalogue:
             engine = self._chosen[kind].name
             raise Refusal(400, f"{engine}, which {_DOES[kind]} here, takes no {name}", param=name)
         return {name: value}
+
+    def language(self, name: str | None) -> dict[str, str]:
+        """The option that expects this language; nothing for what the settings say.
+
+        Raises:
+            OptionError: the engine does not understand it.
+        """
+        code = language(self._parts.stt, name or "")
+        return {"language": code} if code else {}
 
     def voice(self, name: str | None) -> dict[str, str]:
         """The option that asks for this voice; nothing for that of the settings.

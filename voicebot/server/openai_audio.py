@@ -70,7 +70,7 @@ TRANSCRIPTION: Schema = {
         **_HEARD,
         "language": {
             "type": "string",
-            "description": "A two-letter code; left out, the engine finds out.",
+            "description": "A code or a name, as en or English; left out, the engine finds out.",
         },
         "stream": {
             "type": "boolean",
@@ -129,7 +129,7 @@ class _Audio:
     async def transcriptions(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
             fields = await stack.enter_async_context(form(request, TRANSCRIPTION))
-            options = self._catalogue.option("stt", "language", fields.get("language") or None)
+            options = self._catalogue.language(fields.get("language"))
             return await self._heard(request, fields, options, stack)
 
     async def translations(self, request: Request) -> Response:

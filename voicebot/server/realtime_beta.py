@@ -28,7 +28,7 @@ _FLAT = {
 _OURS = ("id", "object", "voicebot")
 """What a session has that no client sets."""
 _SAME = ("model", "instructions", "tools", "tool_choice", "tracing", "include")
-_OTHERWISE_IN_A_RESPONSE = ("conversation", "metadata", "input", "max_output_tokens")
+_WITHOUT_EFFECT = ("temperature",)
 
 _EVENTS = {
     "response.output_audio.delta": "response.audio.delta",
@@ -40,7 +40,11 @@ _EVENTS = {
     "conversation.item.added": "conversation.item.created",
 }
 _CONTENT = {"output_text": "text", "output_audio": "audio"}
-_LONG = {short: long for long, short in _CONTENT.items()}
+_LONG = {
+    "assistant": {short: long for long, short in _CONTENT.items()},
+    "user": {"text": "input_text", "audio": "input_audio"},
+    "system": {"text": "input_text"},
+}
 
 TEMPERATURE = 0.8
 """What the dialect requires a session to have and none of our models is asked for."""
@@ -51,27 +55,33 @@ def is_flat(session: Any) -> bool:
     return isinstance(session, dict) and "type" not in session and any(k in session for k in _FLAT)
 
 
-def read(message: Table) -> Table:
-    """A client's message as the present dialect has it."""
+def is_spoken(message: Table) -> bool:
+    """Whether a client that sends this can only speak this dialect."""
+    return message.get("type") == "transcription_session.update" or is_flat(message.get("session"))
+
+
+def read(message: Table, *, speaks_beta: bool = True) -> Table:
+    """A client's message as the present dialect has it, whichever names it uses.
+
+    speaks_beta: a session that does not say its type is one of speech.
+    """
     kind = message.get("type")
     if kind == "session.update":
-        session = fields.table(message.get("session"), "session")
-        return message | {"session": _nested(session) | {"type": "realtime"}}
+        session = nested(fields.table(message.get("session"), "session"), "session.")
+        return message | {"session": session | {"type": "realtime"} if speaks_beta else session}
     if kind == "transcription_session.update":
-        session = fields.table(message.get("session"), "session")
+        session = nested(fields.table(message.get("session"), "session"), "session.")
         return message | {
             "type": "session.update",
-            "session": _nested(session) | {"type": "transcription"},
+            "session": session | {"type": "transcription"},
         }
     if kind == "conversation.item.create" and isinstance(message.get("item"), dict):
-        return message | {"item": _item(message["item"], _LONG)}
+        return message | {"item": _long(message["item"])}
     if kind == "response.create" and isinstance(message.get("response"), dict):
-        response = message["response"]
-        nested = _nested(response)
-        nested |= {key: response[key] for key in _OTHERWISE_IN_A_RESPONSE if key in response}
-        if isinstance(nested.get("input"), list):
-            nested["input"] = [_item(item, _LONG) for item in nested["input"]]
-        return message | {"response": nested}
+        response = nested(message["response"], "response.")
+        if isinstance(response.get("input"), list):
+            response["input"] = [_long(item) for item in response["input"]]
+        return message | {"response": response}
     return message
 
 
@@ -92,18 +102,28 @@ def told(event: Table) -> Table | None:
     return event
 
 
-def _nested(flat: Table) -> Table:
-    session: Table = {key: flat[key] for key in _SAME if key in flat}
+def nested(given: Table, where: str) -> Table:
+    """A session, or a response, with what it has under names of this dialect in its present place.
+
+    What is there already stays: a client that knows the present name means that.
+
+    Raises:
+        Refused: a format is none.
+    """
+    found = {key: v for key, v in given.items() if key not in _FLAT and key not in _WITHOUT_EFFECT}
     for key, path in _FLAT.items():
-        if key in flat:
-            value = flat[key]
-            if path[-1] == "format":
-                value = {"type": _FORMATS[fields.choice(value, tuple(_FORMATS), f"session.{key}")]}
-            into = session
+        if key in given:
+            value = given[key]
+            if path[-1] == "format" and not isinstance(value, dict):
+                if value is None:
+                    continue
+                value = {"type": _FORMATS[fields.choice(value, tuple(_FORMATS), where + key)]}
+            into = found
             for step in path[:-1]:
-                into = into.setdefault(step, {})
-            into[path[-1]] = value
-    return session
+                into[step] = dict(fields.table(into.get(step, {}), where + step))
+                into = into[step]
+            into.setdefault(path[-1], value)
+    return found
 
 
 def _flat(session: Table) -> Table:
@@ -136,6 +156,12 @@ def _response(response: Table) -> Table:
         "output_audio_format": _SHORT[sound["format"]["type"]],
         "temperature": TEMPERATURE,
     }
+
+
+def _long(item: Any) -> Any:
+    """An item of a client's, its content by its present names; whatever it is if it is none."""
+    role = item.get("role") if isinstance(item, dict) else None
+    return _item(item, _LONG.get(role, {}) if isinstance(role, str) else {})
 
 
 def _item(item: Any, names: dict[str, str]) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 from ..engines import ChatModel, Delta, Message, Tool, ToolCall
 from ..engines.per_call import Listens, Speaks, estimated_tokens, wanted
 from ..flow import Stream
-from . import voices
 from .functions import offer, without_calls
+from .realtime_offered import Offered
 from .realtime_outside import Outside
 from .realtime_response import Tokens
 from .realtime_settings import Settings
@@ -55,14 +55,12 @@ class Engines:
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
-        self._voice_engine = next(c.name for c in outside.parts.chosen if c.kind == "tts")
-        self._voices: tuple[str, ...] = tuple(getattr(outside.tts, "voices", ()))
+        self._offered = Offered.of(outside.parts)
 
     def listens(self, settings: Settings) -> Listens:
         language = (settings.transcription or {}).get("language")
-        known = isinstance(language, str) and len(language) == 2
         stt = self._outside.stt
-        return Listens(stt, wanted(stt.transcribe, language=language if known else None))
+        return Listens(stt, wanted(stt.transcribe, language=language))
 
     def writes(self, wish: Wish) -> Writes:
         """
@@ -82,9 +80,7 @@ class Engines:
         return Writes(self._outside.llm, options, "tools" in takes, wish.parallel_tool_calls)
 
     def speaks(self, wish: Wish, speed: float) -> Speaks:
-        voice = voices.ours(wish.voice, self._voice_engine, self._voices)
-        if wish.voice not in voices.OPENAI and voice not in self._voices:
-            voice = None  # a name that nobody knows is no reason to be silent
+        voice = self._offered.voice(wish.voice)
         tts = self._outside.tts
         # At its normal speed a voice is not asked for any: not every engine knows one.
         options = wanted(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)

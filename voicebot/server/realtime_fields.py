@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeVar
 
 from ..audio import Audio, from_pcm16
 from ..errors import VoicebotError
+from ..spelling import there_is
 from . import g711
 
 REST = 1_000_000
@@ -84,6 +85,19 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 def text(table: Table, key: str, where: str = "") -> str:
     """The text under `key`."""
     return checked(table.get(key), str, "text", where + key)
+
+
+def only(table: Table, known: Collection[str], where: str) -> None:
+    """Expect none but these names in it; what is null is not there.
+
+    Raises:
+        Refused: there is another, which nothing here would carry out.
+    """
+    for key, value in table.items():
+        if key not in known and value is not None:
+            param = where + key[:60]
+            reason = f"Unknown parameter: '{param}'. {there_is(key[:60], known)}."
+            raise Refused("unknown_parameter", reason, param)
 
 
 def flag(table: Table, key: str, default: bool, where: str = "") -> bool:

@@ -13,6 +13,7 @@ from ..engines.per_call import taken
 from ..events import Event
 from .realtime_actions import Action
 from .realtime_fields import Table
+from .realtime_offered import Offered
 from .realtime_settings import Settings, initial
 
 
@@ -96,4 +97,5 @@ def settings(parts: Parts) -> Settings:
     """What a session is set to before its client says anything."""
     named = {chosen.kind: chosen for chosen in parts.chosen}
     voice = str(named["tts"].options.get("voice", "default"))
-    return initial(named["llm"].name, voice, parts.settings, parts.assistant.instructions)
+    instructions, offered = parts.assistant.instructions, Offered.of(parts)
+    return initial(named["llm"].name, voice, parts.settings, instructions, offered)

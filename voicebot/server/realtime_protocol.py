@@ -209,10 +209,9 @@ class Protocol:
     def _do(self, message: Table) -> Action | None:
         event_id = _event_id(message)
         try:
-            if beta.is_flat(message.get("session")):
+            if beta.is_spoken(message):
                 self._beta = True
-            if self._beta:
-                message = beta.read(message)
+            message = beta.read(message, speaks_beta=self._beta)
             kind = fields.text(message, "type")
             if kind not in self._does:
                 raise Refused("unknown_event", f"there is no client event {kind[:60]!r}", "type")
@@ -275,7 +274,7 @@ class Protocol:
                 f"response {self.response.id} is being made; wait for it or cancel it",
             )
         given = fields.table(message.get("response") or {}, "response")
-        known = Known(self.items, self.settings.input_format, self._new_id)
+        known = Known(self.items, self.settings, self._new_id)
         return Respond(read_wish(given, self.wish(), known), _event_id(message))
 
     def _cancel(self, message: Table) -> Cancel:
@@ -291,8 +290,10 @@ class Protocol:
         self._send("conversation.item.done", **about)
 
     def _session(self) -> Table:
-        ours = {"voicebot": {"notice": self._notice}} if self._notice else {}
-        return {"id": self.id, "object": "realtime.session", **self.settings.as_json(), **ours}
+        about = {"id": self.id, "object": "realtime.session", **self.settings.as_json()}
+        if self._notice:
+            about["voicebot"] = {**about.get("voicebot", {}), "notice": self._notice}
+        return about
 
     def _send(self, type: str, **about: Any) -> None:
         event = {"type": type, "event_id": self._new_id("event"), **about}

@@ -5,12 +5,15 @@ A setting that is accepted and echoed but changes nothing here is in `echoed`, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .. import languages
 from ..conversation import ListenSettings
 from . import realtime_fields as fields
 from .realtime_fields import RATES, Refused, Table
+from .realtime_offered import Offered, adjusted
 
 EAGERNESS = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.7}
 """How the silence that ends an utterance is stretched under semantic_vad, which here hears no
@@ -33,6 +36,17 @@ TOOLS = 128
 CHOICES = ("auto", "none", "required")
 
 _ECHOED = ("include", "prompt", "reasoning", "tracing", "truncation")
+_SESSION = (
+    "type", "model", "instructions", "output_modalities", "tools", "tool_choice",
+    "parallel_tool_calls", "max_output_tokens", "audio", *_ECHOED,
+    # What a client has been told of a session, and may send back.
+    "id", "object", "expires_at", "client_secret", "voicebot",
+)  # fmt: skip
+_INPUT = ("format", "noise_reduction", "transcription", "turn_detection")
+_TURNS = (
+    "type", "threshold", "prefix_padding_ms", "silence_duration_ms", "eagerness",
+    "idle_timeout_ms", "create_response", "interrupt_response",
+)  # fmt: skip
 Modality = Literal["audio", "text"]
 
 
@@ -108,18 +122,25 @@ class Settings:
     speed: float = 1.0
     echoed: Table = field(default_factory=dict)
     noise_reduction: Table | None = None
+    offered: Offered | None = None
+    """What the engines can do of it; None where that is not known."""
+    own_voice: str = ""
+    """That of the server's settings."""
+    adjusted: tuple[Table, ...] = ()
+    """What of the last change is not as the client asked, because no engine could do it."""
 
     @property
     def listening(self) -> ListenSettings:
         return self.turn_detection.listen(self.listen) if self.turn_detection else self.listen
 
     def merge(self, patch: Table) -> Settings:
-        """With what `patch` changes; what it leaves out stays, and what we do not know is nothing:
-        the protocol grows, and a client of tomorrow should still be able to talk.
+        """With what `patch` changes; what it leaves out stays.
 
         Raises:
-            Refused: a setting has the wrong value. Nothing is changed then.
+            Refused: there is no such setting, or it has a value that is wrong or that no engine
+                here can do. Nothing is changed then.
         """
+        fields.only(patch, _SESSION, "session.")
         changes: dict[str, Any] = {}
         if "type" in patch:
             kinds = ("realtime", "transcription")
@@ -140,22 +161,67 @@ class Settings:
             changes["max_output_tokens"] = most_tokens(patch, "session.")
         changes["echoed"] = self.echoed | {key: patch[key] for key in _ECHOED if key in patch}
         audio = fields.table(patch.get("audio", {}), "session.audio")
+        fields.only(audio, ("input", "output"), "session.audio.")
         changes |= self._input(fields.table(audio.get("input", {}), "session.audio.input"))
         sounds = fields.table(audio.get("output", {}), "session.audio.output")
+        fields.only(sounds, ("format", "voice", "speed"), "session.audio.output.")
         changes |= output(sounds, "session.")
         if sounds.get("speed") is not None:
             changes["speed"] = fields.number(sounds, "speed", *SPEEDS, "session.audio.output.")
-        return replace(self, **changes)
+        return replace(self, **{**changes, **self._possible(changes)})
+
+    def _possible(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What the engines can do instead of what is `asked`, and what the client is told of it.
+
+        Raises:
+            Refused: nothing they can do is near to it.
+        """
+        told: list[Table] = []
+        can: dict[str, Any] = {}
+        if self.offered:
+            for key, limited in _LIMITED.items():
+                if key in asked and (limit := limited(self.offered, asked[key], self)):
+                    can[key], param, why = limit
+                    told.append(adjusted(f"session.{param}", asked[key], can[key], why))
+            if asked.get("tools") and not self.offered.calls():
+                told.append(adjusted("session.tools", "auto", "none", _NO_CALLS))
+            if asked.get("tool_choice", "auto") not in ("auto", "none"):
+                must_call(self.offered, "session.")
+        return {**can, "adjusted": tuple(told)}
+
+    def _transcription(self, patch: Table, where: str) -> Table:
+        """As it is asked for, with the language as its code."""
+        said = {key: patch[key] for key in patch if key not in ("language", "languages")}
+        name = None
+        if patch.get("language") is not None:
+            name = fields.text(patch, "language", where)
+        elif patch.get("languages") is not None:
+            # One is expected; of several, which it is has to be found out.
+            listed = fields.array(patch["languages"], where + "languages")
+            texts = [fields.checked(each, str, "texts", where + "languages") for each in listed]
+            said["languages"] = [self._language(text, where) for text in texts]
+            name = texts[0] if len(texts) == 1 else None
+        code = self._language(name or "", where)
+        return {**said, "language": code} if code else said
+
+    def _language(self, name: str, where: str) -> str:
+        if self.offered:
+            return self.offered.language(name, where + "language")
+        return languages.code(name)
 
     def _input(self, patch: Table) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         where = "session.audio.input."
+        fields.only(patch, _INPUT, where)
         if "format" in patch:
             changes["input_format"] = audio_format(patch["format"], where + "format")
         for key in ("transcription", "noise_reduction"):
             if key in patch:
                 value = patch[key]
                 changes[key] = None if value is None else fields.table(value, where + key)
+        if changes.get("transcription"):
+            said = changes["transcription"]
+            changes["transcription"] = self._transcription(said, f"{where}transcription.")
         if "turn_detection" in patch:
             value = patch["turn_detection"]
             changes["turn_detection"] = None if value is None else self._turns(value)
@@ -165,6 +231,7 @@ class Settings:
         where = "session.audio.input.turn_detection"
         patch = fields.table(value, where)
         where += "."
+        fields.only(patch, _TURNS, where)
         before = self.turn_detection or turn_detection(self.listen)
         kind = fields.choice(
             patch.get("type", before.type), ("server_vad", "semantic_vad"), where + "type"
@@ -203,7 +270,7 @@ class Settings:
             "turn_detection": turns.as_json() if turns else None,
         }
         if self.type == "transcription":
-            return {"type": self.type, "audio": {"input": hears}, **self.echoed}
+            return {"type": self.type, "audio": {"input": hears}, **self.echoed, **self._told()}
         sounds = {
             "format": format_json(self.output_format),
             "voice": self.voice,
@@ -222,13 +289,86 @@ class Settings:
             "tracing": None,
             "truncation": "auto",
             **self.echoed,
+            **self._told(),
         }
 
+    def _told(self) -> Table:
+        return {"voicebot": {"adjusted": list(self.adjusted)}} if self.adjusted else {}
 
-def initial(model: str, voice: str, listen: ListenSettings, instructions: str) -> Settings:
+
+def initial(
+    model: str,
+    voice: str,
+    listen: ListenSettings,
+    instructions: str,
+    offered: Offered | None = None,
+) -> Settings:
     """What a session is set to before its client says anything."""
     turns = turn_detection(listen)
-    return Settings(model, voice, listen, instructions, turn_detection=turns)
+    return Settings(
+        model, voice, listen, instructions, turn_detection=turns, offered=offered, own_voice=voice
+    )
+
+
+_Limit = tuple[Any, str, str]
+"""What is used instead, where it is asked for, and why."""
+
+
+def _voice(offered: Offered, asked: str, settings: Settings) -> _Limit | None:
+    if asked == settings.own_voice or offered.knows_voice(asked):
+        return None
+    return settings.own_voice, "audio.output.voice", "there is no such voice here"
+
+
+def _speed(offered: Offered, asked: float, settings: Settings) -> _Limit | None:
+    nearest = offered.speed(asked)
+    if nearest == asked:
+        return None
+    return nearest, "audio.output.speed", f"{offered.named['tts']} speaks no other speed near it"
+
+
+def _tokens(offered: Offered, asked: Any, settings: Settings) -> _Limit | None:
+    if asked == "inf" or offered.limits_tokens():
+        return None
+    return "inf", "max_output_tokens", f"{offered.named['llm']} counts no tokens"
+
+
+_LIMITED: dict[str, Callable[[Offered, Any, Settings], _Limit | None]] = {
+    "voice": _voice,
+    "speed": _speed,
+    "max_output_tokens": _tokens,
+}
+"""For each setting that an engine may not take as it is, the nearest that it does take."""
+_NO_CALLS = "the model here cannot call functions"
+
+
+def must_call(offered: Offered, where: str) -> None:
+    """
+    Raises:
+        Refused: the model cannot be made to call a function.
+    """
+    if not offered.must_call():
+        param = f"{where}tool_choice"
+        reason = f"{param} may be auto or none: the model here cannot be made to call a function"
+        raise Refused("invalid_value", reason, param)
+
+
+def possible(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is done instead of what one response is asked to be, as far as no engine can do it.
+
+    Raises:
+        Refused: nothing is near to it.
+    """
+    if not settings.offered:
+        return {}
+    if asked.get("tool_choice", "auto") not in ("auto", "none"):
+        must_call(settings.offered, "response.")
+    limits = {
+        key: limited(settings.offered, asked[key], settings)
+        for key, limited in _LIMITED.items()
+        if key in asked
+    }
+    return {key: limit[0] for key, limit in limits.items() if limit}
 
 
 def turn_detection(listen: ListenSettings) -> TurnDetection:

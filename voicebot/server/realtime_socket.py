@@ -102,6 +102,7 @@ class Realtime:
             seconds = USUAL
             if "seconds" in after:
                 seconds = fields.whole(after, "seconds", SHORTEST, LONGEST, "expires_after.")
+            patch = beta.nested(patch, "session.")
             session = self._session(patch)
         value, expires_at = self._secrets.issue(request.scope.get("key"), patch, seconds)
         return JSONResponse({"value": value, "expires_at": expires_at, "session": session})

@@ -10,9 +10,22 @@ from . import realtime_fields as fields
 from . import realtime_items as items
 from .realtime_fields import Refused, Table
 from .realtime_items import Item, Items
-from .realtime_settings import Modality, modality, most_tokens, output, tool_choice, tools
+from .realtime_settings import (
+    Modality,
+    Settings,
+    modality,
+    most_tokens,
+    output,
+    possible,
+    tool_choice,
+    tools,
+)
 
 _WHERE = "response."
+_RESPONSE = (
+    "instructions", "output_modalities", "audio", "tools", "tool_choice", "parallel_tool_calls",
+    "max_output_tokens", "metadata", "input", "conversation", "prompt", "reasoning",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ class Known:
     """What a wish may refer to."""
 
     items: Items
-    input_format: str
+    settings: Settings
     new_id: Callable[[str], str]
 
 
@@ -54,6 +67,7 @@ def read(given: Table, default: Wish, known: Known) -> Wish:
     """
     # A null is what leaving it out is: clients send every field they know.
     given = {key: value for key, value in given.items() if value is not None}
+    fields.only(given, _RESPONSE, _WHERE)
     changes: dict[str, Any] = {}
     if "instructions" in given:
         changes["instructions"] = fields.text(given, "instructions", _WHERE)
@@ -75,8 +89,11 @@ def read(given: Table, default: Wish, known: Known) -> Wish:
     fields.choice(conversation, ("auto", "none"), "response.conversation")
     changes["in_conversation"] = conversation == "auto"
     audio = fields.table(given.get("audio", {}), "response.audio")
-    changes |= output(fields.table(audio.get("output", {}), "response.audio.output"), _WHERE)
-    return replace(default, **changes)
+    fields.only(audio, ("output",), "response.audio.")
+    sounds = fields.table(audio.get("output", {}), "response.audio.output")
+    fields.only(sounds, ("format", "voice"), "response.audio.output.")
+    changes |= output(sounds, _WHERE)
+    return replace(default, **{**changes, **possible(known.settings, changes)})
 
 
 def _context(given: list[Any], known: Known) -> list[Item]:
@@ -89,5 +106,6 @@ def _context(given: list[Any], known: Known) -> list[Item]:
         if table.get("type") == "item_reference":
             context.append(known.items.find(fields.text(table, "id", f"{where}.")))
         else:
-            context.append(items.read(table, known.input_format, known.new_id("item"), where))
+            form = known.settings.input_format
+            context.append(items.read(table, form, known.new_id("item"), where))
     return context
