@@ -134,22 +134,39 @@ def test_an_empty_question_is_asked_as_it_is(ask):
     assert [m.role for m in llm.given[-1]] == ["user", "assistant", "user"]
 
 
+def test_functions_in_the_old_form_are_called_and_answered_in_it(ask):
+    llm = Scripted(ROME, takes=0)
+    create = ask(llm)
+    choice = create(functions=[WEATHER], function_call="auto").choices[0]
+    assert (choice.finish_reason, choice.message.tool_calls) == ("function_call", None)
+    assert json.loads(choice.message.function_call.arguments) == ROME
+    returned = {"role": "function", "name": "weather", "content": "Rain at noon."}
+    answer = create(ASKED, choice.message, returned, functions=[WEATHER]).choices[0]
+    assert (answer.finish_reason, answer.message.content) == ("stop", "Rain at noon.")
+    *_, last = create(functions=[WEATHER], function_call={"name": "weather"}, stream=True)
+    assert last.choices[0].finish_reason == "function_call"
+    assert llm.offered[-1] == (["weather"], True)
+
+
+def test_what_a_function_returned_may_have_its_name_as_home_assistant_sends_it(ask):
+    create = ask(Scripted("Yes.", takes=0))
+    answer = create(ASKED, CALLED, RETURNED | {"name": "weather"}, tools=[TOOL])
+    assert answer.choices[0].message.content == "Rain at noon."
+
+
 @pytest.mark.parametrize(
     ("messages", "options", "says"),
     [
-        ([ASKED], {"functions": [WEATHER]}, "functions is not known here; say tools"),
-        ([ASKED], {"function_call": "auto"}, "function_call is not known here; say tool_choice"),
         ([ASKED], {"tool_choice": "required"}, "there are no tools"),
         ([ASKED], {"tools": [TOOL], "tool_choice": {**TIME}}, "names 'time'"),
         ([ASKED], {"tools": [{**TOOL, "type": "custom"}]}, r"tools\[0\].type should be function"),
         ([ASKED, RETURNED], {}, "nothing before it called a function as 'c'"),
         ([ASKED, CALLED, RETURNED, RETURNED], {}, "nothing before it called"),
-        ([ASKED, CALLED], {}, "the last of messages should be"),
         ([ASKED, CALLED, ASKED], {}, "answers the calls c"),
         ([ASKED, CALLED, ASKED, RETURNED], {}, "answers the calls c"),
         ([ASKED, {**CALLED, "tool_calls": [CALL, {**CALL, "id": "d"}]}, RETURNED], {},
          "answers the calls d"),
-        ([ASKED, {"role": "assistant", "content": None}], {}, r"messages\[1\].content should be"),
+        ([{"role": "user", "content": None}], {}, r"messages\[0\].content is missing"),
         ([ASKED, {"role": "tool", "content": "x"}], {}, r"messages\[1\].tool_call_id is missing"),
     ],
 )  # fmt: skip

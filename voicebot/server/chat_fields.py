@@ -5,140 +5,118 @@ from __future__ import annotations
 from typing import Any
 
 from ..engines import Message, Tool, ToolCall
+from ..engines.prompt import OPENING
 from .catalogue import PLAIN
+from .lenient import body
 from .refusals import Refusal
-from .schema import Schema, listed, one_of, or_null, record
+from .schema import Schema, listed, one_of
 
 _TEXT: Schema = {"type": "string"}
 _NAME: Schema = {"type": "string", "minLength": 1}
-_NULL: Schema = {"type": "null"}
 _IGNORED = "Accepted, and without effect."
 _HINT = "Followed by engines that choose at random; others have nothing to apply it to."
 
 
-def _closed(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    return record(required, optional, closed=True)
-
-
-_PARTS = listed(_closed({"type": one_of("text"), "text": _TEXT}), 1)
-_SAID: Schema = {"anyOf": [_TEXT, _PARTS]}
-_CALL = _closed(
+_PART = body(
+    {"type": one_of("text", "refusal")},
     {
-        "id": _NAME,
-        "type": one_of("function"),
-        "function": _closed({"name": _NAME, "arguments": _TEXT}),
-    }
+        "text": _TEXT,
+        "refusal": _TEXT,
+    },
 )
+_SAID: Schema = {"anyOf": [_TEXT, listed(_PART)]}
+_FUNCTION = body({"name": _NAME}, {"arguments": _TEXT})
+_CALL = body({"id": _NAME, "function": _FUNCTION}, {"type": one_of("function")})
 _AUTHOR: Schema = _TEXT | {"description": _IGNORED}
-# Programs send back what they were answered, with every field that is empty.
-_EMPTY: dict[str, Schema] = {
-    "name": _AUTHOR,
-    "refusal": _NULL,
-    "annotations": or_null(listed({"type": "object"})),
-    "audio": _NULL,
-    "function_call": _NULL,
-}
-_MESSAGE: Schema = {
-    "anyOf": [
-        _closed({"role": one_of("tool"), "tool_call_id": _NAME, "content": _SAID}),
-        _closed({"role": one_of("system", "developer", "user"), "content": _SAID},
-                {"name": _AUTHOR}),
-        _closed({"role": one_of("assistant"), "content": _SAID},
-                {"tool_calls": _NULL, **_EMPTY}),
-        _closed({"role": one_of("assistant"), "tool_calls": listed(_CALL, 1)},
-                {"content": {"anyOf": [_TEXT, _PARTS, _NULL]}, **_EMPTY}),
-    ]
-}  # fmt: skip
-_TOOL = _closed(
+_ANY_OBJECT: Schema = {"type": "object", "description": _IGNORED}
+_MESSAGE = body(
+    {"role": one_of("system", "developer", "user", "assistant", "tool", "function")},
     {
-        "type": one_of("function"),
-        "function": _closed(
-            {"name": _NAME},
-            {
-                "description": or_null(_TEXT),
-                "parameters": or_null({"type": "object"}, description="JSON Schema."),
-                "strict": or_null({"type": "boolean"}, description=_IGNORED),
-            },
-        ),
-    }
+        "content": _SAID,
+        "name": _TEXT | {"description": "Of role function: which one. Else without effect."},
+        "tool_calls": listed(_CALL),
+        "tool_call_id": _NAME,
+        "function_call": _FUNCTION,
+        # Programs send back what they were answered.
+        "refusal": _TEXT,
+        "annotations": listed({"type": "object"}),
+        "audio": _ANY_OBJECT,
+        "reasoning_content": _AUTHOR,
+    },
 )
+_DEFINED = body(
+    {"name": _NAME},
+    {
+        "description": _TEXT,
+        "parameters": {"type": "object", "description": "JSON Schema."},
+        "strict": {"type": "boolean", "description": _IGNORED},
+    },
+)
+_TOOL = body({"type": one_of("function"), "function": _DEFINED})
 _CHOICE: Schema = {
     "anyOf": [
         one_of("none", "auto", "required"),
-        _closed({"type": one_of("function"), "function": _closed({"name": _NAME})}),
-        _NULL,
+        body({"type": one_of("function"), "function": body({"name": _NAME})}),
     ]
 }
 _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_PENALTY = or_null({"type": "number", "minimum": -2, "maximum": 2}, description=_IGNORED)
-# What else OpenAI's clients say by themselves, or for the sake of OpenAI's own models and accounts.
-_UNUSED_TEXTS = (
-    "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier",
-    "reasoning_effort", "verbosity",
-)  # fmt: skip
-_UNUSED_OBJECTS = "metadata", "logit_bias", "prediction"
-CHAT: Schema = _closed(
-    {
-        "messages": listed(_MESSAGE, 1, 1000)
-        | {"description": "The last one is the user's, or what a function returned."},
-        "model": _TEXT
-        | {
-            "description": "One of /v1/models, or what OpenAI calls one of this kind. With "
-            f"{PLAIN} after it, it answers without looking into the user's documents.",
-        },
+MODEL: Schema = _TEXT | {
+    "description": "One of /v1/models, or what others call one of this kind. With "
+    f"{PLAIN} after it, it answers without looking into the user's documents.",
+}
+SAMPLING: dict[str, Schema] = {
+    "temperature": {"type": "number", "minimum": 0, "maximum": 2, "description": _HINT},
+    "top_p": {"type": "number", "minimum": 0, "maximum": 1, "description": _HINT},
+    "seed": {
+        "type": "integer",
+        "minimum": -(2**63),
+        "maximum": 2**63 - 1,
+        "description": "The same draws the same words again, as far as the engine can; without "
+        "one it takes any. x-voicebot-seed tells which it was.",
     },
+}
+STOP: Schema = {"anyOf": [_NAME, listed(_NAME, 0, 4)]}
+CHAT: Schema = body(
+    {"messages": listed(_MESSAGE, 1, 1000), "model": MODEL},
     {
-        "stream": or_null({"type": "boolean"}, default=False),
-        "stream_options": or_null(
-            _closed(
-                {},
-                {
-                    "include_usage": {"type": "boolean", "default": False},
-                    "include_obfuscation": {"type": "boolean", "description": _IGNORED},
-                },
-            )
-        ),
-        "tools": or_null(listed(_TOOL, most=128)),
+        "stream": {"type": "boolean", "default": False},
+        "stream_options": body({}, {"include_usage": {"type": "boolean", "default": False}}),
+        "tools": listed(_TOOL, most=128),
         "tool_choice": _CHOICE | {"default": "auto"},
-        "parallel_tool_calls": or_null({"type": "boolean"}, default=True),
-        "max_tokens": or_null(_COUNT),
-        "max_completion_tokens": or_null(_COUNT),
-        "temperature": or_null({"type": "number", "minimum": 0, "maximum": 2}, description=_HINT),
-        "top_p": or_null({"type": "number", "minimum": 0, "maximum": 1}, description=_HINT),
-        "seed": or_null(
-            {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-            description="The same draws the same words again, as far as the engine can; without "
-            "one it takes any. x-voicebot-seed tells which it was.",
-        ),
-        "stop": {"anyOf": [_NAME, listed(_NAME, 1, 4), _NULL]},
-        "n": or_null({"type": "integer", "minimum": 1, "maximum": 1}),
-        "response_format": or_null(_closed({"type": one_of("text")})),
-        "modalities": or_null(listed(one_of("text"))),
-        "audio": _NULL,
-        "logprobs": or_null({"type": "boolean", "enum": [False]}),
-        "top_logprobs": or_null({"type": "integer", "minimum": 0, "maximum": 0}),
-        "presence_penalty": _PENALTY,
-        "frequency_penalty": _PENALTY,
-        "store": or_null({"type": "boolean"}, description=_IGNORED),
-        **dict.fromkeys(_UNUSED_TEXTS, or_null(_TEXT, description=_IGNORED)),
-        **dict.fromkeys(_UNUSED_OBJECTS, or_null({"type": "object"}, description=_IGNORED)),
+        "functions": listed(_DEFINED, most=128) | {"description": "The old name of tools."},
+        "function_call": {
+            "anyOf": [one_of("none", "auto"), body({"name": _NAME})],
+            "description": "The old name of tool_choice.",
+        },
+        "parallel_tool_calls": {"type": "boolean", "default": True},
+        "max_tokens": _COUNT,
+        "max_completion_tokens": _COUNT,
+        **SAMPLING,
+        "stop": STOP,
+        # What changes the answer, and is not done here.
+        "n": {"type": "integer", "minimum": 1, "maximum": 1},
+        "response_format": body({"type": one_of("text")}),
+        "modalities": listed(one_of("text")),
+        "logprobs": {"type": "boolean", "enum": [False]},
+        "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 0},
+        "web_search_options": {"type": "null"},
     },
-) | {"x-replaced": {"functions": "tools", "function_call": "tool_choice"}}
+)
+
+GO_ON = "(Go on.)"
+"""What the user says where the assistant has said the last word, and shall say more."""
 
 
 def messages(fields: dict[str, Any]) -> list[Message]:
-    """What was said, called and returned.
+    """What was said, called and returned; the user or a function has the last word.
 
     Raises:
-        Refusal: the last is not to be answered, or a call and what it returned are not together.
+        Refusal: a message lacks what its role needs, or a call and what it returned are not
+            together.
     """
-    read = [_message(message) for message in fields["messages"]]
-    if read[-1].role not in ("user", "tool"):
-        raise Refusal(
-            400,
-            "the last of messages should be the user's, or what a function returned",
-            param="messages",
-        )
+    read: list[Message] = []
+    for index, sent in enumerate(fields["messages"]):
+        read.append(_message(sent, read[-1] if read else None, f"messages[{index}]"))
     called: set[str] = set()
     for index, message in enumerate(read):
         if message.role == "tool":
@@ -151,7 +129,20 @@ def messages(fields: dict[str, Any]) -> list[Message]:
         called |= {call.id for call in message.calls}
     if called:
         raise _unanswered(called)
-    return read
+    return asked(read)
+
+
+def asked(read: list[Message]) -> list[Message]:
+    """The same, so that somebody asks last, whom the model answers."""
+    if read and read[-1].role in ("user", "tool"):
+        return read
+    systems = [message for message in read if message.role == "system"]
+    spoken = [message for message in read if message.role != "system"]
+    if not spoken:
+        return [*systems, Message("user", OPENING)]
+    if spoken[-1].role == "assistant":
+        spoken.append(Message("user", GO_ON))
+    return [*systems, *spoken]
 
 
 def _unanswered(called: set[str]) -> Refusal:
@@ -162,6 +153,7 @@ def _unanswered(called: set[str]) -> Refusal:
 def tools(fields: dict[str, Any]) -> list[Tool]:
     """The functions that the model may call."""
     sent = [tool["function"] for tool in fields.get("tools") or []]
+    sent += fields.get("functions") or []
     return [
         Tool(each["name"], each.get("description") or "", each.get("parameters") or {})
         for each in sent
@@ -170,17 +162,41 @@ def tools(fields: dict[str, Any]) -> list[Tool]:
 
 def tool_choice(fields: dict[str, Any]) -> Any:
     """A word, or an object with the name of the one to be called."""
-    choice = fields.get("tool_choice") or "auto"
-    return choice["function"] if isinstance(choice, dict) else choice
+    choice = fields.get("tool_choice") or fields.get("function_call") or "auto"
+    return choice.get("function", choice) if isinstance(choice, dict) else choice
 
 
-def _message(sent: dict[str, Any]) -> Message:
-    content = sent.get("content") or ""
-    if isinstance(content, list):
-        content = "\n".join(part["text"] for part in content)
+def _message(sent: dict[str, Any], before: Message | None, path: str) -> Message:
+    role = sent["role"]
     calls = tuple(
-        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+        ToolCall(call["id"], call["function"]["name"], call["function"].get("arguments", "{}"))
         for call in sent.get("tool_calls") or ()
     )
-    role: Any = "system" if sent["role"] == "developer" else sent["role"]
-    return Message(role, content, calls=calls, call_id=sent.get("tool_call_id", ""))
+    if not calls and (old := sent.get("function_call")):
+        calls = (ToolCall(_old(old["name"]), old["name"], old.get("arguments", "{}")),)
+    if role == "assistant":
+        return Message("assistant", _text(sent), calls=calls)
+    if "content" not in sent:
+        raise Refusal(400, f"{path}.content is missing", param=f"{path}.content")
+    if role == "tool":
+        if "tool_call_id" not in sent:
+            says = f"{path}.tool_call_id is missing"
+            raise Refusal(400, says, param=f"{path}.tool_call_id")
+        return Message("tool", _text(sent), call_id=sent["tool_call_id"])
+    if role == "function":
+        made = [call.id for call in (before.calls if before else ())]
+        wanted = _old(sent.get("name", ""))
+        return Message("tool", _text(sent), call_id=made[0] if len(made) == 1 else wanted)
+    return Message("user" if role == "user" else "system", _text(sent))
+
+
+def _old(name: str) -> str:
+    """The id of a call in the old form, which has none."""
+    return f"call_{name}"
+
+
+def _text(sent: dict[str, Any]) -> str:
+    content = sent.get("content", "")
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.get("text") or part.get("refusal") or "" for part in content)

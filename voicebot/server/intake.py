@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from .doorkeeper import allowance
+from .lenient import tell, understood
 from .refusals import Refusal
 from .schema import Schema, problem
 
@@ -30,21 +31,22 @@ PACE = 32 * 2**10
 holds a place that others want."""
 
 
-async def document(request: Request, schema: Schema) -> dict[str, Any]:
-    """The JSON object in the body.
+async def document(request: Request, schema: Schema, most: int = DOCUMENT) -> dict[str, Any]:
+    """The JSON object in the body, less what is null or not known to the schema.
+
+    most: bytes of the body.
 
     Raises:
         Refusal: it is too large, no JSON, or not as the schema says.
     """
     _expect(request, "application/json")
-    body = await limited(request, DOCUMENT).body()
+    body = await limited(request, most).body()
     try:
         # NaN and the infinities are Python's idea of JSON only.
         value = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is no JSON: {error}") from error
-    _check(value, schema)
-    fields: dict[str, Any] = value
+    fields: dict[str, Any] = _checked(request, value, schema)
     return fields
 
 
@@ -62,9 +64,14 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
         sent = limited(request, UPLOAD + FORM).form(max_files=1, max_fields=40, max_part_size=FORM)
         async with sent as received:
             fields: dict[str, Any] = {}
-            for name in received:
-                known = schema["properties"].get(name, {"type": "string"})
-                values = received.getlist(name)
+            for sent_as in received:
+                # An empty field is one that a page has and nobody filled in.
+                values = [value for value in received.getlist(sent_as) if value != ""]
+                if not values:
+                    continue
+                listed = f"{sent_as}[]"
+                name = listed if listed in schema["properties"] else sent_as
+                known = schema["properties"].get(name, {"type": "array"})
                 if known["type"] == "array":
                     fields[name] = values
                 elif len(values) > 1:
@@ -74,8 +81,8 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
             if isinstance(fields.get("file"), str):
                 raise Refusal(400, "file should be a file, not a text", param="file")
             shown = {k: "" if isinstance(v, UploadFile) else v for k, v in fields.items()}
-            _check(shown, schema)
-            yield fields
+            known_ones = _checked(request, shown, schema)
+            yield {name: fields[name] for name in known_ones}
     except HTTPException as error:  # what the parser cannot read
         raise Refusal(400, f"the body is no form: {error.detail}") from error
 
@@ -123,10 +130,17 @@ def _too_large(most: int) -> NoReturn:
     raise Refusal(413, f"the body is larger than {most} bytes", code="too_large")
 
 
-def _check(value: Any, schema: Schema) -> None:
-    if found := problem(value, schema):
+def _checked(request: Request, value: Any, schema: Schema) -> Any:
+    """The value, less what the schema does not know."""
+    ignored: set[str] = set()
+    known = understood(value, schema, ignored)
+    tell(request.scope, ignored)
+    if found := problem(known, schema):
         path, wrong = found
+        if ignored and wrong.endswith(" is missing"):  # it may be one of those, misspelt
+            wrong += f"; not known here: {', '.join(sorted(ignored))}"
         raise Refusal(400, wrong, param=path or None)
+    return known
 
 
 def _read(value: Any, schema: Schema) -> Any:

@@ -28,6 +28,7 @@ from .doorkeeper import charge
 from .encode import FORMS, encoded
 from .house import House, InHouse
 from .intake import document, form
+from .lenient import body
 from .refusals import Refusal
 from .schema import Schema
 from .streamed import Streamed, begun, events, unless_gone
@@ -61,7 +62,6 @@ _HEARD: Schema = {
 TRANSLATION: Schema = {
     "type": "object",
     "required": ["file", "model"],
-    "additionalProperties": False,
     "properties": _HEARD,
 }
 TRANSCRIPTION: Schema = {
@@ -89,16 +89,17 @@ TRANSCRIPTION: Schema = {
         },
     },
 }
-SPEECH: Schema = {
-    "type": "object",
-    "required": ["input", "model"],
-    "additionalProperties": False,
-    "properties": {
+SPEECH: Schema = body(
+    {
         "input": {"type": "string", "minLength": 1, "maxLength": TEXT},
         "model": _MODEL,
+    },
+    {
         "voice": {
-            "type": "string",
-            "minLength": 1,
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                body({"id": {"type": "string", "minLength": 1}}),
+            ],
             "description": "One of the engine's, or of OpenAI's; left out, that of the settings.",
         },
         "response_format": {"type": "string", "enum": [*FORMS], "default": "mp3"},
@@ -106,7 +107,7 @@ SPEECH: Schema = {
         "stream_format": {"type": "string", "enum": ["audio", "sse"], "default": "audio"},
         "instructions": {"type": "string", "description": "Accepted, and without effect."},
     },
-}
+)
 
 
 def routes(parts: Parts, catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
@@ -177,7 +178,7 @@ class _Audio:
         fields = await document(request, SPEECH)
         self._catalogue.expect("tts", fields["model"])
         style = fields.get("response_format", "mp3")
-        voice = self._catalogue.voice(fields.get("voice"))
+        voice = self._catalogue.voice(voice_named(fields.get("voice")))
         options = voice | self._catalogue.option("tts", "speed", fields.get("speed"))
         headers = self._catalogue.headers("tts") | {
             "x-voicebot-voice": header(voice.get("voice", "default"))
@@ -219,6 +220,11 @@ class _Audio:
                             yield Speech(silence(pause, chunk.audio.rate))
                         pause = 0.0
                         yield chunk
+
+
+def voice_named(voice: str | dict[str, str] | None) -> str | None:
+    """What the voice is called, which clients write as a text or as an object with an id."""
+    return voice["id"] if isinstance(voice, dict) else voice
 
 
 class _Counted:

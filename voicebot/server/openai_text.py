@@ -66,6 +66,8 @@ class _Reply:
     written: int | None = None
     """As far as the engine has told."""
     kept: int = 0
+    old: bool = False
+    """It was asked in the old form: a call is `function_call`."""
     seed: int | None = None
     """What it is drawn with, once the engine has told."""
 
@@ -104,7 +106,9 @@ class _Chat:
             int(time.time()),
             fields["model"],
             many=fields.get("parallel_tool_calls") is not False,
+            old="functions" in fields and "tools" not in fields,
         )
+        reply.many = reply.many and not reply.old
         reply.read = estimated_tokens(*(message.text for message in messages))
         told = _told(
             llm.reply(messages, **options),
@@ -152,7 +156,8 @@ async def _told(
                 if delta.seed is not None:
                     reply.seed = delta.seed
                 if delta.finish:
-                    reply.finish = delta.finish
+                    called = delta.finish == "tool_calls"
+                    reply.finish = "function_call" if called and reply.old else delta.finish
                 if delta.tokens:
                     reply.read, reply.written = delta.tokens
                 if delta.kept is not None:
@@ -160,7 +165,7 @@ async def _told(
                 if delta.text:
                     yield delta.text
                 if delta.call:
-                    reply.finish = "tool_calls"
+                    reply.finish = "function_call" if reply.old else "tool_calls"
                     yield delta.call
                     if not reply.many:
                         return
@@ -190,7 +195,8 @@ def _completion(reply: _Reply, told: Sequence[str | ToolCall]) -> dict[str, Any]
     calls = [_call(piece) for piece in told if isinstance(piece, ToolCall)]
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     if calls:
-        message |= {"content": text or None, "tool_calls": calls}
+        message["content"] = text or None
+        message |= {"function_call": calls[0]["function"]} if reply.old else {"tool_calls": calls}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
     return {**reply.head("chat.completion"), "choices": [choice], "usage": reply.usage}
 
@@ -218,7 +224,12 @@ async def _chunks(
             if isinstance(piece, str):
                 yield chunk({"content": piece})
             else:
-                yield chunk({"tool_calls": [{"index": calls, **_call(piece)}]})
+                call = _call(piece)
+                yield chunk(
+                    {"function_call": call["function"]}
+                    if reply.old
+                    else {"tool_calls": [{"index": calls, **call}]}
+                )
                 calls += 1
     yield chunk({}, reply.finish)
     if with_usage:

@@ -25,7 +25,7 @@ _USAGE = record(
         "prompt_tokens_details": record({"cached_tokens": _WHOLE, "audio_tokens": _WHOLE}),
     }
 )
-_FINISH: Schema = {"type": "string", "enum": ["stop", "length", "tool_calls"]}
+_FINISH: Schema = {"type": "string", "enum": ["stop", "length", "tool_calls", "function_call"]}
 _CALL = record(
     {"id": _TEXT, "type": _TEXT, "function": record({"name": _TEXT, "arguments": _TEXT})}
 )
@@ -40,7 +40,8 @@ _COMPLETION = record(
                 {
                     "index": _WHOLE,
                     "message": record(
-                        {"role": _TEXT, "content": _BOTH}, {"tool_calls": listed(_CALL)}
+                        {"role": _TEXT, "content": _BOTH},
+                        {"tool_calls": listed(_CALL), "function_call": {"type": "object"}},
                     ),
                     "finish_reason": _FINISH,
                 }
@@ -93,7 +94,10 @@ _REASONS = {
     503: "All places are taken, or the server is shutting down.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE}}
-_ID = {"x-request-id": {"description": "The id in the logs.", "schema": _TEXT}}
+_ID = {
+    "x-request-id": {"description": "The id in the logs.", "schema": _TEXT},
+    "x-voicebot-ignored": {"description": "Fields that are not known here.", "schema": _TEXT},
+}
 
 
 def _json(schema: Schema) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .client_secrets import ClientSecrets
 from .doorkeeper import LOCAL, Doorkeeper
 from .house import House
 from .keys import Keys
+from .lenient import Ignored
 from .limits import Allowance
 from .refusals import HANDLERS, Refusal, response
 from .request_id import RequestId
@@ -116,6 +117,7 @@ def site(
         middleware=[
             Middleware(measured.Measured, lasting.metrics),
             Middleware(RequestId),
+            Middleware(Ignored),
             Middleware(Unread),
             *_doors(settings, keys, lasting),
         ],
@@ -153,6 +155,6 @@ def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> lis
         allow_origins=origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["location", "x-request-id"],
+        expose_headers=["location", "x-request-id", "x-voicebot-ignored"],
     )
     return [cors, doorkeeper]
