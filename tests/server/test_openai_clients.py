@@ -330,3 +330,29 @@ def test_every_model_is_listed_and_described(house):
     assert [house.models.retrieve(name).id for name in names] == names
     with pytest.raises(openai.NotFoundError, match="there is pocketsphinx, extractive, espeak"):
         house.models.retrieve("gpt-17")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_several_choices_are_drawn_one_after_the_other(stream):
+    llm = room.Drawing(*"abcdefgh", takes=0)
+    options = {"stream_options": {"include_usage": True}, "stream": True} if stream else {}
+    with served(app(llm=llm)) as url, client(url) as calls:
+        reply = calls.chat.completions.create(
+            model="gpt-4o", messages=HELLO, n=3, seed=7, **options
+        )
+        texts, finishes = {0: "", 1: "", 2: ""}, {}
+        if stream:
+            *chunks, cost = list(reply)
+            for choice in (chunk.choices[0] for chunk in chunks):
+                texts[choice.index] += choice.delta.content or ""
+                if choice.finish_reason:
+                    finishes[choice.index] = choice.finish_reason
+            usage = cost.usage
+        else:
+            texts = {choice.index: choice.message.content for choice in reply.choices}
+            finishes = {choice.index: choice.finish_reason for choice in reply.choices}
+            usage = reply.usage
+    assert len(set(texts.values())) == 3
+    assert all(sorted(text.split()) == [*"abcdefgh"] for text in texts.values())
+    assert finishes == dict.fromkeys(range(3), "stop")
+    assert (usage.prompt_tokens, usage.completion_tokens) == (4, 12)

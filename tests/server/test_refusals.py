@@ -193,7 +193,7 @@ def test_an_engine_that_takes_no_voice_speaks_in_its_own(costless):
         ({"top_logprobs": 2}, "top_logprobs", "at most 0, not 2"),
         ({"modalities": ["text", "audio"]}, "modalities[1]", "should be text, not 'audio'"),
         ({"web_search_options": {}}, "web_search_options", "should be null, not {}"),
-        ({"n": 2}, "n", "at most 1, not 2"),
+        ({"n": 17}, "n", "at most 16, not 17"),
         ({"max_tokens": 0}, "max_tokens", "at least 1, not 0"),
         ({"max_tokens": 5}, "max_tokens", "room:ChatModel, which answers here, takes no max_token"),
         ({"stop": ""}, "stop", "at least 1 characters"),

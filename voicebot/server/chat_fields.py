@@ -76,6 +76,22 @@ SAMPLING: dict[str, Schema] = {
     },
 }
 STOP: Schema = {"anyOf": [_NAME, listed(_NAME, 0, 4)]}
+FORMAT: Schema = body(
+    {"type": one_of("text", "json_object", "json_schema")},
+    {
+        "json_schema": body(
+            {},
+            {
+                "name": _TEXT,
+                "description": _TEXT,
+                "schema": {"type": "object", "description": "JSON Schema."},
+                "strict": {"type": "boolean", "description": "It is always followed."},
+            },
+        )
+    },
+)
+CHOICES = 16
+"""Replies to one request; they are made one after the other."""
 CHAT: Schema = body(
     {"messages": listed(_MESSAGE, 1, 1000), "model": MODEL},
     {
@@ -93,9 +109,9 @@ CHAT: Schema = body(
         "max_completion_tokens": _COUNT,
         **SAMPLING,
         "stop": STOP,
+        "n": {"type": "integer", "minimum": 1, "maximum": CHOICES},
+        "response_format": FORMAT,
         # What changes the answer, and is not done here.
-        "n": {"type": "integer", "minimum": 1, "maximum": 1},
-        "response_format": body({"type": one_of("text")}),
         "modalities": listed(one_of("text")),
         "logprobs": {"type": "boolean", "enum": [False]},
         "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 0},
@@ -130,6 +146,24 @@ def messages(fields: dict[str, Any]) -> list[Message]:
     if called:
         raise _unanswered(called)
     return asked(read)
+
+
+def schema(form: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The JSON Schema of the reply that `response_format` asks for; None for any text.
+
+    Raises:
+        Refusal: a schema is announced and not there.
+    """
+    kind = (form or {"type": "text"})["type"]
+    if form is None or kind == "text":
+        return None
+    if kind == "json_object":
+        return {"type": "object"}
+    found: dict[str, Any] | None = form.get("json_schema", {}).get("schema")
+    if found is None:
+        at = "response_format.json_schema.schema"
+        raise Refusal(400, f"{at} is missing", param=at)
+    return found
 
 
 def asked(read: list[Message]) -> list[Message]:

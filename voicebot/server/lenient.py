@@ -101,8 +101,8 @@ class Ignored:
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start" and ignored:
-                names = ", ".join(sorted(ignored))
-                MutableHeaders(scope=message)["x-voicebot-ignored"] = _ascii(names)
+                names = ", ".join(sorted(_ascii(name) for name in ignored))
+                MutableHeaders(scope=message)["x-voicebot-ignored"] = names
                 self._log(scope["path"], names)
             await send(message)
 
@@ -112,9 +112,9 @@ class Ignored:
         if (path, names) in self._logged or len(self._logged) >= REMEMBERED:
             return
         self._logged.add((path, names))
-        log.info("%s: fields that are not known here were ignored: %s", path, _ascii(names))
+        log.info("%s: fields that are not known here were ignored: %s", path, names)
 
 
 def _ascii(text: str) -> str:
     """The text as a header and a line of a log may hold it."""
-    return re.sub(r"[^ -~]", "?", text)
+    return re.sub(r"[^ -~]", "?", text).strip() or "?"

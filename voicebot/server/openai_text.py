@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,20 +13,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Scope
 
-from ..engines import Delta, ToolCall
-from ..engines.per_call import estimated_tokens
-from ..errors import ContextExceeded
+from ..engines import ToolCall
 from ..flow import Stream
 from . import chat_fields as chat
 from .catalogue import Catalogue
-from .doorkeeper import charge
-from .functions import Unsuitable, offer, without_calls
 from .house import House, InHouse
 from .intake import document
-from .refusals import Refusal
-from .stops import until
+from .replies import Account, Wish, reply, sampling
 from .streamed import Streamed, begun, events, unless_gone
 
 
@@ -53,41 +47,40 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
 
 
 @dataclass(slots=True)
-class _Reply:
-    """What is known of a reply beside what it tells."""
+class _Answer:
+    """What is the same in every piece of an answer, and what its replies have cost."""
 
     id: str
     created: int
     model: str
-    many: bool
-    """Otherwise the first call ends it."""
-    finish: str = "stop"
-    read: int = 0
-    written: int | None = None
-    """As far as the engine has told."""
-    kept: int = 0
-    old: bool = False
+    old: bool
     """It was asked in the old form: a call is `function_call`."""
-    seed: int | None = None
-    """What it is drawn with, once the engine has told."""
+    accounts: list[Account]
+    """One for each choice."""
 
     def head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
+    def finish(self, index: int) -> str:
+        finish = self.accounts[index].finish
+        return "function_call" if self.old and finish == "tool_calls" else finish
+
     @property
     def headers(self) -> dict[str, str]:
-        """What is told of it beside the body."""
-        return {} if self.seed is None else {"x-voicebot-seed": str(self.seed)}
+        return self.accounts[0].headers
 
     @property
     def usage(self) -> dict[str, Any]:
-        written = self.written or 0
-        return {
-            "prompt_tokens": self.read,
-            "completion_tokens": written,
-            "total_tokens": self.read + written,
-            "prompt_tokens_details": {"cached_tokens": self.kept, "audio_tokens": 0},
-        }
+        """What was read is read once, however many choices are made of it."""
+        first, *others = [account.usage for account in self.accounts]
+        for other in others:
+            first["completion_tokens"] += other["completion_tokens"]
+            first["total_tokens"] += other["completion_tokens"]
+        return first
+
+
+_Piece = tuple[int, str | ToolCall | None]
+"""Which choice it is of; its words, a call, or None at its end."""
 
 
 class _Chat:
@@ -96,109 +89,88 @@ class _Chat:
 
     async def completions(self, request: Request) -> Response:
         fields = await document(request, chat.CHAT)
-        llm: Any = self._catalogue.chat_model(fields["model"])
-        messages, options = chat.messages(fields), self._options(fields)
-        if "tools" not in self._catalogue.takes["llm"]:
-            messages = without_calls(messages)
-        stops = fields.get("stop") or []
-        reply = _Reply(
+        messages, wish = chat.messages(fields), _wish(fields)
+        answer = _Answer(
             f"chatcmpl-{uuid4().hex}",
             int(time.time()),
             fields["model"],
-            many=fields.get("parallel_tool_calls") is not False,
             old="functions" in fields and "tools" not in fields,
+            accounts=[Account() for _ in range(fields.get("n", 1))],
         )
-        reply.many = reply.many and not reply.old
-        reply.read = estimated_tokens(*(message.text for message in messages))
-        told = _told(
-            llm.reply(messages, **options),
-            [stops] if isinstance(stops, str) else stops,
-            reply,
-            request.scope,
-        )
+        # All of them now, so that what cannot be done is said before anything is.
+        replies = [
+            reply(self._catalogue, messages, _other(wish, index), account, request.scope)
+            for index, account in enumerate(answer.accounts)
+        ]
+        told = _in_turn(replies)
         headers = self._catalogue.headers("llm")
         if not fields.get("stream"):
             whole = await unless_gone(request, _whole(told))
-            return JSONResponse(_completion(reply, whole), headers=headers | reply.headers)
+            return JSONResponse(_completion(answer, whole), headers=headers | answer.headers)
         async with AsyncExitStack() as stack:
             told = await begun(told, stack)
-            with_usage = (fields.get("stream_options") or {}).get("include_usage", False)
-            chunks = events(_chunks(reply, told, with_usage), last="[DONE]")
-            return Streamed(chunks, "text/event-stream", headers | reply.headers, stack.pop_all())
+            with_usage = fields.get("stream_options", {}).get("include_usage", False)
+            chunks = events(_chunks(answer, told, with_usage), last="[DONE]")
+            return Streamed(chunks, "text/event-stream", headers | answer.headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
-    def _options(self, fields: dict[str, Any]) -> dict[str, Any]:
-        limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-        options = self._catalogue.option("llm", "max_tokens", limit and int(limit))
-        takes = self._catalogue.takes["llm"]
-        if "whole" in takes:  # its client keeps the conversation, and would not know what is lost
-            options["whole"] = True
-        for name, kind in (("temperature", float), ("top_p", float), ("seed", int)):
-            if fields.get(name) is not None and name in takes:
-                options[name] = kind(fields[name])
-        try:
-            return options | offer(chat.tools(fields), chat.tool_choice(fields), takes)
-        except Unsuitable as unsuitable:
-            raise Refusal(400, str(unsuitable), param="tool_choice") from unsuitable
+
+def _wish(fields: dict[str, Any]) -> Wish:
+    stops = fields.get("stop", [])
+    limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
+    return Wish(
+        fields["model"],
+        limit and int(limit),
+        sampling(fields),
+        chat.tools(fields),
+        chat.tool_choice(fields),
+        [stops] if isinstance(stops, str) else stops,
+        one_call=fields.get("parallel_tool_calls") is False or "functions" in fields,
+        schema=chat.schema(fields.get("response_format")),
+    )
 
 
-async def _told(
-    deltas: Stream[Delta], stops: Sequence[str], reply: _Reply, scope: Scope
-) -> Stream[str | ToolCall]:
-    """The words and calls of a reply; what else it told is in `reply` once it has ended.
-
-    However it ends, it is on the client's account.
-    """
-
-    async def pieces() -> Stream[str | ToolCall]:
-        async with aclosing(deltas):
-            async for delta in deltas:
-                if delta.seed is not None:
-                    reply.seed = delta.seed
-                if delta.finish:
-                    called = delta.finish == "tool_calls"
-                    reply.finish = "function_call" if called and reply.old else delta.finish
-                if delta.tokens:
-                    reply.read, reply.written = delta.tokens
-                if delta.kept is not None:
-                    reply.kept = delta.kept
-                if delta.text:
-                    yield delta.text
-                if delta.call:
-                    reply.finish = "function_call" if reply.old else "tool_calls"
-                    yield delta.call
-                    if not reply.many:
-                        return
-
-    said = ""
-    try:
-        async with aclosing(until(pieces(), stops)) as told:
-            async for piece in told:
-                said += piece if isinstance(piece, str) else piece.arguments
-                yield piece
-    except ContextExceeded:
-        reply.read = 0  # nobody has read it
-        raise
-    finally:
-        if reply.written is None:
-            reply.written = estimated_tokens(said)
-        charge(scope, tokens=reply.read + reply.written)
+def _other(wish: Wish, index: int) -> Wish:
+    """The wish for another choice, which is drawn anew."""
+    drawn = dict(wish.sampling or {})
+    if "seed" in drawn:
+        drawn["seed"] += index
+    return replace(wish, sampling=drawn)
 
 
-async def _whole(told: Stream[str | ToolCall]) -> list[str | ToolCall]:
+async def _in_turn(replies: Sequence[Stream[str | ToolCall]]) -> Stream[_Piece]:
+    """One reply after the other: an engine would make them no sooner at once."""
+    async with AsyncExitStack() as closing:
+        for reply in replies:
+            await closing.enter_async_context(aclosing(reply))
+        for index, reply in enumerate(replies):
+            async for piece in reply:
+                yield index, piece
+            yield index, None
+
+
+async def _whole(told: Stream[_Piece]) -> list[_Piece]:
     async with aclosing(told):
         return [piece async for piece in told]
 
 
-def _completion(reply: _Reply, told: Sequence[str | ToolCall]) -> dict[str, Any]:
-    text = "".join(piece for piece in told if isinstance(piece, str))
-    calls = [_call(piece) for piece in told if isinstance(piece, ToolCall)]
-    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
-    if calls:
-        message["content"] = text or None
-        message |= {"function_call": calls[0]["function"]} if reply.old else {"tool_calls": calls}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
-    return {**reply.head("chat.completion"), "choices": [choice], "usage": reply.usage}
+def _completion(answer: _Answer, told: Sequence[_Piece]) -> dict[str, Any]:
+    choices = []
+    for index in range(len(answer.accounts)):
+        pieces = [piece for at, piece in told if at == index]
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        calls = [_call(piece) for piece in pieces if isinstance(piece, ToolCall)]
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if calls:
+            message["content"] = text or None
+            message |= (
+                {"function_call": calls[0]["function"]} if answer.old else {"tool_calls": calls}
+            )
+        finish = answer.finish(index)
+        choices.append(
+            {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
+        )
+    return {**answer.head("chat.completion"), "choices": choices, "usage": answer.usage}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
@@ -207,30 +179,30 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _chunks(
-    reply: _Reply, told: Stream[str | ToolCall], with_usage: bool
+    answer: _Answer, told: Stream[_Piece], with_usage: bool
 ) -> Stream[dict[str, Any]]:
-    head = reply.head("chat.completion.chunk")
+    head = answer.head("chat.completion.chunk")
     if with_usage:
         head["usage"] = None
 
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         return {**head, "choices": [choice]}
 
-    yield chunk({"role": "assistant", "content": ""})
+    for index in range(len(answer.accounts)):
+        yield chunk(index, {"role": "assistant", "content": ""})
     calls = 0
     async with aclosing(told):
-        async for piece in told:
-            if isinstance(piece, str):
-                yield chunk({"content": piece})
+        async for index, piece in told:
+            if piece is None:
+                yield chunk(index, {}, answer.finish(index))
+                calls = 0
+            elif isinstance(piece, str):
+                yield chunk(index, {"content": piece})
+            elif answer.old:
+                yield chunk(index, {"function_call": _call(piece)["function"]})
             else:
-                call = _call(piece)
-                yield chunk(
-                    {"function_call": call["function"]}
-                    if reply.old
-                    else {"tool_calls": [{"index": calls, **call}]}
-                )
+                yield chunk(index, {"tool_calls": [{"index": calls, **_call(piece)}]})
                 calls += 1
-    yield chunk({}, reply.finish)
     if with_usage:
-        yield {**head, "choices": [], "usage": reply.usage}
+        yield {**head, "choices": [], "usage": answer.usage}

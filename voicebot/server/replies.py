@@ -1,0 +1,160 @@
+"""A reply of the chat model, whichever of OpenAI's text routes it was asked for on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Scope
+
+from ..engines import ChatModel, Delta, Message, Tool, ToolCall
+from ..engines.per_call import estimated_tokens
+from ..errors import ContextExceeded
+from ..flow import Stream
+from .catalogue import Catalogue
+from .doorkeeper import charge
+from .functions import Unsuitable, offer, without_calls
+from .refusals import Refusal
+from .stops import until
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of the model beside the conversation."""
+
+    model: str
+    max_tokens: int | None = None
+    sampling: dict[str, Any] | None = None
+    """temperature, top_p and seed, as far as they were given."""
+    tools: Sequence[Tool] = ()
+    choice: Any = "auto"
+    stops: Sequence[str] = ()
+    one_call: bool = False
+    """The first call ends the reply."""
+    schema: dict[str, Any] | None = None
+    """JSON Schema that the reply follows."""
+    schema_at: str = "response_format"
+    """The field that asked for it."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known of a reply beside what it tells; complete once it has ended."""
+
+    finish: str = "stop"
+    read: int = 0
+    written: int | None = None
+    """As far as the engine has told."""
+    kept: int = 0
+    seed: int | None = None
+    """What it is drawn with, once the engine has told."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is told of it beside the body."""
+        return {} if self.seed is None else {"x-voicebot-seed": str(self.seed)}
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """As chat completions have it."""
+        written = self.written or 0
+        return {
+            "prompt_tokens": self.read,
+            "completion_tokens": written,
+            "total_tokens": self.read + written,
+            "prompt_tokens_details": {"cached_tokens": self.kept, "audio_tokens": 0},
+        }
+
+
+def reply(
+    catalogue: Catalogue, messages: list[Message], wish: Wish, account: Account, scope: Scope
+) -> Stream[str | ToolCall]:
+    """The words and calls of the reply to `messages`; what else it tells is in `account`.
+
+    However it ends, it is on the client's account.
+
+    Raises:
+        Refusal: there is no such model, or it cannot do what is asked.
+    """
+    llm: Any = catalogue.chat_model(wish.model)
+    options = _options(catalogue, wish)
+    if "tools" not in catalogue.takes["llm"]:
+        messages = without_calls(messages)
+    account.read = estimated_tokens(*(message.text for message in messages))
+    return _told(llm, messages, options, wish, account, scope)
+
+
+def _options(catalogue: Catalogue, wish: Wish) -> dict[str, Any]:
+    options = catalogue.option("llm", "max_tokens", wish.max_tokens)
+    takes = catalogue.takes["llm"]
+    if "whole" in takes:  # its client keeps the conversation, and would not know what is lost
+        options["whole"] = True
+    if wish.schema is not None:
+        if "schema" not in takes:
+            says = f"{catalogue.names['llm']} cannot write JSON to order; a language model can"
+            raise Refusal(400, says, param=wish.schema_at)
+        options["schema"] = wish.schema
+    options |= {name: v for name, v in (wish.sampling or {}).items() if name in takes}
+    try:
+        return options | offer(wish.tools, wish.choice, takes)
+    except Unsuitable as unsuitable:
+        raise Refusal(400, str(unsuitable), param="tool_choice") from unsuitable
+
+
+async def _told(
+    llm: ChatModel,
+    messages: list[Message],
+    options: dict[str, Any],
+    wish: Wish,
+    account: Account,
+    scope: Scope,
+) -> Stream[str | ToolCall]:
+    ask: Any = llm.reply
+    deltas: Stream[Delta] = ask(messages, **options)
+
+    async def pieces() -> Stream[str | ToolCall]:
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if delta.seed is not None:
+                    account.seed = delta.seed
+                if delta.finish:
+                    account.finish = delta.finish
+                if delta.tokens:
+                    account.read, account.written = delta.tokens
+                if delta.kept is not None:
+                    account.kept = delta.kept
+                if delta.text:
+                    yield delta.text
+                if delta.call:
+                    account.finish = "tool_calls"
+                    yield delta.call
+                    if wish.one_call:
+                        return
+
+    said = ""
+    try:
+        async with aclosing(until(pieces(), wish.stops)) as told:
+            async for piece in told:
+                said += piece if isinstance(piece, str) else piece.arguments
+                yield piece
+    except ContextExceeded:
+        account.read = 0  # nobody has read it
+        raise
+    finally:
+        if account.written is None:
+            account.written = estimated_tokens(said)
+        charge(scope, tokens=account.read + account.written)
+
+
+async def whole(told: Stream[str | ToolCall]) -> list[str | ToolCall]:
+    """All of it, once it has ended."""
+    async with aclosing(told):
+        return [piece async for piece in told]
+
+
+def sampling(fields: dict[str, Any]) -> dict[str, Any]:
+    """How the words shall be drawn, as far as a request says it."""
+    kinds = {"temperature": float, "top_p": float, "seed": int}
+    return {name: kind(fields[name]) for name, kind in kinds.items() if name in fields}
