@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -68,6 +69,9 @@ class DocumentSettings:
             raise ConfigError(f"[documents] passages should be at least 1, not {self.passages}")
 
 
+_STUN = re.compile(r"stun:[^:/?\s]+(:\d{1,5})?")
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     host: str = "127.0.0.1"
@@ -86,12 +90,17 @@ class ServerSettings:
     """Conversations at once; two cores listen to a hundred. One more is asked to come back."""
     origins: str = ""
     """Pages of others that may talk to this server, with spaces between: "https://a.example"."""
+    stun: str = ""
+    """The server that tells calls over WebRTC this machine's address outside: "stun:host:port".
+    Empty: none is asked, and calls go over loopback and the local network alone."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"[server] port should be from 0 to 65535, not {self.port}")
         if self.tls_key and not self.tls_certificate:
             raise ConfigError("[server] tls_key needs tls_certificate beside it")
+        if self.stun and not _STUN.fullmatch(self.stun):
+            raise ConfigError(f"[server] stun should be stun:HOST:PORT, not {self.stun!r}")
         if self.sessions < 1:
             raise ConfigError(f"[server] sessions should be at least 1, not {self.sessions}")
         if self.keys and self.open:

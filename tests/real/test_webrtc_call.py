@@ -4,18 +4,48 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 
 import pytest
 from agents_page import agent, needed
 from test_whole_turn import ANSWER, EXAMPLES, QUESTION, QUOTING, settings
-from words import error_rate, hear
+from words import error_rate, hear, read
 
 from voicebot.assembly import assemble
-from voicebot.audio import join
+from voicebot.audio import Audio, join
 from voicebot.config import read as read_config
+from voicebot.opus import Encoder
 from voicebot.recordings import decode
+from voicebot.resample import Resampler
+from voicebot.server.webrtc.microphone import Microphone
 
 pytestmark = [*needed, pytest.mark.timeout(240)]
+
+
+@dataclass
+class Packet:
+    ssrc: int
+    sequence_number: int
+    timestamp: int
+    payload: bytes
+
+
+def test_a_question_of_which_a_tenth_is_lost_on_the_way_is_understood(real):
+    sound = read(EXAMPLES / "question.wav")
+    sent = [
+        Packet(1, i, 960 * i, data) for i, data in enumerate(Encoder(16000).feed(sound.samples))
+    ]
+    heard = []
+    for seed in range(3):
+        kept = [packet for packet in sent if packet.sequence_number % 10 != 3 * seed]
+        pieces: list[Audio] = []
+        microphone = Microphone(pieces.append)
+        for packet in kept:
+            microphone.receive(packet)
+        resampler = Resampler(16000)
+        heard.append(Audio(resampler.feed(join(pieces)), 16000))
+    understood = hear(real("whisper-tiny.en"), *heard)
+    assert [error_rate(QUESTION, each) for each in understood] == [0, 0, 0]
 
 
 def test_a_browser_asks_hears_the_answer_and_interrupts_the_next(real, tmp_path):

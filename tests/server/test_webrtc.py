@@ -5,20 +5,24 @@ import threading
 import time
 from dataclasses import replace
 
+import aioice
 import httpx
 import numpy as np
 import pytest
 import room
 from serving import app, parts, served
-from webrtc_client import PATH, SDP, calling
+from webrtc_client import PATH, SDP, Client, calling
 
 from voicebot.audio import Audio
 from voicebot.config import ServerSettings
 from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Speech, Word
+from voicebot.errors import ConfigError
 from voicebot.server import keys
 from voicebot.server.app import create
-from voicebot.server.webrtc import calls
+from voicebot.server.webrtc import calls, offer
+from voicebot.server.webrtc.addresses import is_near
+from voicebot.server.webrtc.microphone import Microphone
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 LONG = " ".join(f"Now comes number {n}." for n in range(12)).split()
@@ -30,6 +34,11 @@ def wait_until(claim, seconds=10):
     while not claim():
         assert time.monotonic() < end
         threading.Event().wait(0.02)
+
+
+def is_empty(url):
+    """Whether the server holds no conversation."""
+    return 'realtime"} 0.0' in httpx.get(f"{url}/metrics").text
 
 
 class Voice(room.Synthesizer):
@@ -137,7 +146,7 @@ def test_a_client_that_leaves_leaves_its_place():
     with served(create(parts(), ServerSettings(sessions=1))) as url:
         for _ in range(3):
             asyncio.run(leave(url))
-            wait_until(lambda: 'realtime"} 0.0' in httpx.get(f"{url}/metrics").text)
+            wait_until(lambda: is_empty(url))
 
 
 def test_keys_and_their_secrets_open_calls_and_only_their_own_are_hung_up(tmp_path):
@@ -181,6 +190,8 @@ ICE = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=fingerprint:sha
         (AUDIO + ICE, "cannot be answered"),
         (AUDIO + ICE + "a=rtpmap:x\r\na=candidate:\r\n", "cannot be answered"),
         ("v=0\r\nm=audio x y 1\r\n" + ICE, "cannot be answered"),
+        (AUDIO * 9 + ICE, "too long"),
+        (AUDIO + ICE + "a=x\r\n" * 2000, "too long"),
     ],
 )
 def test_what_is_no_offer_is_refused_in_one_line(body, says):
@@ -190,7 +201,7 @@ def test_what_is_no_offer_is_refused_in_one_line(body, says):
         message = refused.json()["error"]["message"]
         assert says in message
         assert "\n" not in message
-        assert 'realtime"} 0.0' in httpx.get(f"{url}/metrics").text
+        assert is_empty(url)
 
 
 def test_an_offer_of_another_type_or_a_wrong_session_is_refused():
@@ -208,3 +219,173 @@ def test_without_the_extra_the_way_to_it_is_told(monkeypatch):
         refused = httpx.post(f"{url}{PATH}", content="v=0", headers=SDP)
     assert refused.status_code == 501
     assert "voicebot install webrtc" in refused.json()["error"]["message"]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A client that is out of reach is noticed in half a second instead of thirty."""
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
+
+
+def test_a_client_that_vanishes_leaves_its_place(impatient):
+    async def vanish(url):
+        async with calling(url) as client:
+            client.microphone.hum(1)
+            await client.told("output_audio_buffer.started")
+            client.vanish()
+            await asyncio.to_thread(wait_until, lambda: is_empty(url))
+
+    with served(storyteller()) as url:
+        asyncio.run(vanish(url))
+
+
+def test_a_client_that_never_comes_leaves_its_place(monkeypatch):
+    monkeypatch.setattr(calls, "CONNECT_S", 0.5)
+
+    async def offer(url):
+        client = Client()
+        sdp = await client.offer()
+        answer = httpx.post(f"{url}{PATH}", content=sdp, headers=SDP)  # noqa: ASYNC210 - alone here
+        await client.connection.close()
+        return answer.status_code
+
+    with served(storyteller()) as url:
+        assert asyncio.run(offer(url)) == 201
+        wait_until(lambda: is_empty(url))
+
+
+def test_a_network_that_is_away_for_a_moment_costs_no_event():
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.told("output_audio_buffer.started")
+        back = client.vanish()
+        await asyncio.sleep(1.5)
+        back()
+        done = (await client.told("response.done"))["response"]
+        assert done["output"][0]["content"][0]["transcript"] == " ".join(STORY)
+        await client.told("output_audio_buffer.stopped")
+        client.microphone.hum(1)
+        await client.told("response.done", 2)
+
+    held(storyteller(), talk)
+
+
+def test_two_clients_each_have_their_own_conversation():
+    async def talk(url):
+        async with calling(url) as one, calling(url) as other:
+            one.microphone.hum(1)
+            await one.told("output_audio_buffer.started")
+            other.microphone.hum(1)
+            await asyncio.gather(one.told("response.done"), other.told("response.done"))
+            ids = {each.all("response.done")[0]["response"]["id"] for each in (one, other)}
+            assert len(ids) == 2
+            assert len(one.all("conversation.item.added")) == 2
+            assert not one.all("output_audio_buffer.cleared")
+
+    with served(storyteller()) as url:
+        asyncio.run(talk(url))
+
+
+def test_a_call_ends_with_the_server_once_the_answer_is_made():
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.told("output_audio_buffer.started")
+        application.house.closing.set()
+        await client.told("response.done")
+        await client.until_closed()
+
+    application = storyteller()
+    held(application, talk)
+
+
+def test_only_this_machine_and_its_network_are_offered_and_tried():
+    near, far = "192.168.1.2", "8.8.8.8"
+    candidate = "a=candidate:1 1 udp 1 {} 9 typ host\r\n"
+    lines = AUDIO + ICE + "".join(candidate.format(each) for each in (near, far, "abc.local"))
+    kept = offer.usable(lines, far=False)
+    assert near in kept
+    assert far not in kept
+    assert ".local" not in kept
+    assert far in offer.usable(lines, far=True)
+
+    async def talk(client):
+        answer = client.connection.remoteDescription.sdp
+        offered = [line.split()[4] for line in answer.splitlines() if "candidate:" in line]
+        assert "127.0.0.1" in offered
+        assert all(is_near(address) for address in offered)
+        assert "srflx" not in answer
+
+    held(storyteller(), talk)
+
+
+def test_a_stun_server_is_asked_only_where_the_settings_name_one():
+    async def asked(stun):
+        """The answer to an offer where `stun` holds for so many servers, and who was asked."""
+        loop, questions = asyncio.get_running_loop(), []
+
+        class Stun(asyncio.DatagramProtocol):
+            def connection_made(self, transport):
+                self.transport = transport
+
+            def datagram_received(self, data, address):
+                questions.append(address)
+                asked = aioice.stun.parse_message(data)
+                kind = aioice.stun.Class.RESPONSE
+                told = aioice.stun.Message(asked.message_method, kind, asked.transaction_id)
+                told.attributes["XOR-MAPPED-ADDRESS"] = ("203.0.113.9", 4321)
+                self.transport.sendto(bytes(told), address)
+
+        transport, _ = await loop.create_datagram_endpoint(Stun, local_addr=("127.0.0.1", 0))
+        at = f"stun:127.0.0.1:{transport.get_extra_info('sockname')[1]}" if stun else ""
+        client = Client()
+        peer = calls.installed()(Microphone(len), bytes, len, at)
+        answer = await peer.answer(await client.offer())
+        await peer.close()
+        await client.connection.close()
+        transport.close()
+        return answer, questions
+
+    answer, questions = asyncio.run(asked(stun=True))
+    assert "203.0.113.9 4321 typ srflx" in answer
+    assert questions
+    answer, questions = asyncio.run(asked(stun=False))
+    assert "srflx" not in answer
+    assert not questions
+    with pytest.raises(ConfigError, match="stun:HOST:PORT"):
+        ServerSettings(stun="google.com")
+
+
+def test_what_a_client_sends_too_much_of_is_refused_and_the_call_goes_on():
+    async def talk(client):
+        for _ in range(3000):
+            client.send("nothing")
+        client.channel.send(b"\xff\xfe")
+        await client.told("error")
+        client.microphone.hum(1)
+        await client.told("response.done")
+        client.send("conversation.item.delete", item_id="none")
+        await client.until(
+            lambda: any(e["error"]["code"] == "item_not_found" for e in client.all("error"))
+        )
+
+    held(storyteller(), talk)
+
+
+def test_an_event_longer_than_the_client_can_read_is_told_of():
+    async def talk(client):
+        client.send("session.update", session={"type": "realtime", "instructions": "one " * 60_000})
+        lost = await client.told("error")
+        assert lost["error"]["code"] == "event_too_long"
+        assert "session.updated" in lost["error"]["message"]
+
+    held(storyteller(), talk, most=65536)
+
+
+def test_a_client_of_the_first_dialect_calls_too():
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.told("response.audio_transcript.delta")
+        await client.told("output_audio_buffer.started")
+        await client.told("response.done")
+
+    held(storyteller(), talk, path="/v1/realtime?model=m", headers={"openai-beta": "realtime=v1"})

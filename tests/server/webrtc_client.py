@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from fractions import Fraction
 
@@ -83,6 +84,20 @@ class Client:
         description = RTCSessionDescription(answer.text, "answer")
         await self.connection.setRemoteDescription(description)
 
+    def vanish(self):
+        """Send and hear nothing more, without a word. Gives what undoes it."""
+        ice = self.connection.sctp.transport.transport._connection
+        protocols = ice._protocols
+        for protocol in protocols:
+            protocol.transport.sendto = lambda *given: None
+            protocol.datagram_received = lambda *given: None
+
+        def back():
+            for protocol in protocols:
+                del protocol.transport.sendto, protocol.datagram_received
+
+        return back
+
     def send(self, type, **fields):
         self.channel.send(json.dumps({"type": type, **fields}))
 
@@ -121,13 +136,18 @@ class Client:
 
 
 @asynccontextmanager
-async def calling(url, *, key=None, session=None, path=PATH):
-    """A client in a call, its first event told."""
+async def calling(url, *, key=None, session=None, path=PATH, headers=(), most=None):
+    """A client in a call, its first event told.
+
+    most: bytes of a message that it says it can read.
+    """
     client = Client()
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers = dict(headers) | ({"authorization": f"Bearer {key}"} if key else {})
     async with httpx.AsyncClient(base_url=url, headers=headers) as http:
         try:
             offer = await client.offer()
+            if most:
+                offer = re.sub(r"(a=max-message-size:)\d+", rf"\g<1>{most}", offer)
             if session is None:
                 answer = await http.post(path, content=offer, headers=SDP)
             else:

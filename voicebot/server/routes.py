@@ -109,7 +109,7 @@ def site(
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
-            *webrtc.routes(parts, house, lasting.secrets, settings.sessions, lasting.webrtc),
+            *webrtc.routes(parts, house, lasting.secrets, settings, lasting.webrtc),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
             Route("/v1/realtime", _no_websocket, methods=["GET"]),
             WebSocketRoute("/{path:path}", _nowhere),

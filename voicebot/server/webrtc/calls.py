@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...assembly import Parts
 from ...audio import Audio
+from ...config import ServerSettings
 from ...flow import Stream, started
 from .. import realtime_fields as fields
 from ..client_secrets import ClientSecrets
@@ -39,7 +40,7 @@ from ..realtime_socket import BODY, changes, closed, refusing
 from ..refusals import Refusal
 from . import offer
 from .microphone import Microphone
-from .playout import Playout
+from .playout import Playout, quiet
 
 if TYPE_CHECKING:
     from .peer import Peer
@@ -84,11 +85,11 @@ def routes(
     parts: Parts,
     house: House,
     secrets: ClientSecrets,
-    sessions: int,
+    settings: ServerSettings,
     calls: dict[str, Standing],
 ) -> list[BaseRoute]:
-    """sessions: how many the house may hold for another one to begin. calls: those that go on."""
-    served = Calls(parts, house, secrets, sessions, calls)
+    """calls: those that go on."""
+    served = Calls(parts, house, secrets, settings, calls)
     return [
         Route(PATH, served, methods=["POST"]),
         Route("/v1/realtime", served, methods=["POST"]),  # where the first dialect has it
@@ -104,12 +105,13 @@ class Calls:
         parts: Parts,
         house: House,
         secrets: ClientSecrets,
-        sessions: int,
+        settings: ServerSettings,
         calls: dict[str, Standing],
     ) -> None:
         self._parts, self._house, self._secrets = parts, house, secrets
-        self._sessions, self._calls = sessions, calls
+        self._sessions, self._stun, self._calls = settings.sessions, settings.stun, calls
         self._peer = installed()
+        quiet()  # made now, so that the first call has not to wait for it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -127,7 +129,7 @@ class Calls:
                     speaks_beta="realtime=v1" in request.headers.get("openai-beta", ""),
                     root=root(scope.get("request_id", "")),
                 )
-                connection = _Connection(self._parts, opening, self._peer)
+                connection = _Connection(self._parts, opening, self._peer, self._stun)
             call_id, standing = new_id("rtc"), Standing(scope.get("key"))
             self._calls[call_id] = standing
             try:
@@ -183,9 +185,11 @@ async def _asked(request: Request) -> tuple[str, list[Table]]:
 class _Connection:
     """A peer, and the session it carries."""
 
-    def __init__(self, parts: Parts, opening: Opening, peer: Callable[..., Peer]) -> None:
+    def __init__(
+        self, parts: Parts, opening: Opening, peer: Callable[..., Peer], stun: str
+    ) -> None:
         """Raises: Refused, as `Opening.settings`."""
-        self._parts, self._opening = parts, opening
+        self._parts, self._opening, self._far = parts, opening, bool(stun)
         self._news = asyncio.Event()
         self._protocol = Protocol(
             opening.settings(parts),
@@ -198,7 +202,7 @@ class _Connection:
         self._waiting_s, self._waiting = 0.0, 0
         self._is_flooded = False
         self._playout, self._microphone = Playout(), Microphone(self._hear)
-        self._peer = peer(self._microphone, self._playout.next, self._read)
+        self._peer = peer(self._microphone, self._playout.next, self._read, stun)
 
     @asynccontextmanager
     async def answering(self, text: str) -> AsyncIterator[str]:
@@ -209,8 +213,7 @@ class _Connection:
         """
         try:
             try:
-                async with asyncio.timeout(PATIENCE):
-                    answer = await self._peer.answer(offer.usable(text, far=False))
+                answer = await self._peer.answer(offer.usable(text, far=self._far))
             except offer.BadOffer as error:
                 raise Refusal(400, str(error), param="sdp", code="invalid_offer") from error
             yield answer
@@ -295,8 +298,11 @@ class _Connection:
             for event in self._protocol.take():
                 if channel.readyState != "open":
                     return
-                with suppress(ValueError):  # longer than the client can read
+                try:
                     channel.send(as_text(event))
+                except ValueError as error:  # longer than the client says it can read
+                    reason = f"an event {event['type']} is lost: {error}"
+                    self._protocol.refuse(Refused("event_too_long", reason))
                 if channel.bufferedAmount > UNREAD:
                     drained.clear()
                     try:

@@ -19,6 +19,8 @@ after each loss; fewer loses what only came late."""
 QUIET_S = 0.2
 """Seconds without a packet after which time passes by our own clock: a client that sends nothing
 while it is muted, or is out of reach, would otherwise never finish its sentence."""
+BEHIND = 100
+"""Packets that one may be late; one that is later begins a stream anew, as a new source does."""
 JUMP_S = 2.0
 """Seconds that a stream's clock may leave out; a longer gap is a clock that was set anew."""
 
@@ -28,6 +30,8 @@ _SEQUENCE, _CLOCK = 1 << 16, 1 << 32
 class Packet(Protocol):
     """An RTP packet, as far as we look at it."""
 
+    ssrc: int
+    """The stream it is of."""
     sequence_number: int
     """Counts up, 16 bits."""
     timestamp: int
@@ -44,6 +48,7 @@ class Microphone:
     def __init__(self, hear: Callable[[Audio], None]) -> None:
         self._hear = hear
         self._decoder = opus.Decoder()
+        self._source = 0
         self._waiting: dict[int, Packet] = {}
         self._next: int | None = None
         """The sequence number that has its turn, counted without end."""
@@ -57,9 +62,12 @@ class Microphone:
 
     def receive(self, packet: Packet) -> None:
         """Take a packet as it comes from the network."""
+        if packet.ssrc != self._source:
+            self._source, self._next, self._clock = packet.ssrc, None, None
         number = self._number(packet.sequence_number)
-        if self._next is None:
-            self._next = number
+        if self._next is None or number < self._next - BEHIND:
+            self._next = number = packet.sequence_number
+            self._waiting.clear()
         if number < self._next:
             return  # it counts as lost already, or came twice
         self._waiting[number] = packet

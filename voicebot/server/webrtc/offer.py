@@ -6,6 +6,10 @@ from .addresses import is_near
 
 LONGEST = 64 * 2**10
 """Bytes of an offer; a browser's with sound and a data channel has 3 kB."""
+LINES = 1000
+"""Of an offer, some 5 ms to read; a browser's has 100, and 300 with pictures."""
+SECTIONS = 4
+"""Kinds of media it may have; each costs sockets until the call is made."""
 CANDIDATES = 16
 """Addresses that are tried of those an offer names."""
 
@@ -27,6 +31,11 @@ def usable(text: str, *, far: bool) -> str:
         raise BadOffer("the body is no SDP: its first line should be v=0")
     if not any(line.startswith("m=audio ") for line in lines):
         raise BadOffer("the offer has no audio; add a track or an audio transceiver before it")
+    media = [line.split()[0] for line in lines if line.startswith("m=")]
+    if len(lines) > LINES or len(media) > SECTIONS or media.count("m=application") > 1:
+        raise BadOffer(
+            f"the offer is too long: at most {LINES} lines, {SECTIONS} sections m= and one of data"
+        )
     for needed in ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"):
         if not any(line.startswith(needed) for line in lines):
             raise BadOffer(f"the offer has no line {needed}; there is no call without ICE and DTLS")

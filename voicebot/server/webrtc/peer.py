@@ -16,6 +16,7 @@ from aiortc import (
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpReceiver,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from av import Packet
@@ -76,9 +77,15 @@ class Peer:
         # aiortc's parser and checks raise what comes: assertions, indices, keys and their own.
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            self._prepare(ours)
+            await self._connection.setLocalDescription()
         except Exception as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise BadOffer(f"the offer cannot be answered: {reason}") from error
+        return self._connection.localDescription.sdp
+
+    def _prepare(self, ours: RTCRtpTransceiver) -> None:
+        """Have only our own sound and data go over the connection, and only over where it may."""
         for transceiver in self._connection.getTransceivers():
             if transceiver is not ours:
                 transceiver.direction = "inactive"  # pictures, and any further sound
@@ -89,8 +96,6 @@ class Peer:
         # In place of aiortc's jitter buffer, decoder and thread: it never has a frame for them.
         receiver: Any = ours.receiver
         receiver._RTCRtpReceiver__jitter_buffer = _Tap(self._microphone)
-        await self._connection.setLocalDescription()
-        return self._connection.localDescription.sdp
 
     def _only_near(self, connection: Any) -> None:
         """Have ICE use the addresses that it may, of which aiortc has no setting."""
