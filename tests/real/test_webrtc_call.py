@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from random import Random
 
 import pytest
 from agents_page import agent, needed
@@ -37,7 +38,8 @@ def test_a_question_of_which_a_tenth_is_lost_on_the_way_is_understood(real):
     ]
     heard = []
     for seed in range(3):
-        kept = [packet for packet in sent if packet.sequence_number % 10 != 3 * seed]
+        drawn = Random(seed)
+        kept = [packet for packet in sent if drawn.random() > 0.1]
         pieces: list[Audio] = []
         microphone = Microphone(pieces.append)
         for packet in kept:
@@ -45,7 +47,8 @@ def test_a_question_of_which_a_tenth_is_lost_on_the_way_is_understood(real):
         resampler = Resampler(16000)
         heard.append(Audio(resampler.feed(join(pieces)), 16000))
     understood = hear(real("whisper-tiny.en"), *heard)
-    assert [error_rate(QUESTION, each) for each in understood] == [0, 0, 0]
+    # One word of three times seven may be another.
+    assert sum(error_rate(QUESTION, each) for each in understood) < 0.15
 
 
 def test_a_browser_asks_hears_the_answer_and_interrupts_the_next(real, tmp_path):
