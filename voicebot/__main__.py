@@ -7,13 +7,14 @@ import sys
 
 from .cli import main
 from .ending import leave
+from .streams import settle
 
 
 def run() -> None:
     """Run the command line, and end with its code also where a model cannot be stopped."""
-    if sys.stderr:  # else there is no place to tell it
-        # Where every thread was, if a native library ends the process.
-        faulthandler.enable()
+    settle()
+    # Where every thread was, if a native library ends the process.
+    faulthandler.enable()
     try:
         main()
     except SystemExit as end:

@@ -46,16 +46,31 @@ def _done(args: argparse.Namespace) -> int:
         sys.stdout.flush()
     except Exception as error:
         inner = list(_leaves(error))
+        if any(isinstance(e, OSError) for e in inner):
+            _give_up_stdout()
         if any(isinstance(e, BrokenPipeError) for e in inner):
-            # Our reader has seen enough. Python would complain once more while it exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+            return 1  # our reader has seen enough
         known = [e for e in inner if isinstance(e, VoicebotError)]
+        # A disk that is full, a folder that is not ours: no mistake of the program's.
+        known += [VoicebotError(_told(e)) for e in inner if isinstance(e, OSError)]
         if not known or args.verbose:
             raise
         print(f"voicebot: {known[0]}", file=sys.stderr)
         return known[0].exit_code
     return code
+
+
+def _give_up_stdout() -> None:
+    """If it cannot be written to, or Python would complain once more while it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

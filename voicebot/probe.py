@@ -16,7 +16,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +29,7 @@ from typing import IO, Any
 from . import __version__, engines
 from .engines import Entry, probe_child
 from .observe.identity import Chosen
+from .streams import scratch
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Probe:
         self._chosen, self._limit = chosen, limit
         self._memory = _free_memory() if memory is None else memory
         self._began = time.monotonic()
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()
+        self._complaints: IO[bytes] = scratch()
         self._process = subprocess.Popen(
             [sys.executable, probe_child.__file__],
             stdin=subprocess.PIPE,

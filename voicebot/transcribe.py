@@ -60,7 +60,11 @@ def run(
                 code = error.exit_code
                 continue
             if output:
-                places[file].write_text(text, "utf-8")
+                try:
+                    places[file].write_text(text, "utf-8")
+                except OSError as error:
+                    print(f"voicebot: {places[file]}: {error.strerror}", file=sys.stderr)
+                    code = 1
             else:
                 print(text, end="", flush=True)
     return code

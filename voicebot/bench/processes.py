@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from ..errors import VoicebotError
+from ..streams import scratch
 from .figures import Usage
 
 STARTS_S = 60.0
@@ -32,7 +32,7 @@ async def child(
     Raises:
         DidNotStart: it ended, or printed nothing for too long; the message ends as its own did.
     """
-    with tempfile.TemporaryFile() as complaints:
+    with scratch() as complaints:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

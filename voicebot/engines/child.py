@@ -10,9 +10,10 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from typing import IO
+
+from ..streams import scratch
 
 PATIENCE = 10.0
 """Seconds without a sign of a child before it is taken for hung. Children answer in far less;
@@ -25,7 +26,7 @@ class Child:
     def __init__(self, command: Sequence[str]) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE)
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = scratch()
         with theirs:
             self.process = subprocess.Popen(
                 command,

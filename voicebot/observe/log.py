@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import request
 from ..errors import ConfigError
+from ..streams import ESCAPED
 from .lines import Json, Text
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class LastingStderr(io.TextIOWrapper):
 
     def __init__(self) -> None:
         lasting = io.BufferedWriter(_Lasting(2, "w", closefd=False))
-        super().__init__(lasting, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+        super().__init__(lasting, sys.stderr.encoding, ESCAPED, line_buffering=True)
 
 
 class _Lasting(io.FileIO):

@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -197,7 +197,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # One line on standard output, for people and for programs that started us.
-        print(self._url, flush=True)
+        with suppress(OSError):  # of a reader who has gone
+            print(self._url, flush=True)
 
     async def _drained(self) -> None:
         """Once we are told to end, let replies end first."""
