@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args, get_origin
 from ..errors import ConfigError, Missing
 from ..spelling import there_is
 from .protocols import (
+    Chance,
     ChatModel,
     Delta,
     Message,
@@ -35,7 +36,7 @@ from .protocols import (
 )
 
 __all__ = [
-    "ENGINES", "ChatModel", "Delta", "Entry", "Kind", "Message", "Segment", "Speech",
+    "ENGINES", "Chance", "ChatModel", "Delta", "Entry", "Kind", "Message", "Segment", "Speech",
     "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector", "Word",
     "check", "find", "fits", "install", "lacking", "load", "options",
 ]  # fmt: skip

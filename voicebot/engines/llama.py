@@ -9,10 +9,11 @@ from __future__ import annotations
 import codecs
 import ctypes
 import logging
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -20,18 +21,20 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from ..errors import ConfigError, EngineError, Missing
 from ..flow import Stream, Worker
-from . import Delta, Message, Tool
+from . import Chance, Delta, Message, Tool
 from .cores import has_unsafe_tiles, usable_cores
 from .llama_prompt import ChatTemplate
 from .llama_sampling import Sampler, Sampling, is_grammar
 from .llama_states import States
-from .per_call import new_seed
+from .per_call import OptionError, new_seed
 from .prompt import Prompt, fitting
 from .thoughts import CLOSE, Thoughts
 from .tool_calls import Calls
-from .tool_grammar import gbnf
+from .tool_grammar import gbnf, gbnf_of_json
 
 if TYPE_CHECKING:
     import llama_cpp
@@ -153,6 +156,8 @@ class Llama:
         tools: Sequence[Tool] = (),
         must_call: bool = False,
         whole: bool = False,
+        schema: Mapping[str, Any] | None = None,
+        chances: int | None = None,
     ) -> Stream[Delta]:
         usual = self._sampling
         sampling = Sampling(
@@ -160,12 +165,13 @@ class Llama:
             usual.top_p if top_p is None else top_p,
             usual.grammar,
             new_seed() if seed is None else seed,
+            chances,
         )
         told = sampling.seed if sampling.temperature > 0 else None
         # No more than the settings allow: that much room is kept free for a reply.
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
         work = self.worker.stream(
-            self._reply, list(messages), tools, must_call, whole, limit, sampling
+            self._reply, list(messages), tools, must_call, whole, limit, sampling, schema
         )
         async with aclosing(work) as deltas:
             async for delta in deltas:
@@ -183,9 +189,12 @@ class Llama:
         whole: bool,
         limit: int,
         sampling: Sampling,
+        schema: Mapping[str, Any] | None,
     ) -> Generator[Delta | None]:
         if tools and must_call:
             sampling = replace(sampling, grammar=self._calling(tools))
+        elif schema is not None:
+            sampling = replace(sampling, grammar=self._following(schema, tools))
         try:
             yield from self._deltas(messages, tools, whole, limit, sampling)
         except (RuntimeError, ValueError) as error:
@@ -213,6 +222,7 @@ class Llama:
         thoughts = Thoughts(self._template.thinking)
         calls = Calls(tool.name for tool in tools)
         said = False
+        untold: list[Chance] = []
         finish: Literal["stop", "length", "tool_calls"] = "length"
         compute = partial(self._compute, _Reading([message.text for message in messages]))
         with closing(Sampler(self._vocab, sampling)) as sampler:
@@ -224,11 +234,15 @@ class Llama:
                     finish = "stop"
                     break
                 written += 1
+                if sampling.chances is not None and not thoughts.thinking:
+                    untold.append(self._chance(token, sampling.chances))
                 ids.append(token)
                 if text := thoughts.without(decoder.decode(self._bytes(token))):
                     said = True
                     for delta in calls.deltas(text):
-                        yield replace(delta, tokens=(read, written), kept=kept)
+                        likely = tuple(untold)
+                        untold.clear()
+                        yield replace(delta, tokens=(read, written), kept=kept, chances=likely)
                 if calls.over:
                     finish = "stop"
                     break
@@ -241,7 +255,7 @@ class Llama:
         yield from calls.rest()
         if calls.called:
             finish = "tool_calls"
-        yield Delta(finish=finish, tokens=(read, written), kept=kept)
+        yield Delta(finish=finish, tokens=(read, written), kept=kept, chances=tuple(untold))
 
     def _prompt(
         self, messages: list[Message], tools: Sequence[Tool], limit: int, whole: bool
@@ -302,6 +316,36 @@ class Llama:
             if length >= 0:
                 break
         return buffer.raw[: max(0, length)]
+
+    def _chance(self, token: int, most: int) -> Chance:
+        """How likely the model held the token that it has just been made to say."""
+        import llama_cpp
+
+        logits = np.ctypeslib.as_array(
+            llama_cpp.llama_get_logits_ith(self._llm.ctx, -1), (self._llm.n_vocab(),)
+        )
+        largest = float(logits.max())
+        total = largest + math.log(float(np.exp(logits - largest).sum()))
+        best = np.argpartition(logits, -most)[-most:] if most else logits[:0].astype(int)
+        others = sorted(((float(logits[i]), int(i)) for i in best), reverse=True)
+        return Chance(
+            self._bytes(token),
+            float(logits[token]) - total,
+            tuple((self._bytes(i), logit - total) for logit, i in others),
+        )
+
+    def _following(self, schema: Mapping[str, Any], tools: Sequence[Tool]) -> str:
+        """A grammar of JSON that follows the schema, or of a call to one of the tools.
+
+        Raises:
+            OptionError: no grammar can be made of it.
+        """
+        calls = self._calling(tools) if tools else ""
+        opening = f"{CLOSE}\n\n" if self._template.thinking else ""
+        grammar = gbnf_of_json(schema, partial(is_grammar, self._vocab), opening, calls)
+        if grammar is None:
+            raise OptionError("schema", "llama.cpp can make no grammar of this JSON Schema")
+        return grammar
 
     def _calling(self, tools: Sequence[Tool]) -> str:
         """A grammar of nothing but one call to one of the tools."""

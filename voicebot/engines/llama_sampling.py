@@ -21,6 +21,8 @@ class Sampling:
     """In GBNF, and valid; empty for none."""
     seed: int = 0
     """The same one draws the same tokens where the model gives the same chances."""
+    chances: int | None = None
+    """Tell how likely each token was, and of so many others at its place; None tells nothing."""
 
 
 class Sampler:

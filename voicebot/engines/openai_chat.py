@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal
 
 from ..errors import ContextExceeded, EngineError
 from ..flow import Stream
-from . import Delta, Message, Tool
+from . import Chance, Delta, Message, Tool
 from .openai_answer import DRAIN_S, Answer, Refused
 from .openai_calls import Fragments, written
 from .openai_http import Server
@@ -31,8 +31,9 @@ _UNNAMED = re.compile(r"extra (?:inputs|fields)|unknown|unrecognized|unexpected"
 
 _Usage = tuple[int, int, int | None]
 """Tokens read, written, and of those read the ones that were cached, where that is told."""
-_Piece = tuple[str, list[Any], str, _Usage | None]
-"""Of a reply: text, calls, why it ended on its last piece, and what it has cost."""
+_Piece = tuple[str, list[Any], str, _Usage | None, tuple[Chance, ...]]
+"""Of a reply: text, calls, why it ended on its last piece, what it has cost, and how likely its
+tokens were."""
 
 
 class OpenAIChat:
@@ -78,6 +79,8 @@ class OpenAIChat:
         tools: Sequence[Tool] = (),
         must_call: bool = False,
         whole: bool = False,
+        schema: Mapping[str, Any] | None = None,
+        chances: int | None = None,
     ) -> Stream[Delta]:
         asked = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
         request: dict[str, Any] = {
@@ -87,6 +90,10 @@ class OpenAIChat:
         if tools:
             request["tools"] = [offered(tool) for tool in tools]
             request["tool_choice"] = "required" if must_call else "auto"
+        if schema is not None:
+            request["response_format"] = _format(schema)
+        if chances is not None:
+            request |= {"logprobs": True, "top_logprobs": chances}
         if request["temperature"] > 0:
             request["seed"] = new_seed() if seed is None else seed
         request["stream_options"] = {"include_usage": True}
@@ -117,11 +124,12 @@ class OpenAIChat:
         async with self._post(request) as answer:
             finish, cost = "", None
             async with aclosing(self._choices(answer)) as choices:
-                async for text, calls, finish, cost in choices:
+                async for text, calls, finish, cost, chances in choices:
                     fragments.add(calls)
-                    if spoken := thoughts.without(text):
-                        said = True
-                        yield Delta(spoken)
+                    spoken = thoughts.without(text)
+                    said = said or bool(spoken)
+                    if spoken or chances:
+                        yield Delta(spoken, chances=chances)
                     if finish:
                         cost = cost or await _cost(choices)
                         break
@@ -167,8 +175,8 @@ class OpenAIChat:
 
     async def _choices(self, answer: Answer) -> Stream[_Piece]:
         if answer.kind == "application/json":  # it does not stream
-            text, calls, finish, cost = self._piece(await answer.document(), "message")
-            yield text, calls, finish or "stop", cost
+            text, calls, finish, cost, chances = self._piece(await answer.document(), "message")
+            yield text, calls, finish or "stop", cost, chances
             return
         async with aclosing(answer.events()) as events:
             async for event in events:
@@ -176,24 +184,25 @@ class OpenAIChat:
 
     def _piece(self, event: dict[str, Any], part: str) -> _Piece:
         if event.get("choices") == []:
-            return "", [], "", _usage(event)
+            return "", [], "", _usage(event), ()
         try:
             choice = event["choices"][0]
             said = choice.get(part) or {}
             text, calls = said.get("content") or "", said.get("tool_calls") or []
             finish = choice.get("finish_reason") or ""
+            chances = _chances(choice)
         except (LookupError, TypeError, AttributeError):
             text = calls = finish = None
         if not (isinstance(text, str) and isinstance(calls, list) and isinstance(finish, str)):
             raise self._server.error(f"sent no chat completion: {event}")
-        return text, calls, finish, _usage(event)
+        return text, calls, finish, _usage(event), chances
 
 
 async def _cost(pieces: Stream[_Piece]) -> _Usage | None:
     """What the reply has cost, where the server tells it behind the reply and at once."""
     with suppress(TimeoutError, EngineError):
         async with asyncio.timeout(DRAIN_S):
-            async for _, _, _, cost in pieces:
+            async for _, _, _, cost, _ in pieces:
                 if cost:
                     return cost
     return None
@@ -209,6 +218,32 @@ def _usage(event: dict[str, Any]) -> _Usage | None:
         return None
     read, written, kept = (n if type(n) is int and n >= 0 else None for n in told)
     return None if read is None or written is None else (read, written, kept)
+
+
+def _format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    if schema == {"type": "object"}:  # which more servers know by this name
+        return {"type": "json_object"}
+    named = {"name": "reply", "schema": dict(schema), "strict": True}
+    return {"type": "json_schema", "json_schema": named}
+
+
+def _chances(choice: dict[str, Any]) -> tuple[Chance, ...]:
+    """What a choice tells of how likely its tokens were; nothing where we do not understand it."""
+    try:
+        return tuple(
+            Chance(
+                _token(told),
+                float(told["logprob"]),
+                tuple((_token(o), float(o["logprob"])) for o in told.get("top_logprobs") or ()),
+            )
+            for told in (choice.get("logprobs") or {}).get("content") or ()
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return ()
+
+
+def _token(told: dict[str, Any]) -> bytes:
+    return bytes(told.get("bytes") or str(told["token"]).encode(errors="replace"))
 
 
 def _ended(finish: str) -> Literal["stop", "length"]:

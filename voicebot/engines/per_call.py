@@ -1,10 +1,12 @@
 """What may be asked of an engine for one call only, by keyword; it takes any of these or none.
 
     transcribe(audio, *, language, translate)             a two-letter code; into English
-    reply(messages, *, max_tokens, temperature, top_p, seed, tools, must_call, whole)
-                                                          a whole number that draws the same words
+    reply(messages, *, max_tokens, temperature, top_p, seed, tools, must_call, whole, schema,
+          chances)                                        a whole number that draws the same words
                                                           again; a Sequence[Tool]; it must call one;
-                                                          refuse what is too long, forget nothing
+                                                          refuse what is too long, forget nothing;
+                                                          JSON Schema that the text follows; tell
+                                                          chances, and so many others at each place
     synthesize(text, *, voice, speed)                     named as in the settings; 1 is normal
 
 Its method's signature says which it takes, and only what somebody asked for is passed. An engine

@@ -72,6 +72,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """A token of a reply, and how likely the model held it."""
+
+    token: bytes
+    """In UTF-8; a character may take several."""
+    logprob: float
+    """Natural logarithm of its chance, before temperature and top_p."""
+    others: tuple[tuple[bytes, float], ...] = ()
+    """The likeliest tokens at its place with theirs, the likeliest first, as many as asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """A few more characters of a reply, or what else a model has to tell while it replies."""
 
@@ -92,6 +104,8 @@ class Delta:
     kept: int | None = None
     """Beside `tokens`, where the engine knows: of those read, how many it had read before and did
     not compute again."""
+    chances: tuple[Chance, ...] = ()
+    """Of the tokens since the delta before, where they were asked for."""
     seed: int | None = None
     """On an engine's first delta, where it chooses words at random: what it drew them with."""
 

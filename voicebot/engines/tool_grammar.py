@@ -1,11 +1,11 @@
-"""A grammar, in GBNF, of the calls that may be made: whatever the model, it writes one of them."""
+"""Grammars, in GBNF, of what may be written whatever the model: a call, or JSON of a schema."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import Tool
@@ -38,17 +38,46 @@ def gbnf(
     return "\n".join([f"root ::= {' | '.join(calls)}", *rules])
 
 
+def gbnf_of_json(
+    schema: Mapping[str, Any],
+    valid: Callable[[str], bool],
+    opening: str = "",
+    calls: str = "",
+) -> str | None:
+    """The grammar of `opening` and JSON that follows the schema; None where that makes no grammar.
+
+    calls: a grammar of what may be written instead, as `gbnf` makes it.
+
+    Patterns and sizes above MOST are not enforced.
+    """
+    rules = _rules(schema, valid)
+    if rules is None:
+        return None
+    lines = [_prefixed(rules, "json-")]
+    written = f"{_literal(opening)} json-root" if opening else "json-root"
+    if calls:
+        lines.append(_prefixed(calls, "call-"))
+        written += " | call-root"
+    return "\n".join([f"root ::= {written}", *lines])
+
+
 def _arguments(tool: Tool, valid: Callable[[str], bool]) -> str:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
+    rules = _rules({"type": "object", "properties": {}, **tool.parameters}, valid)
+    return str(json_schema_to_gbnf(json.dumps(ANY))) if rules is None else rules
+
+
+def _rules(schema: Mapping[str, Any], valid: Callable[[str], bool]) -> str | None:
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
     try:
-        schema = {"type": "object", "properties": {}, **_bounded(tool.parameters)}
-        rules: str = json_schema_to_gbnf(json.dumps(schema))
+        rules: str = json_schema_to_gbnf(json.dumps(_bounded(dict(schema))))
         if valid(rules):
             return rules
     except Exception:  # anything may be wrong with a schema, or unknown to the library
-        logger.debug("the schema of %s makes no grammar", tool.name, exc_info=True)
-    return str(json_schema_to_gbnf(json.dumps(ANY)))
+        logger.debug("the schema makes no grammar", exc_info=True)
+    return None
 
 
 def _bounded(schema: Any) -> Any:

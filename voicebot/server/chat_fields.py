@@ -84,7 +84,10 @@ FORMAT: Schema = body(
             {
                 "name": _TEXT,
                 "description": _TEXT,
-                "schema": {"type": "object", "description": "JSON Schema."},
+                "schema": {
+                    "type": "object",
+                    "description": "JSON Schema. Patterns, and sizes above 128, may be broken.",
+                },
                 "strict": {"type": "boolean", "description": "It is always followed."},
             },
         )
@@ -111,10 +114,10 @@ CHAT: Schema = body(
         "stop": STOP,
         "n": {"type": "integer", "minimum": 1, "maximum": CHOICES},
         "response_format": FORMAT,
+        "logprobs": {"type": "boolean", "default": False},
+        "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
         # What changes the answer, and is not done here.
         "modalities": listed(one_of("text")),
-        "logprobs": {"type": "boolean", "enum": [False]},
-        "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 0},
         "web_search_options": {"type": "null"},
     },
 )

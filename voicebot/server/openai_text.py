@@ -46,6 +46,10 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
     ]
 
 
+LEAST = -9999.0
+"""A logarithm for what has no chance: JSON knows no infinity. It is OpenAI's."""
+
+
 @dataclass(slots=True)
 class _Answer:
     """What is the same in every piece of an answer, and what its replies have cost."""
@@ -55,6 +59,8 @@ class _Answer:
     model: str
     old: bool
     """It was asked in the old form: a call is `function_call`."""
+    likely: bool
+    """How likely its tokens are is told."""
     accounts: list[Account]
     """One for each choice."""
 
@@ -95,6 +101,7 @@ class _Chat:
             int(time.time()),
             fields["model"],
             old="functions" in fields and "tools" not in fields,
+            likely=wish.chances is not None,
             accounts=[Account() for _ in range(fields.get("n", 1))],
         )
         # All of them now, so that what cannot be done is said before anything is.
@@ -127,6 +134,7 @@ def _wish(fields: dict[str, Any]) -> Wish:
         [stops] if isinstance(stops, str) else stops,
         one_call=fields.get("parallel_tool_calls") is False or "functions" in fields,
         schema=chat.schema(fields.get("response_format")),
+        chances=int(fields.get("top_logprobs", 0)) if fields.get("logprobs") else None,
     )
 
 
@@ -166,11 +174,34 @@ def _completion(answer: _Answer, told: Sequence[_Piece]) -> dict[str, Any]:
             message |= (
                 {"function_call": calls[0]["function"]} if answer.old else {"tool_calls": calls}
             )
-        finish = answer.finish(index)
         choices.append(
-            {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
+            {
+                "index": index,
+                "message": message,
+                "logprobs": _logprobs(answer.accounts[index], answer.likely),
+                "finish_reason": answer.finish(index),
+            }
         )
     return {**answer.head("chat.completion"), "choices": choices, "usage": answer.usage}
+
+
+def _logprobs(account: Account, wanted: bool) -> dict[str, Any] | None:
+    """How likely the tokens were that have come since this was asked; None where nobody asked."""
+    if not wanted:
+        return None
+    chances = [*account.chances]
+    account.chances.clear()
+    told = [
+        _likely(chance.token, chance.logprob)
+        | {"top_logprobs": [_likely(*other) for other in chance.others]}
+        for chance in chances
+    ]
+    return {"content": told, "refusal": None}
+
+
+def _likely(token: bytes, logprob: float) -> dict[str, Any]:
+    text = token.decode(errors="replace")
+    return {"token": text, "logprob": max(logprob, LEAST), "bytes": [*token]}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
@@ -186,7 +217,9 @@ async def _chunks(
         head["usage"] = None
 
     def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+        likely = answer.likely and bool(delta.get("content") or finish)
+        logprobs = _logprobs(answer.accounts[index], likely)
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return {**head, "choices": [choice]}
 
     for index in range(len(answer.accounts)):

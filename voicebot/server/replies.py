@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import Scope
 
-from ..engines import ChatModel, Delta, Message, Tool, ToolCall
-from ..engines.per_call import estimated_tokens
+from ..engines import Chance, ChatModel, Delta, Message, Tool, ToolCall
+from ..engines.per_call import OptionError, estimated_tokens
 from ..errors import ContextExceeded
 from ..flow import Stream
 from .catalogue import Catalogue
@@ -35,6 +35,8 @@ class Wish:
     """The first call ends the reply."""
     schema: dict[str, Any] | None = None
     """JSON Schema that the reply follows."""
+    chances: int | None = None
+    """Tell how likely each token was, and of so many others at its place."""
     schema_at: str = "response_format"
     """The field that asked for it."""
 
@@ -48,6 +50,8 @@ class Account:
     written: int | None = None
     """As far as the engine has told."""
     kept: int = 0
+    chances: list[Chance] = field(default_factory=list)
+    """Of the tokens so far, as the engine tells them; whoever passes them on takes them out."""
     seed: int | None = None
     """What it is drawn with, once the engine has told."""
 
@@ -96,6 +100,11 @@ def _options(catalogue: Catalogue, wish: Wish) -> dict[str, Any]:
             says = f"{catalogue.names['llm']} cannot write JSON to order; a language model can"
             raise Refusal(400, says, param=wish.schema_at)
         options["schema"] = wish.schema
+    if wish.chances is not None:
+        if "chances" not in takes:
+            says = f"{catalogue.names['llm']} does not tell how likely its words are"
+            raise Refusal(400, says, param="logprobs")
+        options["chances"] = wish.chances
     options |= {name: v for name, v in (wish.sampling or {}).items() if name in takes}
     try:
         return options | offer(wish.tools, wish.choice, takes)
@@ -117,6 +126,7 @@ async def _told(
     async def pieces() -> Stream[str | ToolCall]:
         async with aclosing(deltas):
             async for delta in deltas:
+                account.chances += delta.chances
                 if delta.seed is not None:
                     account.seed = delta.seed
                 if delta.finish:
@@ -139,6 +149,10 @@ async def _told(
             async for piece in told:
                 said += piece if isinstance(piece, str) else piece.arguments
                 yield piece
+    except OptionError as error:
+        if error.option != "schema":
+            raise
+        raise Refusal(400, str(error), param=wish.schema_at) from error
     except ContextExceeded:
         account.read = 0  # nobody has read it
         raise
