@@ -14,7 +14,7 @@ import pytest
 from engines.loopback import Loopback, pieces, whole
 
 from voicebot.audio import Audio
-from voicebot.engines import Message, load
+from voicebot.engines import Chance, Message, load
 from voicebot.engines.breaker import Breaker
 from voicebot.engines.openai_http import backoff, retry_after
 from voicebot.errors import ConfigError, ContextExceeded, EngineError
@@ -824,3 +824,48 @@ def test_interrupting_speech_closes_the_connection_at_once():
 def test_a_speed_no_server_takes_is_refused_at_start_up(speed):
     with pytest.raises(ConfigError, match="speed"):
         load("tts", "openai", url="http://localhost/v1", model="x", voice="y", speed=speed)
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        ({"type": "object"}, {"type": "json_object"}),
+        (
+            {"type": "array"},
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "schema": {"type": "array"}, "strict": True},
+            },
+        ),
+    ],
+)
+def test_the_schema_a_reply_shall_follow_is_passed_on(schema, sent):
+    async def ask(engine):
+        async with aclosing(engine.reply(QUESTION, schema=schema)) as deltas:
+            return [delta async for delta in deltas]
+
+    _, server = when(ask, HELLO)
+    assert server.requests[0].json["response_format"] == sent
+
+
+def test_how_likely_its_tokens_were_is_told_as_the_server_tells_it():
+    likely = {"token": "Hé", "logprob": -0.5, "bytes": [72, 195, 169]}
+    content = [{**likely, "top_logprobs": [likely, {"token": "x", "logprob": -1}]}]
+    said = {"delta": {"content": "Hé"}, "logprobs": {"content": content}, "finish_reason": None}
+    odd = {"delta": {"content": "!"}, "logprobs": {"content": [7]}, "finish_reason": None}
+    script = pieces(event({"choices": [said]}), event({"choices": [odd]}), delta("", "stop"), DONE)
+
+    async def ask(engine):
+        async with aclosing(engine.reply(QUESTION, chances=2)) as deltas:
+            return [delta async for delta in deltas]
+
+    deltas, server = when(ask, script)
+    assert (server.requests[0].json["logprobs"], server.requests[0].json["top_logprobs"]) == (
+        True,
+        2,
+    )
+    told = "Hé".encode()
+    assert [delta.chances for delta in deltas][:2] == [
+        (Chance(told, -0.5, ((told, -0.5), (b"x", -1.0))),),
+        (),
+    ]
