@@ -106,6 +106,11 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyResumed:
+    """What was said over the reply held no words: a new turn says the rest of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """An engine could not do its work; the turn ends, the conversation goes on."""
 
@@ -150,6 +155,7 @@ Event = (
     | Said
     | RungTaken
     | Interrupted
+    | ReplyResumed
     | Failed
     | TurnEnded
 )

@@ -150,8 +150,7 @@ def test_where_the_engine_knows_when_words_end_the_cut_is_word_exact():
 
 def test_an_interrupted_model_is_closed_and_makes_no_more():
     slow = ChatModel(*STORY, takes=0.5)
-    stt = Transcriber("tell me a story", "")
-    Room(llm=slow, stt=stt).hear(ASK, ("wait", 2.5), ("speak", 0.2), ("wait", 9.0))
+    Room(llm=slow).hear(ASK, ("wait", 2.5), Hush(), ("wait", 9.0))
     assert slow.closed
     assert 0 < slow.made < len(STORY)
 
@@ -167,10 +166,9 @@ def test_a_turn_ends_when_its_last_sound_has_been_heard():
 
 
 def test_synthesis_stays_a_few_seconds_ahead_of_the_speaker():
-    stt = Transcriber("tell me a story", "")
     words = " ".join(f"One two {n}." for n in range(20)).split()
-    room = Room(*words, stt=stt).hear(ASK, ("wait", 2.0), ("speak", 0.2), ("wait", 0.1))
-    played = room.when(SpeechStarted, 1) - room.speaker.log[0][1]
+    room = Room(*words).hear(ASK, ("wait", 2.0), Hush(), ("wait", 0.1))
+    played = room.when(Interrupted) - room.speaker.log[0][1]
     sentence = 0.9
     assert room.tts.chunks * 0.1 < played + 0.2 + AHEAD_S + sentence
 

@@ -83,6 +83,36 @@ def test_speaking_over_the_answer_flushes_it():
     assert asyncio.run(script())["heard"] == "One two"
 
 
+def test_what_held_no_word_lets_the_answer_go_on_as_the_next_turn():
+    async def script(turn):
+        parts = Parts(*STORY, stt=Transcriber("", takes=0.0))
+        async with serving(parts) as host, calling(host) as caller:
+            await caller.say(type="text", text="a story")
+            if turn == 2:
+                await caller.hears(0.7)
+                await caller.speak(0.25)
+                await caller.speak(0.8, level=0.0)
+                await caller.until("reply_resumed")
+            played = 0
+            while turn not in [event["turn"] for event in caller.all("turn_ended")]:
+                await caller.next()
+                if (received := len(caller.sound.get(turn, b"")) // 2) > played:
+                    played = received
+                    await caller.say(type="played", turn=turn, samples=played)
+        return parts, caller
+
+    _, whole = asyncio.run(script(turn=1))
+    parts, caller = asyncio.run(script(turn=2))
+    story = " ".join(STORY)
+    assert caller.all("interrupted")[0]["heard"] == "One two"
+    assert [e["text"] for e in caller.all("heard")] == ["a story"]
+    assert {e["turn"] for e in caller.all("reply_resumed")} == {2}
+    assert parts.history == [("user", "a story"), ("assistant", story)]
+    # The sound of the two turns is all there is, and none of it twice.
+    heard = caller.all("flushed")[0]["samples"]
+    assert heard + len(caller.sound[2]) // 2 == pytest.approx(len(whole.sound[1]) // 2, abs=50)
+
+
 def test_muting_in_mid_sentence_ends_the_sentence():
     async def script():
         async with serving(Parts("Yes.")) as host, calling(host) as caller:

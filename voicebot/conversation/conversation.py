@@ -34,7 +34,7 @@ from ..events import (
     SpeechResumed,
     SpeechStarted,
 )
-from ..flow import Stream, due, started
+from ..flow import Stream, due, started, stop
 from ..resample import Windows
 from .inputs import Hush, Typed
 from .listen import Listener, ListenSettings
@@ -45,6 +45,10 @@ from .turn import Speaker, Turn
 LIKELY = 1.0
 """Seconds of an utterance, silence included, that hardly are a cough: the user is told that the
 answer is late even before it is known what they said."""
+
+COUGH = 2.0
+"""Seconds of speech over a reply that hardly hold no word: it is not kept any longer to go on with.
+More keeps the chat model at work on what nobody will hear; less gives up a reply for a fit."""
 
 _Speech = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 _Input = _Speech | Typed | Hush
@@ -96,12 +100,17 @@ class Conversation:
         self.through: _Through = aclosing
         """Goes around all that `run` does; what the user gives passes through it."""
         self._turns = 0
+        self._turn: Turn | None = None
+        """The one whose answer is being made or heard."""
+        self._asked = _Question()
+        """What it answers."""
+        self._held: Turn | None = None
+        """The one that was spoken over, until it is known whether that held a word."""
         self._unanswered = _Question()
         self._chosen = asyncio.Event()
 
     async def run(self, user: _Given) -> None:
         """Converse until `user`, a microphone or more, closes and the last answer was heard."""
-        turn: Turn | None = None
         async with (
             self.through(user) as given,
             started(self._keep_ready()),
@@ -113,25 +122,43 @@ class Conversation:
                     self.emit(event)
                 match event:
                     case SpeechStarted() | SpeechResumed():
-                        if turn:
-                            await turn.hush()
-                        turn = None
+                        await self._give_way()
                     # What was typed in mid-sentence has a turn; what is being said has none yet.
-                    case SpeechPaused() | SpeechEnded() if turn is None or turn.typed:
-                        if turn:
-                            await turn.hush()
-                        turn = self._turn(late)
-                        await self._begin(turns, turn, event.utterance.audio)
+                    case SpeechPaused() | SpeechEnded() if self._turn is None or self._turn.typed:
+                        await self._begin(turns, self._new_turn(late), event.utterance.audio)
                     case Typed():
-                        if turn:
-                            await turn.hush()
-                        turn = self._turn(late, typed=True)
-                        await self._begin(turns, turn, event.text)
-                    case Hush() if turn and turn.gate.is_set():
-                        turn.dismissed = True
-                        await turn.hush()
-                if turn and isinstance(event, SpeechEnded):
-                    turn.open()
+                        await self._let_go()
+                        await self._begin(turns, self._new_turn(late, typed=True), event.text)
+                    case Hush():
+                        await self._let_go()
+                        if self._turn and self._turn.gate.is_set():
+                            self._turn.dismissed = True
+                            await self._turn.hush()
+                if self._turn and isinstance(event, SpeechEnded):
+                    self._turn.open()
+
+    async def _give_way(self) -> None:
+        """The user speaks: be quiet, and go on only if there was no word in it."""
+        turn, self._turn = self._turn, None
+        if turn and turn.hold():
+            assert turn.heard is not None
+            self._held = turn
+            self._cut(turn, self._asked, turn.heard)
+        elif turn:
+            await stop(turn.task)
+
+    async def _let_go(self) -> None:
+        """The user has spoken over the reply for sure."""
+        held, self._held = self._held, None
+        if held:
+            await held.hush()
+
+    def _go_on(self, turn: Turn) -> None:
+        """What `turn` was to answer held no word: the reply it was spoken over goes on instead."""
+        assert self._held
+        self._turn, self._held = self._held, None
+        self._unanswered = _Question()
+        self._turn.resume(turn.timeline)
 
     def choose(self, stt: Transcriber, tts: Synthesizer) -> None:
         """Hear and speak with these from the next turn on."""
@@ -148,14 +175,17 @@ class Conversation:
 
     async def ask(self, text: str) -> None:
         """Answer a typed question, from the moment it is asked to the last sound heard."""
-        await self._answer(self._turn(late=0.0, typed=True), self._question(text))
+        await self._answer(self._new_turn(late=0.0, typed=True), self._question(text))
 
     async def _begin(self, turns: asyncio.TaskGroup, turn: Turn, asked: Audio | str) -> None:
-        turn.task = turns.create_task(self._answer(turn, self._question(asked)))
+        if self._turn:
+            await self._turn.hush()
+        self._turn, self._asked = turn, self._question(asked)
+        turn.task = turns.create_task(self._answer(turn, self._asked))
         # A task cancelled before its first step would not even remember the question.
         await asyncio.sleep(0)
 
-    def _turn(self, late: float, *, typed: bool = False) -> Turn:
+    def _new_turn(self, late: float, *, typed: bool = False) -> Turn:
         turn = Turn(
             self.speaker,
             self.emit,
@@ -192,7 +222,10 @@ class Conversation:
                     if event:
                         await partials.stop()
                         yield event, _late(event, listener.now)
-                    elif self.partial:
+                        continue
+                    if self._held and listener.speaking >= COUGH:
+                        await self._let_go()
+                    if self.partial:
                         partials.follow(listener)
         await partials.stop()
         if last := listener.finish():
@@ -215,24 +248,30 @@ class Conversation:
                 async with started(turn.fill(self.tts)):
                     await self._reply(turn, question)
             except EngineError as error:
+                if not turn.is_held:  # else it is the one that waits to be let go
+                    await self._let_go()
                 turn.tell(Failed(error.stage, error.reason, error.kind))
                 await turn.apologise(self.tts)
             await turn.gate.wait()
-            await self.speaker.drain()
+            if self._held and not question.text:
+                return self._go_on(turn)
+            await turn.drain()
             turn.timeline.mark("end")
         except asyncio.CancelledError:
+            if turn.is_held:  # it was told and remembered when it was spoken over
+                raise
             if turn.heard is None:  # stopped from outside, not by the user's voice
                 turn.heard = self.speaker.stop()
             if turn.gate.is_set():
                 self._cut(turn, question, turn.heard)
             raise
-        self._remember(turn, question, turn.spoken.within(inf))
+        return self._remember(turn, question, turn.spoken.within(inf))
 
     def _cut(self, turn: Turn, question: _Question, seconds: float) -> None:
         """The user spoke before the answer was over, or wants no more of it."""
-        if turn.spoken.answers_within(seconds) or turn.dismissed:
+        if turn.spoken.answers_within(seconds) or turn.dismissed or turn.is_rest:
             heard = turn.spoken.within(seconds)
-            turn.tell(Interrupted(heard))
+            self.emit(Interrupted(heard))
             self._remember(turn, question, heard)
         else:
             # Nothing of it had been heard, so it was no interruption: the question goes on.
@@ -241,7 +280,10 @@ class Conversation:
 
     def _remember(self, turn: Turn, question: _Question, heard: str) -> None:
         self._unanswered = _Question()
-        if question.text:
+        if turn.is_rest:  # the reply's beginning is what was said last
+            said = " ".join(filter(None, [self.history[-1].text, heard]))
+            self.history[-1] = Message("assistant", said)
+        elif question.text:
             self.history.append(Message("user", question.text))
             if heard:
                 self.history.append(Message("assistant", heard))
@@ -250,18 +292,20 @@ class Conversation:
     def _end(self, turn: Turn) -> None:
         self._turns += 1
         self.reserve.ladder.learn_from(turn.timeline)
-        turn.tell(turn.timeline.end())
+        self.emit(turn.timeline.end())
 
     async def _reply(self, turn: Turn, question: _Question) -> None:
         if question.audio:
             asked = join(question.audio)
-            turn.is_question = asked.seconds >= LIKELY
+            # While a reply may go on, nothing else is said instead.
+            turn.is_question = asked.seconds >= LIKELY and not self._held
             more = await turn.transcribe(self.stt, asked)
             question.text = f"{question.text} {more}".strip()
             question.audio = []
         turn.is_question = bool(question.text)
         if not question.text:
             return
+        await self._let_go()
         if self.partial and not turn.gate.is_set():
             self.emit(Partial(question.text))
         turn.tell(Heard(question.text))

@@ -58,6 +58,10 @@ class Lead:
         now = asyncio.get_running_loop().time()
         return max(0.0, now - self._silent) if self._sounds else 0.0
 
+    def restart(self, seconds: float) -> None:
+        """What was given was not heard to its end: so much of it goes to the speaker again now."""
+        self._silent = asyncio.get_running_loop().time() + seconds
+
     def gave(self, seconds: float) -> None:
         """So much of the sound goes to the speaker, which plays it once it has played the rest."""
         self._silent = self.begins() + seconds

@@ -20,6 +20,20 @@ class _Clause:
     complete: bool = False
     """All of its sound was made; otherwise `seconds` covers only a part of `text`."""
     aside: bool = False
+    begun: float = 0.0
+    """Seconds of its sound that an earlier turn has said: `words` count from there."""
+
+    def after(self, seconds: float, pace: float) -> _Clause:
+        """What is left of it once so many seconds of it were heard."""
+        heard = len(self.within(seconds, pace))
+        return _Clause(
+            " ".join(self.text.split()[heard:]),
+            self.seconds - seconds,
+            self.words[heard:],
+            self.complete,
+            self.aside,
+            self.begun + seconds,
+        )
 
     def within(self, seconds: float, pace: float) -> list[str]:
         """The words whose sound had ended after `seconds` of this clause."""
@@ -27,7 +41,7 @@ class _Clause:
             return [self.text] if self.text else []  # with the line breaks of code
         text = self.text.split()
         if self.words:
-            return text[: sum(word.end <= seconds for word in self.words)]
+            return text[: sum(word.end - self.begun <= seconds for word in self.words)]
         # The engine does not tell when words are spoken: cut in proportion to their letters.
         whole = self.seconds if self.complete else max(self.seconds, pace * len(self.text))
         said = sum(map(len, text)) * min(seconds, self.seconds) / whole
@@ -63,14 +77,33 @@ class Spoken:
         """The words spoken in the first `seconds` of sound."""
         return " ".join(word for _, words in self._heard(seconds) for word in words)
 
+    def after(self, seconds: float) -> Spoken:
+        """What is left to say, once so many seconds of sound were heard; it is spoken on there."""
+        rest, pace = Spoken(), self._pace()
+        for clause in self._clauses:
+            # Of what is still being made, more follows, however much was heard.
+            if not (clause.complete and clause.seconds <= seconds):
+                rest._clauses.append(clause.after(min(seconds, clause.seconds), pace))
+            seconds = max(0.0, seconds - clause.seconds)
+        return rest
+
+    @property
+    def texts(self) -> list[str]:
+        """Of each clause, what it says."""
+        return [clause.text for clause in self._clauses if clause.text]
+
     def answers_within(self, seconds: float) -> bool:
         """Whether a word of them was the answer's."""
         return any(words and not clause.aside for clause, words in self._heard(seconds))
 
-    def _heard(self, seconds: float) -> Iterator[tuple[_Clause, list[str]]]:
+    def _pace(self) -> float:
+        """Seconds a character of it takes to say."""
         complete = [clause for clause in self._clauses if clause.complete and clause.text]
         letters = sum(len(clause.text) for clause in complete)
-        pace = sum(clause.seconds for clause in complete) / letters if letters else PACE
+        return sum(clause.seconds for clause in complete) / letters if letters else PACE
+
+    def _heard(self, seconds: float) -> Iterator[tuple[_Clause, list[str]]]:
+        pace = self._pace()
         for clause in self._clauses:
             yield clause, clause.within(seconds, pace)
             if (seconds := seconds - clause.seconds) < 0:

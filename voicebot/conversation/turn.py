@@ -17,13 +17,14 @@ from ..audio import Audio, first_audible, silence
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
 from ..engines.per_call import given_up
 from ..errors import EngineError, VoicebotError
-from ..events import Event, Passages, RungTaken, Said
+from ..events import Event, Passages, ReplyResumed, RungTaken, Said
 from ..flow import Stream, ahead, due, started, stop
 from .budget import Rung, Stage
 from .clauses import Clause
 from .lead import PROMISED, Lead
 from .pace import Pace, Timing
 from .pieces import Pieces
+from .recent import Recent
 from .reserve import Reserve
 from .spoken import Spoken
 from .timeline import Timeline
@@ -93,6 +94,16 @@ class Turn:
         """What `hush` ends; set by whoever starts it."""
         self.heard: float | None = None
         """Seconds of the answer that reached the user, once it has been cut short."""
+        self.is_rest = False
+        """It goes on with an answer whose beginning was another turn's."""
+        self._going = asyncio.Event()
+        """Cleared while the turn is held."""
+        self._going.set()
+        self._recent = Recent()
+        self._unheard: list[Audio] = []
+        """What is to be given to the speaker again, before anything else."""
+        self._giving: asyncio.Task[None] | None = None
+        """What the speaker is being given now."""
         self._speaker, self._emit = speaker, emit
         self._reserve = reserve or Reserve()
         promised = PROMISED if deadline == inf else deadline
@@ -109,7 +120,7 @@ class Turn:
         self._untold: list[Event] = []
 
     def tell(self, event: Event) -> None:
-        if self.gate.is_set():
+        if self.gate.is_set() and not self.is_held:
             self._emit(event)
         else:
             self._untold.append(event)
@@ -118,14 +129,64 @@ class Turn:
         """The user has finished: let them hear the answer, and hear of it."""
         self.timeline.mark("gate")
         self.gate.set()
-        for event in self._untold:
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        untold, self._untold = self._untold, []
+        for event in untold:
             self._emit(event)
 
     async def hush(self) -> None:
         """Be quiet at once, and then tidy up."""
         if self.task and not self.task.done():
-            self.heard = self._speaker.stop()
+            if not self.is_held:
+                self.heard = self._speaker.stop()
             await stop(self.task)
+
+    @property
+    def is_held(self) -> bool:
+        return not self._going.is_set()
+
+    def hold(self) -> bool:
+        """Be quiet at once, with the answer kept as far as it is made, for `resume` or `hush`.
+
+        Whether that is worth it: some of the answer was heard. Otherwise `hush` it.
+        """
+        if self.task is None or self.task.done():
+            return False
+        self.heard = self._speaker.stop()
+        if not (self.is_rest or self.spoken.answers_within(self.heard)):
+            return False
+        self._going.clear()
+        self._unheard = self._recent.after(self.heard)
+        self._recent = Recent(self._unheard)
+        assert self._giving  # what was heard was given
+        self._giving.cancel()
+        return True
+
+    def resume(self, timeline: Timeline) -> None:
+        """Go on from where it was heard, as another turn, whose times are `timeline`'s."""
+        assert self.heard is not None
+        self.spoken, self.heard = self.spoken.after(self.heard), None
+        timeline.finish = self.timeline.finish
+        self.timeline, self.is_rest = timeline, True
+        self._lead.restart(self._recent.seconds)
+        self._emit(ReplyResumed())
+        for text in self.spoken.texts:
+            self._emit(Said(text))
+        if self._unheard:
+            self.timeline.mark("speaker.first")
+        self._going.set()
+        self._tell_all()
+
+    async def allowed(self) -> None:
+        """Wait until the user may hear of it."""
+        await self.gate.wait()
+        await self._going.wait()
+
+    async def drain(self) -> None:
+        """Wait until all that was said has been heard."""
+        await self._through(None)
 
     def begin(self) -> None:
         """Call this first in the turn's task: what follows does what it can to be in time."""
@@ -190,6 +251,7 @@ class Turn:
             async for line, chunk in speech:
                 await self.gate.wait()
                 async with self._mouth:
+                    await self._going.wait()
                     if chunk is None:
                         if line:  # nothing of it is to be heard
                             self.spoken.begin(line.text)
@@ -266,7 +328,7 @@ class Turn:
         """Say that there is no answer, if there is a voice that can."""
         if not (text := self._reserve.apology()):
             return
-        await self.gate.wait()
+        await self.allowed()
         speech = self._reserve.canned.speech(tts, text)
         if not speech and (light := self._reserve.spare()):
             with suppress(EngineError):
@@ -295,7 +357,29 @@ class Turn:
     async def _give(self, audio: Audio) -> None:
         self._lead.gave(audio.seconds)
         self._gave.set()
-        await self._speaker.play(audio)
+        self._recent.add(audio)
+        await self._through(audio)
+
+    async def _through(self, audio: Audio | None) -> None:
+        """Give the speaker `audio`, or let it play to the end of what it has, if that is None.
+
+        What it did not play before the turn was held comes first.
+        """
+        chunks = [] if audio is None else [audio]
+        while True:
+            chunks, self._unheard = [*self._unheard, *chunks], []
+            async with started(self._play(chunks, is_last=audio is None)) as self._giving:
+                await asyncio.wait([self._giving])
+            await self._going.wait()
+            if not self._giving.cancelled():
+                return self._giving.result()
+            chunks = []  # they are in what is unheard, as far as they are
+
+    async def _play(self, chunks: Sequence[Audio], *, is_last: bool) -> None:
+        for audio in chunks:
+            await self._speaker.play(audio)
+        if is_last:
+            await self._speaker.drain()
 
     async def _synthesize(
         self, tts: Synthesizer, pieces: Pieces, pace: Pace

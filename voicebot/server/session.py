@@ -17,7 +17,7 @@ from ..audio import Audio, silence
 from ..conversation import Conversation, Hush, Speaker, Typed
 from ..conversation.choices import Choices
 from ..errors import VoicebotError
-from ..events import Event, Heard, SpeechEnded, SpeechPaused, TurnEnded
+from ..events import Event, Heard, ReplyResumed, SpeechEnded, SpeechPaused, TurnEnded
 from ..flow import Stream
 from .remote_speaker import Flushed, RemoteSpeaker, Sound, SoundEnded
 
@@ -213,7 +213,7 @@ class Session:
             turn, made = self.speaker.turn, self.speaker.made
             id = request.of_turn(self.request, turn)
             self._log.append(Told(self._told, turn, made, event, id))
-        self._replying = isinstance(event, Heard) or self._replying
+        self._replying = isinstance(event, Heard | ReplyResumed) or self._replying
         if isinstance(event, TurnEnded):
             self.speaker.turn += 1
             self._replying = False

@@ -9,6 +9,8 @@
     for now. {"type": "text", "text": ...} is a typed question, {"type": "stop"} silences the reply.
  4. What happens is told as {"event": "heard", "text": ..., "turn": 1, "number": 7}; so are
     passages, said (`at` seconds into the turn's sound), interrupted, failed, turn_ended, ...
+    What was said over a reply and held no word interrupts it; "reply_resumed" begins the next turn,
+    which says the rest of it.
     and, with "partial": true in hello, partial: what the user is saying, as far as it is clear.
  5. {"event": "sound", "turn": 1, "at": 0}: the binary frames that follow are turn 1's sound from
     that sample on. "sound_ended" says how many samples there are; at "flushed" drop the rest.
