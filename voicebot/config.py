@@ -12,8 +12,9 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from . import engines
@@ -90,6 +91,9 @@ class ServerSettings:
     """Conversations at once; two cores listen to a hundred. One more is asked to come back."""
     origins: str = ""
     """Pages of others that may talk to this server, with spaces between: "https://a.example"."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies, like ["127.0.0.1", "10.0.0.0/8"], whose
+    X-Forwarded-For, -Proto, -Host and -Port are believed; nobody else's are."""
     stun: str = ""
     """The server that tells calls over WebRTC this machine's address outside: "stun:host:port".
     Empty: none is asked, and calls go over loopback and the local network alone."""
@@ -101,10 +105,19 @@ class ServerSettings:
             raise ConfigError("[server] tls_key needs tls_certificate beside it")
         if self.stun and not _STUN.fullmatch(self.stun):
             raise ConfigError(f"[server] stun should be stun:HOST:PORT, not {self.stun!r}")
+        networks(self.proxies)
         if self.sessions < 1:
             raise ConfigError(f"[server] sessions should be at least 1, not {self.sessions}")
         if self.keys and self.open:
             raise ConfigError("[server] keys and open = true contradict each other: keep one")
+
+
+def networks(proxies: Sequence[str]) -> list[IPv4Network | IPv6Network]:
+    """Raises: ConfigError, where one of them is neither an address nor a network."""
+    try:
+        return [ip_network(each) for each in proxies]
+    except ValueError as error:
+        raise ConfigError(f"[server] proxies should be addresses or networks: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +307,8 @@ def _override(values: dict[str, Any], override: Override) -> None:
         value = {"true": True, "false": False}.get(value.lower(), value)
     if not engines.fits(value, hint) and engines.fits(override.text, hint):
         value = override.text  # "1234" may be a name
+    if get_origin(hint) is tuple and not isinstance(value, list):
+        value = override.text.split()
     is_path = key in _PATHS.get(section, ()) and value not in ("", "-")
     if isinstance(value, str) and (is_path or (key == "model" and Path(value).exists())):
         value = os.path.abspath(value)
@@ -371,5 +386,7 @@ def _checked(name: str, values: dict[str, Any], settings: type[S]) -> S:
             raise ConfigError(f"[{name}] {key} is not a setting; {there_is(key, types)}")
         if not engines.fits(value, types[key]):
             wanted = " or ".join(map(repr, get_args(types[key]))) or types[key].__name__
+            wanted = "a list of texts" if get_origin(types[key]) is tuple else wanted
             raise ConfigError(f"[{name}] {key} should be {wanted}, not {value!r}")
-    return settings(**values)
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return settings(**{**values, **lists})

@@ -203,6 +203,8 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value from a settings file is what a parameter's annotation asks for."""
     if get_origin(hint) is Literal:
         return value in get_args(hint)
+    if get_origin(hint) is tuple:  # of any length, of one type, as a list in TOML
+        return isinstance(value, list) and all(fits(each, get_args(hint)[0]) for each in value)
     types = tuple(get_origin(t) or t for t in get_args(hint) or (hint,))
     if any(t in (Any, inspect.Parameter.empty) for t in types):
         return True

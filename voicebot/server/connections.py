@@ -197,5 +197,6 @@ OPTIONS: dict[str, Any] = {
     "log_config": None,  # our own command line has set up the log
     "log_level": "warning",  # in detail, it logs headers, which hold keys
     "server_header": False,
+    "proxy_headers": False,  # it would believe whoever is on loopback; `forwarded` names its own
 }
 """What is asked of uvicorn wherever it serves us."""

@@ -69,9 +69,7 @@ class Doorkeeper:
             raise Refusal(403, f"this server is not {host[:100]!r}", code="unknown_host")
         if origin and origin not in self._origins and _reached(origin) != host.lower():
             reason = f"pages of {origin[:100]!r} may not talk to {host[:100]!r}"
-            remedy = (
-                "a proxy in between has to pass Host on; [server] origins lets other pages talk"
-            )
+            remedy = "a proxy has to pass Host on; [server] origins lets other pages talk"
             raise Refusal(403, f"{reason}; {remedy}", code="unknown_origin")
 
     def _admit(self, scope: Scope) -> None:

@@ -21,6 +21,7 @@ from . import measured, openai_audio, openai_text, openapi, realtime_socket, tal
 from .catalogue import Catalogue
 from .client_secrets import ClientSecrets
 from .doorkeeper import LOCAL, Doorkeeper
+from .forwarded import Forwarded
 from .house import House
 from .keys import Keys
 from .lenient import Ignored
@@ -115,6 +116,7 @@ def site(
             WebSocketRoute("/{path:path}", _nowhere),
         ],
         middleware=[
+            Middleware(Forwarded, settings.proxies),
             Middleware(measured.Measured, lasting.metrics),
             Middleware(RequestId),
             Middleware(Ignored),
