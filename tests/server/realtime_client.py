@@ -97,6 +97,9 @@ class Client:
                     yield action
             else:
                 about = {"type": name, **value}
+                if value.get("response_id") == "the last":
+                    last = self.all("response.created")[-1]["response"]
+                    about["response_id"] = last["id"]
                 if value.get("item_id") == "the user's":
                     about["item_id"] = self.all("input_audio_buffer.committed")[-1]["item_id"]
                 elif "item_id" in value:

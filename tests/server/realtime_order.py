@@ -26,8 +26,7 @@ class Observer:
     def __init__(self):
         self.ids, self.items, self.deleted = set(), {}, set()
         self.begun = False
-        self.response = self.output = self.part = None
-        self.calls = set()
+        self.responses = {}
 
     def see(self, event):
         kind = event["type"]
@@ -58,18 +57,33 @@ class Observer:
 
     def _response(self, kind, event):
         if kind == "response.created":
-            assert self.response is None, "one response at a time"
-            assert event["response"]["status"] == "in_progress"
-            self.response, self.outputs = event["response"]["id"], 0
+            made = event["response"]
+            assert made["status"] == "in_progress"
+            assert made["id"] not in self.responses
+            mine = self.responses[made["id"]] = Made(made["conversation_id"] is not None)
+            others = [each for each in self.responses.values() if each is not mine]
+            busy = any(each.in_conversation for each in others)
+            assert not (mine.in_conversation and busy), "one response at a time"
             return
         if kind == "response.done":
-            assert event["response"]["id"] == self.response
-            assert event["response"]["status"] != "in_progress"
-            assert self.output is self.part is None
-            assert len(event["response"]["output"]) == self.outputs
-            self.response = None
+            self.responses.pop(event["response"]["id"]).done(event["response"])
             return
-        assert event["response_id"] == self.response
+        self.responses[event["response_id"]].see(kind, event)
+
+
+class Made:
+    """A response that is being made."""
+
+    def __init__(self, in_conversation):
+        self.in_conversation, self.outputs = in_conversation, 0
+        self.output = self.part = None
+
+    def done(self, response):
+        assert response["status"] != "in_progress"
+        assert self.output is self.part is None
+        assert len(response["output"]) == self.outputs
+
+    def see(self, kind, event):
         if kind == "response.output_item.added":
             assert self.output is None
             assert event["output_index"] == self.outputs

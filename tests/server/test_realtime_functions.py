@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-import room
 from realtime_client import ASK, COMPLETED, Client, item
 from scripted import WEATHER, Scripted
 
@@ -111,7 +110,6 @@ def test_the_client_chooses_what_may_be_called(choice, offered):
 @pytest.mark.parametrize(
     ("llm", "session", "says"),
     [
-        (room.ChatModel("No."), {"tools": [TOOL]}, "cannot be made to call"),
         (Scripted("No."), {"tools": []}, "there are no tools"),
         (Scripted("No."), {"tools": [TOOL], "tool_choice": {"type": "function", "name": "time"}},
          "names 'time', and of tools there is weather"),

@@ -85,8 +85,12 @@ def test_no_message_breaks_a_session_or_its_order(seed):
                     protocol.create(item, after)
             case Clear():
                 protocol.hearing.cleared()
+            case Respond(wish, _, True):
+                protocol.begin_aside(wish, [])
             case Respond(wish):
                 protocol.begin(wish, [])
+            case Cancel(aside) if aside:
+                protocol.asides.pop(aside).end("cancelled", "client_cancelled")
             case Cancel():
                 protocol.end("cancelled", "client_cancelled")
         engines(protocol, luck, waiting)
@@ -98,6 +102,13 @@ def test_no_message_breaks_a_session_or_its_order(seed):
 def engines(protocol, luck, waiting):
     """Whatever engines may do next."""
     response = protocol.response
+    if protocol.asides and luck.random() < 0.5:
+        id, aside = protocol.asides.popitem()
+        aside.write("word ")
+        if luck.random() < 0.5:
+            aside.end(luck.choice(["completed", "failed"]))
+        else:
+            protocol.asides[id] = aside
     match luck.randrange(6):
         case 0 if response and response.wish.modality == "text":
             response.write("word ")
@@ -143,8 +154,12 @@ def test_no_message_breaks_a_session_of_the_first_dialect(seed):
         if luck.random() < 0.6:
             message = spoil(message, luck)
         match protocol.receive(json.dumps(message)):
+            case Respond(wish, _, True):
+                protocol.begin_aside(wish, [])
             case Respond(wish):
                 protocol.begin(wish, [])
+            case Cancel(aside) if aside:
+                protocol.asides.pop(aside).end("cancelled", "client_cancelled")
             case Cancel():
                 protocol.end("cancelled", "client_cancelled")
         engines(protocol, luck, waiting)

@@ -61,11 +61,16 @@ class Respond:
 
     wish: Wish
     event_id: str | None
+    aside: bool = False
+    """Beside what is being said, and out of the conversation: `begin_aside` begins it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop the response; there is one."""
+
+    aside: str = ""
+    """The id of the one beside it that is meant."""
 
 
 Action = Append | Create | Commit | Clear | Retrieve | Configure | Respond | Cancel

@@ -19,9 +19,10 @@ from ..events import Event, Failed, Heard, Interrupted, Said, TurnEnded
 from ..flow import ahead, due, started
 from .functions import Unsuitable
 from .limits import Allowance, Exceeded
+from .realtime_asides import Asides
 from .realtime_engines import Engines, Writes
 from .realtime_fields import Refused
-from .realtime_items import Item, messages
+from .realtime_items import Item
 from .realtime_outside import Outside
 from .realtime_protocol import Protocol
 from .realtime_recognition import Recognition
@@ -75,6 +76,9 @@ class Answers:
         if playout:
             self._speaker, self._cut = playout, Response.truncate
             playout.serve(self._spoke, protocol.output_buffer, self._cut, outside.heard)
+        self.asides = Asides(outside, protocol, allowance, self._engines, self._recognition)
+        self.speaks_beside = playout is None
+        """Two responses can be told apart by ear: each has events of its own."""
         self.account = outside.parts.account(self._accounted, lambda: self._mouth)
         """It is told what we do not see ourselves: when the user speaks."""
         self._timeline: Timeline | None = None
@@ -257,23 +261,21 @@ class Answers:
             await answer.turn.fill(self._speaks(answer.wish))
 
     async def _question(self, answer: _Answer) -> list[Message]:
-        """What is to be answered, after all that was said before; nothing for a mere noise."""
-        turn, wish = answer.turn, answer.wish
-        if wish.context is None:
-            await self._recognition.all(turn, but=lambda: answer.item)
-        else:
-            await self._recognition.read(turn, wish.context)
-        told = messages(list(self._protocol.items) if wish.context is None else wish.context)
-        if answer.audio:
-            text = await self._recognition.text(turn, answer.audio)
+        turn, audio = answer.turn, answer.audio
+
+        async def new() -> str:
+            assert audio
+            text = await self._recognition.text(turn, audio)
             turn.tell(Heard(text))
-            if not text:
-                return []
-            told.append(Message("user", text))
-        if not told or told[-1].role not in ("user", "tool"):
-            # A client that asks for an answer to nothing wants its instructions carried out.
-            told.append(Message("user", answer.instead or wish.instructions))
-        return [Message("system", wish.instructions), *told] if wish.instructions else told
+            return text
+
+        return await self._recognition.question(
+            turn,
+            answer.wish,
+            but=lambda: answer.item,
+            new=new if audio else None,
+            instead=answer.instead,
+        )
 
     async def _reply(self, answer: _Answer, model: Writes, asked: list[Message]) -> None:
         turn, wish = answer.turn, answer.wish

@@ -110,12 +110,20 @@ class Call:
                 with self._refusing(event_id):
                     await self._decode([item])
                     self._protocol.create(item, after)
+            case Respond(wish, event_id, aside=True):
+                with self._refusing(event_id):
+                    if wish.modality == "audio" and not self._answers.speaks_beside:
+                        raise self._protocol.busy()
+                    await self._decode(wish.context or [])
+                    self._answers.asides.begin(wish, self._start)
             case Respond(wish, event_id):
                 with self._refusing(event_id):
                     await self._decode(wish.context or [])
                     await self._answers.forget()
                     self._answers.begin(wish)
                     await self._answers.open()
+            case Cancel(aside) if aside:
+                self._answers.asides.cancel(aside)
             case Cancel():
                 await self._answers.interrupt("client_cancelled")
 

@@ -42,6 +42,9 @@ from .realtime_wish import read as read_wish
 if TYPE_CHECKING:
     from .realtime_outside import Watcher
 
+ASIDES = 4
+"""Responses beside the conversation at once. More would keep the one that is spoken waiting."""
+
 ID = 32
 """Characters of a request's id that are in ours: all of one that we made. Clients store 64."""
 
@@ -85,6 +88,8 @@ class Protocol:
         self.items = Items()
         self.response: Response | None = None
         """The one that is being made."""
+        self.asides: dict[str, Response] = {}
+        """Those that are made beside it, by their ids."""
         self.watcher: Watcher | None = None
         self.id = new_id("sess")
         self._beta, self._notice = speaks_beta, notice
@@ -190,6 +195,13 @@ class Protocol:
         self._send("rate_limits.updated", rate_limits=limits)
         return self.response
 
+    def begin_aside(self, wish: Wish, limits: list[Table]) -> Response:
+        """One begins that is no part of the conversation. Who ends it takes it from `asides`."""
+        response = Response(wish, self._conversation_id, self._new_id, self._send, self.items.add)
+        self.asides[response.id] = response
+        self._send("rate_limits.updated", rate_limits=limits)
+        return response
+
     def end(
         self,
         status: Status,
@@ -268,17 +280,31 @@ class Protocol:
     def _respond(self, message: Table) -> Respond:
         if self.settings.type == "transcription":
             raise Refused("unsupported", "a transcription session has no responses")
-        if self.response:
-            raise Refused(
-                "conversation_already_has_active_response",
-                f"response {self.response.id} is being made; wait for it or cancel it",
-            )
         given = fields.table(message.get("response") or {}, "response")
         known = Known(self.items, self.settings, self._new_id)
-        return Respond(read_wish(given, self.wish(), known), _event_id(message))
+        wish = read_wish(given, self.wish(), known)
+        # What is written is heard by nobody; of two voices, the one that speaks is not cut short.
+        if not wish.in_conversation and (wish.modality == "text" or self.response):
+            if len(self.asides) >= ASIDES:
+                reason = f"{ASIDES} responses are being made beside the conversation; wait for one"
+                raise Refused("too_many_responses", reason)
+            return Respond(wish, _event_id(message), aside=True)
+        if self.response:
+            raise self.busy()
+        return Respond(wish, _event_id(message))
+
+    def busy(self) -> Refused:
+        """Why there is no other response now."""
+        assert self.response
+        return Refused(
+            "conversation_already_has_active_response",
+            f"response {self.response.id} is being made; wait for it or cancel it",
+        )
 
     def _cancel(self, message: Table) -> Cancel:
         wanted = message.get("response_id")
+        if isinstance(wanted, str) and wanted in self.asides:
+            return Cancel(aside=wanted)
         if self.response is None or wanted not in (None, self.response.id):
             raise Refused("response_cancel_not_active", "there is no such response to cancel")
         return Cancel()

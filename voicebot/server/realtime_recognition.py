@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ..audio import Audio
 from ..conversation import Turn
+from ..engines import Message
 from ..errors import EngineError
 from .realtime_engines import Engines
-from .realtime_items import Item, Part
+from .realtime_items import Item, Part, messages
 from .realtime_kept import forget_later
 from .realtime_protocol import Protocol
+from .realtime_wish import Wish
 
 
 class Recognition:
@@ -37,6 +39,36 @@ class Recognition:
                 for part in item.content:
                     if part.audio and part.is_unknown and item is not but():
                         await self._understand(turn, item, part, part.audio)
+
+    async def question(
+        self,
+        turn: Turn,
+        wish: Wish,
+        but: Callable[[], Item | None] = lambda: None,
+        new: Callable[[], Awaitable[str]] | None = None,
+        instead: str = "",
+    ) -> list[Message]:
+        """What is to be answered, after all that was said before; nothing for a mere noise.
+
+        new: gives what the user says now, which is no item yet.
+        instead: what the model is told where there is no question.
+
+        Raises:
+            EngineError: the model failed on what is asked.
+        """
+        if wish.context is None:
+            await self.all(turn, but)
+        else:
+            await self.read(turn, wish.context)
+        told = messages(list(self._protocol.items) if wish.context is None else wish.context)
+        if new:
+            if not (text := await new()):
+                return []
+            told.append(Message("user", text))
+        if not told or told[-1].role not in ("user", "tool"):
+            # A client that asks for an answer to nothing wants its instructions carried out.
+            told.append(Message("user", instead or wish.instructions))
+        return [Message("system", wish.instructions), *told] if wish.instructions else told
 
     async def read(self, turn: Turn, items: list[Item]) -> None:
         """Give their text to items that the client will not be told of. Raises: as `text`."""
