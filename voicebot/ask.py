@@ -33,7 +33,8 @@ from .events import (
 )
 from .flow import Stream
 from .observe.traces import traced
-from .recordings import WavWriter, recording
+from .recordings import recording
+from .sound_files import SoundFile, sound_file
 
 RATE = 16000
 BLOCK = 512
@@ -53,7 +54,7 @@ def run(
 ) -> int:
     """Ask the question in the file `question`, or `text`; return the exit code.
 
-    output: a WAV file for the answer, "-" for standard output, None for the loudspeaker.
+    output: a sound file for the answer, "-" for standard output, None for the loudspeaker.
     as_lines: print one JSON object per event instead of text for people.
 
     Raises:
@@ -103,7 +104,7 @@ def _loudspeaker(closing: ExitStack) -> Speaker | None:
 
 
 def _file(output: str | None, closing: ExitStack) -> _FileSpeaker:
-    return _FileSpeaker(closing.enter_context(WavWriter(output)) if output else None)
+    return _FileSpeaker(closing.enter_context(sound_file(output)) if output else None)
 
 
 async def _converse(
@@ -127,12 +128,12 @@ async def _converse(
 class _FileSpeaker:
     """Takes sound as fast as it is made; all of it counts as heard."""
 
-    def __init__(self, wav: WavWriter | None) -> None:
-        self._wav = wav
+    def __init__(self, file: SoundFile | None) -> None:
+        self._file = file
 
     async def play(self, audio: Audio) -> None:
-        if self._wav:
-            self._wav.write(audio)
+        if self._file:
+            self._file.write(audio)
 
     async def drain(self) -> None:
         pass

@@ -114,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     ask = command("ask", _ask, "ask a recorded or typed question and hear the answer")
     ask.add_argument("question", nargs="?", metavar="FILE", help="any recording; - is stdin")
     ask.add_argument("--text", help="the question, typed")
-    ask.add_argument("-o", "--output", metavar="WAV", help="keep the answer; - is stdout")
+    ask.add_argument(
+        "-o", "--output", metavar="FILE", help="keep the answer (.wav, .mp3, ...); - is stdout"
+    )
     ask.add_argument("--json", action="store_true", help="one JSON object per event on stdout")
 
     transcribe = command("transcribe", _transcribe, "write down what was said in recordings")

@@ -7,6 +7,7 @@ import struct
 import sys
 import wave
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -113,11 +114,16 @@ class WavWriter:
             self._resampler = Resampler(audio.rate)
             self._begin(audio.rate)
         data = to_pcm16(Audio(self._resampler.feed(audio), self._resampler.rate))
-        if self._wave:
-            self._wave.writeframes(data)  # corrects the header each time
-        else:
-            self._file.write(data)
-        self._file.flush()
+        try:
+            if self._wave:
+                self._wave.writeframes(data)  # corrects the header each time
+            else:
+                self._file.write(data)
+            self._file.flush()
+        except BrokenPipeError:  # the reader has gone: as any program of a pipe ends
+            raise
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def _begin(self, rate: int) -> None:
         if self.path == "-":
@@ -132,7 +138,9 @@ class WavWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._wave:
-            self._wave.close()
+        with suppress(OSError):  # told by the write before: nothing more is to be written
+            if self._wave:
+                self._wave.close()
         if self.path != "-":
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Protocol
 
-import av
-import numpy as np
-
 from ..audio import Audio, Samples, to_pcm16
+from ..coded import OPUS_RATE, Coded, usual
 from ..flow import Stream, Worker
 from ..recordings import endless_wav
 from ..resample import Resampler
@@ -51,34 +49,16 @@ class _Coded:
     def __init__(
         self, rate: int, form: str, codec: str, options: dict[str, str] | None = None
     ) -> None:
-        self._resampler = Resampler(rate)
         self._sink = _Sink()
-        self._container = av.open(self._sink, "w", format=form, options=options or {})
-        stream = self._container.add_stream(codec, rate=rate, layout="mono")
-        assert isinstance(stream, av.AudioStream)
-        self._stream = stream
-        context = stream.codec_context
-        context.open()  # only then it says how long its frames are
-        self._frames = av.AudioResampler(context.format, "mono", rate, context.frame_size or None)
+        self._coded = Coded(self._sink, rate, form, codec, options)
 
     def feed(self, audio: Audio) -> bytes:
-        self._encode(self._resampler.feed(audio))
+        self._coded.feed(audio)
         return self._sink.take()
 
     def finish(self) -> bytes:
-        self._encode(self._resampler.finish())
-        for frame in [*self._frames.resample(None), None]:
-            self._container.mux(self._stream.encode(frame))
-        self._container.close()
+        self._coded.finish()
         return self._sink.take()
-
-    def _encode(self, samples: Samples) -> None:
-        if not len(samples):
-            return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), "fltp", "mono")
-        frame.sample_rate = self._resampler.rate
-        for piece in self._frames.resample(frame):
-            self._container.mux(self._stream.encode(piece))
 
 
 class _Sink:
@@ -104,7 +84,7 @@ def _mp3(rate: int) -> Encoder:
 
 def _opus(rate: int) -> Encoder:
     # A page as soon as a packet is there: usually one holds a second.
-    return _Coded(24000, "ogg", "libopus", {"page_duration": "20000"})
+    return _Coded(OPUS_RATE, "ogg", "libopus", {"page_duration": "20000"})
 
 
 FORMS: dict[str, tuple[str, Callable[[int], Encoder]]] = {
@@ -126,19 +106,10 @@ async def encoded(sound: Stream[Audio], form: str) -> Stream[bytes]:
         async with aclosing(sound):
             async for audio in sound:
                 if encoder is None:
-                    encoder = FORMS[form][1](_usual(audio.rate))
+                    encoder = FORMS[form][1](usual(audio.rate))
                 if data := await worker.run(encoder.feed, audio):
                     yield data
         if encoder and (data := await worker.run(encoder.finish)):
             yield data
     finally:
         worker.close()
-
-
-def _usual(rate: int) -> int:
-    """The rate itself if every codec knows it, or else the nearest above that all know."""
-    return next(_above(rate), 48000)
-
-
-def _above(rate: int) -> Iterator[int]:
-    yield from (usual for usual in (8000, 16000, 22050, 24000, 44100, 48000) if usual >= rate)
