@@ -10,14 +10,18 @@ import httpx
 import numpy as np
 import pytest
 import room
+from recorded_room import differing
 from serving import app, parts, served
 from webrtc_client import PATH, SDP, Client, calling
 
 from voicebot.audio import Audio
-from voicebot.config import ServerSettings
+from voicebot.config import Config, RecordSettings, ServerSettings
+from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Speech, Word
 from voicebot.errors import ConfigError
+from voicebot.observe.recording import Recorder
+from voicebot.replay.recorded import found, read
 from voicebot.server import keys
 from voicebot.server.app import create
 from voicebot.server.webrtc import calls, offer
@@ -389,3 +393,27 @@ def test_a_client_of_the_first_dialect_calls_too():
         await client.told("response.done")
 
     held(storyteller(), talk, path="/v1/realtime?model=m", headers={"openai-beta": "realtime=v1"})
+
+
+def test_a_recorded_call_goes_as_it_went_when_it_is_held_again(tmp_path):
+    recorder = Recorder(RecordSettings(str(tmp_path)))
+    made = parts(llm=room.ChatModel(*LONG, takes=0), tts=Voice())
+    quick = replace(made, reserve=Reserve(speech=room.NO_PAUSES), recorder=recorder)
+    application = create(quick, ServerSettings())
+
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.until(lambda: len(client.voiced) > 60)
+        client.microphone.hum(1)
+        await client.told("conversation.item.truncated")
+        await client.told("output_audio_buffer.started", 2)
+        await client.until(lambda: len(client.voiced) > 180)
+        client.send("output_audio_buffer.clear")
+        await client.told("response.done", 2)
+
+    held(application, talk)
+    application.close()
+    session = read(*found(tmp_path))
+    assert {"heard", "said", "interrupted", "turn_ended"} <= {e["event"] for _, e in session.events}
+    config = Config(budget=BudgetSettings(ladder=""), speech=room.NO_PAUSES)
+    assert differing(session, config, tolerance=0.5) == []
