@@ -302,6 +302,22 @@ def test_a_call_ends_with_the_server_once_the_answer_is_made():
     held(application, talk)
 
 
+def test_a_server_that_is_stopped_at_once_does_not_wait_for_its_calls():
+    connected, stopped = threading.Event(), threading.Event()
+
+    async def talk(url):
+        async with calling(url):
+            connected.set()
+            await asyncio.to_thread(stopped.wait)
+
+    with served(storyteller()) as url:
+        thread = threading.Thread(target=lambda: asyncio.run(talk(url)))
+        thread.start()
+        connected.wait()
+    stopped.set()
+    thread.join()
+
+
 def test_only_this_machine_and_its_network_are_offered_and_tried():
     near, far = "192.168.1.2", "8.8.8.8"
     candidate = "a=candidate:1 1 udp 1 {} 9 typ host\r\n"

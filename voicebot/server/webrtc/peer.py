@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -30,6 +31,8 @@ CLOCK = 48_000
 """Samples per second that Opus counts in, whatever was encoded."""
 STEP = 960
 """Of a packet's 20 ms."""
+CLOSE_S = 2.0
+"""Seconds that a connection may take to be closed; a farewell takes some milliseconds."""
 LATE_S = 0.1
 """Seconds the track may be behind time before it leaves some out: a loop that was held up sends a
 few packets at once, and does not stay late."""
@@ -127,7 +130,11 @@ class Peer:
             self.gone.set()
 
     async def close(self) -> None:
-        await self._connection.close()
+        """Hang up. May be called while all is being cancelled."""
+        # Where it was cancelled amid its own closing, aiortc waits for that without end.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._connection.close()
 
 
 async def _gather(
