@@ -6,7 +6,10 @@ The same schemas are published in /openapi.json: what it says of a field is what
 from __future__ import annotations
 
 import math
+import re
+import reprlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeAlias
 
 Schema: TypeAlias = dict[str, Any]
@@ -39,6 +42,14 @@ Problem: TypeAlias = tuple[str, str]
 
 SHOWN = 60
 """Characters of a wrong value that are quoted."""
+COMPARED = 8
+"""Problems of a value that are looked for to see which of several schemas it is most like. To find
+all of them would take a body of a megabyte, full of them, seconds."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+_QUOTE = reprlib.Repr()
+_QUOTE.maxlevel, _QUOTE.maxlist, _QUOTE.maxdict = 4, 20, 20
+_QUOTE.maxstring = _QUOTE.maxlong = _QUOTE.maxother = 4 * SHOWN
 
 
 def _is_number(value: Any) -> bool:
@@ -75,7 +86,8 @@ def _problems(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
             yield path, f"{_called(path)} should be {kinds}, not {_shown(value)}"
         elif all(problem(value, s, path) for s in near):
             # Of several of its type, the one that it is most like.
-            yield from min((list(_problems(value, s, path)) for s in near), key=len)
+            found = ([*islice(_problems(value, s, path), COMPARED)] for s in near)
+            yield from min(found, key=len)
         return
     kind = schema["type"]
     if not _TYPES[kind](value):
@@ -104,7 +116,7 @@ def _string(value: str, schema: Schema, path: str) -> Iterator[Problem]:
         yield path, f"{_called(path)} should have at least {least} characters, not {len(value)}"
     if len(value) > (most := schema.get("maxLength", math.inf)):
         yield path, f"{_called(path)} should have at most {most} characters, not {len(value)}"
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _HALF.search(value):
         yield path, f"{_called(path)} holds half a character (a lone surrogate)"
 
 
@@ -147,5 +159,5 @@ def _called(path: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = _QUOTE.repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
