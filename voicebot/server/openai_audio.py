@@ -165,7 +165,7 @@ class _Audio:
         sound = _Counted(recording(file.file, RATE, file.filename), request.scope)
         heard = segments(self._parts, sound.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
-            told = await begun(transcripts.deltas(heard), stack)
+            told = await begun(request, transcripts.deltas(heard), stack)
             return Streamed(events(told), "text/event-stream", headers, stack.pop_all())
         task = "translate" if options.get("translate") else "transcribe"
         found = await unless_gone(request, _all(heard))
@@ -184,9 +184,9 @@ class _Audio:
             "x-voicebot-voice": header(voice.get("voice", "default"))
         }
         async with AsyncExitStack() as stack:
-            spoken = await begun(self._spoken(fields["input"], options), stack)
+            spoken = await begun(request, self._spoken(fields["input"], options), stack)
             counted = _Counted(_sound(spoken), request.scope).blocks()
-            sound = await begun(encoded(counted, style), stack)
+            sound = await begun(request, encoded(counted, style), stack)
             if fields.get("stream_format") == "sse":
                 told = events(_told(sound, fields["input"]))
                 return Streamed(told, "text/event-stream", headers, stack.pop_all())

@@ -115,7 +115,7 @@ class _Chat:
             whole = await unless_gone(request, _whole(told))
             return JSONResponse(_completion(answer, whole), headers=headers | answer.headers)
         async with AsyncExitStack() as stack:
-            told = await begun(told, stack)
+            told = await begun(request, told, stack)
             with_usage = fields.get("stream_options", {}).get("include_usage", False)
             chunks = events(_chunks(answer, told, with_usage), last="[DONE]")
             return Streamed(chunks, "text/event-stream", headers | answer.headers, stack.pop_all())

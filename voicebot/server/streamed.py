@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -81,11 +81,39 @@ def _event(data: str) -> bytes:
     return f"data: {data}\n\n".encode()
 
 
-async def begun(stream: Stream[T], closing: AsyncExitStack) -> Stream[T]:
-    """The same stream once its first item is there, so that what fails before it has a status."""
+async def begun(request: Request, stream: Stream[T], closing: AsyncExitStack) -> Stream[T]:
+    """The same stream once its first item is there, so that what fails before it has a status.
+
+    Raises:
+        ClientDisconnect: the client has gone meanwhile, and so has the stream.
+    """
     held = await closing.enter_async_context(aclosing(_held(stream)))
-    await anext(held)
+    async with _while_here(request):
+        await anext(held)
     return held
+
+
+@asynccontextmanager
+async def _while_here(request: Request) -> AsyncIterator[None]:
+    """What is in the block is stopped when the client goes. It stays in its task, which a stream
+    that is read on behind the block may rely on.
+
+    Raises:
+        ClientDisconnect: it has gone.
+    """
+    try:
+        async with asyncio.timeout(None) as limit, started(_gone(request)) as watch:
+
+            def leave(watch: asyncio.Task[None]) -> None:
+                if not watch.cancelled():
+                    limit.reschedule(0.0)
+
+            watch.add_done_callback(leave)
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise ClientDisconnect from None
+        raise
 
 
 async def _held(stream: Stream[T]) -> Stream[Any]:
