@@ -132,9 +132,12 @@ def test_the_image_installs_extras_there_are_as_the_setup_does():
     known = PROJECT["optional-dependencies"]
     for extras in (default, *others):
         assert set(extras.split(",")) <= set(known)
-    # Of what the setup runs with, all but the sound devices, which a container has not.
+    # All that the setup runs with but what a container has not: sound devices, a shell, and
+    # addresses that a phone finds.
     run = re.search(r"run\) extras=([\w,-]+)", setup)[1].split(",")
-    assert default.split(",") == [extra for extra in run if extra != "audio"]
+    assert default.split(",") == [
+        extra for extra in run if extra not in ("audio", "phone", "completion")
+    ]
 
 
 def test_the_image_has_a_python_that_will_do():

@@ -127,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     serve = command("serve", _serve, "serve pages, programs and OpenAI's clients from one port")
     serve.add_argument("--host", help="the address to listen at; default 127.0.0.1")
     serve.add_argument("--port", type=int, help="default 8124; 0 takes a free one")
+    serve.add_argument(
+        "--https", action="store_true", help="with a certificate of its own, made once and kept"
+    )
+    serve.add_argument("--qr", action="store_true", help="draw the address for a phone's camera")
 
     keys = command("keys", _keys_add, "let others talk to your server")
     key_actions = keys.add_subparsers(metavar="ACTION", required=True)
@@ -270,7 +274,15 @@ def _serve(args: argparse.Namespace) -> int:
     # Only engines that are new are loaded then, and conversations keep those they began with.
     switch = f"kill -HUP {os.getpid()} takes them"
     with offer.offered(settings, models, switch):
-        return serve.run(settings, models, lambda: _config(args), host=args.host, port=args.port)
+        return serve.run(
+            settings,
+            models,
+            lambda: _config(args),
+            host=args.host,
+            port=args.port,
+            https=args.https,
+            qr=args.qr,
+        )
 
 
 def _bench(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import tempfile
-from typing import IO
+from typing import IO, TextIO
 
 ESCAPED = "voicebot.escaped"
 """For `errors=`: what an encoding lacks is written as JSON escapes it, \\u00f6, so that JSON stays
@@ -51,3 +51,12 @@ def scratch() -> IO[bytes]:
         if not hasattr(os, "memfd_create"):
             raise
         return open(os.memfd_create("voicebot"), "w+b")
+
+
+def writes(stream: TextIO, text: str) -> bool:
+    """Whether the stream's encoding has these letters."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -169,19 +169,24 @@ def chosen(names: list[str]) -> list[Model]:
     return list(wanted.values())
 
 
+def data() -> Path:
+    """The folder for this user's data; it may begin with ~, and a user may have no home."""
+    if sys.platform == "win32":
+        place = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        place = "~/Library/Application Support"
+    else:
+        place = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(place) / "voicebot"
+
+
 def folder(given: str | Path | None = None) -> Path:
     """The models folder: `given`, or $VOICEBOT_MODELS, or the one for this user's data.
 
     Raises:
         ConfigError: it would be in the home of a user who has none.
     """
-    if sys.platform == "win32":
-        data = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        data = "~/Library/Application Support"
-    else:
-        data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    place = given or os.environ.get("VOICEBOT_MODELS") or Path(data) / "voicebot" / "models"
+    place = given or os.environ.get("VOICEBOT_MODELS") or data() / "models"
     try:
         return Path(place).expanduser()
     except RuntimeError:

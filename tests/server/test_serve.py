@@ -45,7 +45,11 @@ def start(place, *arguments, **variables):
     return subprocess.Popen(
         [sys.executable, "-m", "voicebot", "serve", *arguments],
         cwd=place,
-        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin", **variables},
+        env={
+            "PYTHONPATH": os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")]),
+            "PATH": "/usr/bin:/bin",
+            **variables,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -338,7 +342,10 @@ def test_it_ends_with_its_terminal(place):
     process = subprocess.Popen(
         [sys.executable, "-m", "voicebot", "serve", "--port", "0"],
         cwd=place,
-        env={"PYTHONPATH": str(place), "PATH": "/usr/bin:/bin"},
+        env={
+            "PYTHONPATH": os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")]),
+            "PATH": "/usr/bin:/bin",
+        },
         stdin=its,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

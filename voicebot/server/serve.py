@@ -18,13 +18,15 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from .. import weights
 from ..assembly import Parts, build, offers
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
 from ..flow import started
 from ..observe.traces import traced
 from ..warm import READY
-from . import connections, systemd
+from . import certificate, connections, systemd
+from . import reached as reached_at
 from .app import App, create
 from .keys import check_door, wanted
 from .routes import UNDER_WAY, Standing
@@ -51,11 +53,15 @@ def run(
     *,
     host: str | None,
     port: int | None,
+    https: bool = False,
+    qr: bool = False,
 ) -> int:
     """Serve until the process is told to end; return the exit code.
 
     read: gives the settings as they are when it is called, for when we are told to reload.
     host, port: instead of those in the settings. A socket that systemd hands us goes before both.
+    https: with a certificate of our own making, where the settings name none.
+    qr: draw the address that a phone can be pointed at.
 
     The first SIGTERM or Ctrl-C lets nobody new in and lets replies end; a second one ends at once.
     SIGHUP has the settings read again, unless it means that our terminal has gone.
@@ -77,12 +83,24 @@ def run(
             settings = replace(settings, host=doors[0].getsockname()[0])
         reached = [str(door.getsockname()[0]) for door in doors] or [settings.host]
         _check_doors(reached, settings)
+        others = [each for host in reached for each in reached_at.addresses(host)]
+        if qr and not others:
+            raise ConfigError(
+                f"--qr: {settings.host} is reached from this machine alone; --host 0.0.0.0"
+            )
+        certified = None
+        if https and not settings.tls_certificate:
+            certified = certificate.own(weights.data(), reached_at.own_addresses())
+            settings = replace(settings, tls_certificate=str(certified))
         # The port before the engines: that it is taken is told now, not after a model has loaded.
         if not doors:
             doors = [closing.enter_context(_listening(settings.host, settings.port))]
         _check(settings)
 
-        url = _url(doors[0], bool(settings.tls_certificate))
+        is_safe = bool(settings.tls_certificate)
+        url = _url(doors[0], is_safe)
+        port = doors[0].getsockname()[1]
+        elsewhere = [reached_at.url(each, port, is_safe=is_safe) for each in others]
 
         def again(now: Parts) -> tuple[Parts, ServerSettings]:
             meanwhile = read()
@@ -94,6 +112,7 @@ def run(
         manager.status("loading the engines")
         parts = build(config, models)
         print(*parts.describe(), *offers(config), sep="\n", file=sys.stderr)
+        _point(elsewhere, certified, qr=qr)
         app = create(parts, settings, again=again, news=partial(_report, manager, url))
         closing.callback(app.close)
         site: ASGIApp = app
@@ -135,6 +154,20 @@ def _followed(before: Config, now: Config, settings: ServerSettings) -> ServerSe
     if sections:
         log.warning("%s: as before until a restart", " and ".join(sections))
     return replace(now.server, **fixed)
+
+
+def _point(elsewhere: list[str], certified: Path | None, *, qr: bool) -> None:
+    """Tell people, not programs, how other machines get here."""
+    tell = partial(print, file=sys.stderr)
+    if elsewhere:
+        tell(f"from other machines: {', '.join(elsewhere)}")
+        if elsewhere[0].startswith("http:"):
+            tell("browsers give them no microphone without https: --https")
+    if certified:
+        tell(f"browsers ask once whether to trust {certified}; its SHA-256 fingerprint is")
+        tell(certificate.fingerprint(certified))
+    if qr:
+        reached_at.draw(elsewhere[0], sys.stderr)
 
 
 def _report(manager: systemd.Manager, url: str, standing: Standing) -> None:
