@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..engines import Message, Tool, ToolCall
@@ -136,19 +137,31 @@ def messages(fields: dict[str, Any]) -> list[Message]:
     read: list[Message] = []
     for index, sent in enumerate(fields["messages"]):
         read.append(_message(sent, read[-1] if read else None, f"messages[{index}]"))
+    paired(read, "messages")
+    return asked(read)
+
+
+def paired(read: Sequence[Message], field: str) -> None:
+    """See that what functions returned follows right behind their calls.
+
+    field: the one of the request that holds them.
+
+    Raises:
+        Refusal: it does not.
+    """
     called: set[str] = set()
     for index, message in enumerate(read):
         if message.role == "tool":
             if message.call_id not in called:
                 says = f"nothing before it called a function as {message.call_id!r}"
-                raise Refusal(400, says, param=f"messages[{index}].tool_call_id")
+                at = f"messages[{index}].tool_call_id" if field == "messages" else field
+                raise Refusal(400, says, param=at)
             called.remove(message.call_id)
         elif called:
-            raise _unanswered(called)
+            raise _unanswered(called, field)
         called |= {call.id for call in message.calls}
     if called:
-        raise _unanswered(called)
-    return asked(read)
+        raise _unanswered(called, field)
 
 
 def schema(form: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -182,9 +195,9 @@ def asked(read: list[Message]) -> list[Message]:
     return [*systems, *spoken]
 
 
-def _unanswered(called: set[str]) -> Refusal:
+def _unanswered(called: set[str], field: str) -> Refusal:
     ids = ", ".join(sorted(called))
-    return Refusal(400, f"no message right after them answers the calls {ids}", param="messages")
+    return Refusal(400, f"no message right after them answers the calls {ids}", param=field)
 
 
 def tools(fields: dict[str, Any]) -> list[Tool]:

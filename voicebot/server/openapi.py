@@ -9,6 +9,7 @@ from . import realtime_schema as realtime
 from .chat_fields import CHAT
 from .encode import FORMS
 from .openai_audio import SPEECH, TRANSCRIPTION, TRANSLATION
+from .responses_fields import RESPONSE
 from .schema import Schema, listed, or_null, record
 
 _TEXT: Schema = {"type": "string"}
@@ -48,6 +49,18 @@ _COMPLETION = record(
             )
         ),
         "usage": _USAGE,
+    }
+)
+_ITEM = record({"id": _TEXT, "type": _TEXT})
+_RESPONSE = record(
+    {
+        "id": _TEXT,
+        "object": _TEXT,
+        "created_at": _WHOLE,
+        "status": {"type": "string", "enum": ["completed", "incomplete"]},
+        "model": _TEXT,
+        "output": listed(_ITEM),
+        "usage": record({"input_tokens": _WHOLE, "output_tokens": _WHOLE, "total_tokens": _WHOLE}),
     }
 )
 _SHORT = {"text": _TEXT, "usage": record({"type": _TEXT, "seconds": _WHOLE})}
@@ -189,6 +202,11 @@ def _get(says: str, schema: Schema, more: dict[str, Any] | None = None) -> Any:
     return {"get": {"summary": says, "responses": responses}}
 
 
+def _kept(operations: dict[str, Any]) -> dict[str, Any]:
+    id = {"name": "id", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
+    return {"parameters": [id], **operations}
+
+
 def description() -> dict[str, Any]:
     """The whole of it, as OpenAPI 3.1."""
     form, json = "multipart/form-data", "application/json"
@@ -197,6 +215,8 @@ def description() -> dict[str, Any]:
     written = _json(_TRANSCRIPT) | plain | {"text/vtt": {"schema": _TEXT}}
     sound: dict[str, Any] = {kind: {"schema": {}} for kind, _ in FORMS.values()}
     guarded = _errors(401, 429)
+    absent = guarded | _errors(404)
+    deleted = record({"id": _TEXT, "deleted": {"type": "boolean"}})
     by_name = _get("One model.", _MODEL, guarded | _errors(404))
     by_name["parameters"] = [
         {"name": "model", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
@@ -220,6 +240,18 @@ def description() -> dict[str, Any]:
             ),
             "/v1/chat/completions": _post(
                 "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm", "seed")
+            ),
+            "/v1/responses": _post(
+                "Reply to a conversation, in items.",
+                json,
+                RESPONSE,
+                _json(_RESPONSE) | stream,
+                ("llm", "seed"),
+            ),
+            "/v1/responses/{id}": _kept(_get("A response that is kept.", _RESPONSE, absent))
+            | {"delete": _get("Forget it.", deleted, absent)["get"]},
+            "/v1/responses/{id}/input_items": _kept(
+                _get("What it answers.", record({"data": listed(_ITEM)}), absent)
             ),
             "/v1/realtime/client_secrets": _secret(
                 "Let a browser open a Realtime session.", realtime.ASKED, realtime.ANSWER

@@ -37,6 +37,8 @@ class Wish:
     """JSON Schema that the reply follows."""
     chances: int | None = None
     """Tell how likely each token was, and of so many others at its place."""
+    may_forget: bool = False
+    """The oldest exchanges of a conversation that is too long; else it is refused."""
     schema_at: str = "response_format"
     """The field that asked for it."""
 
@@ -93,7 +95,9 @@ def reply(
 def _options(catalogue: Catalogue, wish: Wish) -> dict[str, Any]:
     options = catalogue.option("llm", "max_tokens", wish.max_tokens)
     takes = catalogue.takes["llm"]
-    if "whole" in takes:  # its client keeps the conversation, and would not know what is lost
+    if (
+        "whole" in takes and not wish.may_forget
+    ):  # its client keeps the conversation, and would not know what is lost
         options["whole"] = True
     if wish.schema is not None:
         if "schema" not in takes:

@@ -17,7 +17,15 @@ from ..assembly import Parts
 from ..config import ServerSettings
 from ..engines import Kind
 from ..observe.metrics import Metrics
-from . import measured, openai_audio, openai_text, openapi, realtime_socket, talk_socket
+from . import (
+    measured,
+    openai_audio,
+    openai_text,
+    openapi,
+    realtime_socket,
+    responses,
+    talk_socket,
+)
 from .catalogue import Catalogue
 from .client_secrets import ClientSecrets
 from .doorkeeper import LOCAL, Doorkeeper
@@ -28,6 +36,7 @@ from .lenient import Ignored
 from .limits import Allowance
 from .refusals import HANDLERS, Refusal, response
 from .request_id import RequestId
+from .responses_kept import KeptResponses
 from .talk_call import Call
 from .unread import Unread
 from .webrtc import calls as webrtc
@@ -49,6 +58,8 @@ class Lasting:
     """What each key has left, by its hash."""
     calls: dict[str, Call] = field(default_factory=dict)
     """The conversations of `/v1/talk` that can be resumed, by their token."""
+    responses: KeptResponses = field(default_factory=KeptResponses)
+    """What `/v1/responses` can go on from."""
     webrtc: dict[str, webrtc.Standing] = field(default_factory=dict)
     """The calls over WebRTC, by their ids."""
     metrics: Metrics = field(default_factory=Metrics)
@@ -58,6 +69,7 @@ class Lasting:
         for gone in [hash for hash in self.allowances if not keys.known(hash)]:
             self.allowances.pop(gone).withdrawn.set()
             self.secrets.revoke(gone)
+            self.responses.forget(gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,7 @@ def site(
             measured.route(lasting.metrics, parts, house),
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
+            *responses.routes(catalogue, house, lasting.responses),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *webrtc.routes(parts, house, lasting.secrets, settings, lasting.webrtc),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
