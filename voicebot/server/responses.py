@@ -79,7 +79,7 @@ class _Responses:
             return JSONResponse(answer.whole(), headers=headers | answer.account.headers)
         async with AsyncExitStack() as stack:
             try:
-                told = await begun(told, stack)
+                told = await begun(request, told, stack)
             except EngineError as failure:
                 raise _failed(failure) from failure
             headers |= answer.account.headers
