@@ -158,26 +158,40 @@ class Turn:
         if not (self.is_rest or self.spoken.answers_within(self.heard)):
             return False
         self._going.clear()
-        self._unheard = self._recent.after(self.heard)
-        self._recent = Recent(self._unheard)
         assert self._giving  # what was heard was given
         self._giving.cancel()
         return True
 
-    def resume(self, timeline: Timeline) -> None:
-        """Go on from where it was heard, as another turn, whose times are `timeline`'s."""
+    def resume(self, timeline: Timeline, heard: float | None = None) -> None:
+        """Go on from where it was heard, as another turn, whose times are `timeline`'s.
+
+        heard: the seconds of it that were, where that is known better by now.
+        """
         assert self.heard is not None
-        self.spoken, self.heard = self.spoken.after(self.heard), None
         timeline.finish = self.timeline.finish
-        self.timeline, self.is_rest = timeline, True
+        self.timeline = timeline
+        self._say_rest(self, self.heard if heard is None else heard)
+        self.heard = None
+        self._going.set()
+        self._tell_all()
+
+    def take_over(self, over: Turn, heard: float) -> None:
+        """Say what was not heard of a turn that had made all its sound, before `drain`.
+
+        heard: the seconds of it that were.
+        """
+        self._say_rest(over, heard)
+
+    def _say_rest(self, over: Turn, heard: float) -> None:
+        self._unheard = over._recent.after(heard)
+        self._recent = Recent(self._unheard)
+        self.spoken, self.is_rest = over.spoken.after(heard), True
         self._lead.restart(self._recent.seconds)
         self._emit(ReplyResumed())
         for text in self.spoken.texts:
             self._emit(Said(text))
         if self._unheard:
             self.timeline.mark("speaker.first")
-        self._going.set()
-        self._tell_all()
 
     async def allowed(self) -> None:
         """Wait until the user may hear of it."""

@@ -88,6 +88,12 @@ class Answers:
         self._mouth: Synthesizer = outside.tts
         """What the last response was spoken with."""
         self._answer: _Answer | None = None
+        self._last: _Answer | None = None
+        """What was spoken last."""
+        self._held: _Answer | None = None
+        """What the user spoke over, until it is known whether they said a word."""
+        self._over: Response | None = None
+        """The response that was cut short then."""
         self._sounding: Response | None = None
         """What the speaker was given last; it may be over and still be heard."""
         self.idle = asyncio.Event()
@@ -136,6 +142,7 @@ class Answers:
         """Make an answer that is heard only if it is opened. audio: the question, if it is new."""
         answer = self._answer = _Answer(self._turn(late), wish, audio)
         self._sounding, self._tokens = None, Tokens()
+        self._last = answer
         self._speaker.begin(wish.output_format)
         answer.turn.task = self._start(self._carry_out(answer))
 
@@ -157,6 +164,7 @@ class Answers:
         exceeded = self._exceeded()
         if exceeded:
             await self.forget()
+            await self.let_go()
         self.idle.clear()
         self._sounding = self._protocol.begin(answer.wish, self._allowance.told(_now()))
         if exceeded:
@@ -198,8 +206,15 @@ class Answers:
         if self.is_unheard:
             await self._hush()
 
-    async def interrupt(self, reason: str) -> None:
-        """Stop answering."""
+    async def interrupt(self, reason: str, *, may_go_on: bool = False) -> None:
+        """Stop answering. may_go_on: the user speaks; if it holds no word, the rest is said."""
+        if not may_go_on:
+            await self.let_go()
+        elif self._sounding and self._answer and self._answer.turn.hold():
+            self._held, self._answer = self._answer, None
+            self._over = self._sounding
+        elif self._sounding and self.is_free and not self._speaker.is_silent:
+            self._held, self._over = self._last, self._sounding
         await self._hush()
         self._speaker.clear()
         if self._sounding:
@@ -207,6 +222,29 @@ class Answers:
         if self._protocol.response:
             self._end("cancelled", reason)
             self.transcribe()
+
+    async def let_go(self) -> None:
+        """The user has said something over the answer, which does not go on."""
+        held, self._held = self._held, None
+        if held:
+            await held.turn.hush()
+
+    def _go_on(self, answer: _Answer) -> bool:
+        """What was asked held no word: say the rest of what it had stopped.
+
+        Whether another task does it, which made the beginning.
+        """
+        held, self._held = self._held, None
+        assert held
+        assert self._over
+        heard, self._response.is_rest = self._over.heard, True
+        self._tokens = Tokens()  # they were counted for its beginning
+        if held.turn.is_held:
+            self._answer = self._last = held
+            held.turn.resume(answer.turn.timeline, heard)
+            return True
+        answer.turn.take_over(held.turn, heard)
+        return False
 
     async def _hush(self) -> None:
         answer, self._answer = self._answer, None
@@ -222,10 +260,13 @@ class Answers:
             self._tokens = model.tokens
             async with started(self._fill(answer)):
                 if asked := await self._question(answer):
+                    await self.let_go()
                     turn.is_question = True
                     await self._reply(answer, model, asked)
             await turn.gate.wait()
-            await self._speaker.drain()
+            if self._held and not asked and self._go_on(answer):
+                return
+            await turn.drain()
             turn.timeline.mark("end")
             for call in model.calls:
                 self._response.call(call)
@@ -235,7 +276,9 @@ class Answers:
             self._end("failed", error=str(error), code="invalid_value")
             self.transcribe()
         except EngineError as error:
-            await turn.gate.wait()
+            if not turn.is_held:
+                await self.let_go()
+            await turn.allowed()
             if answer.item and (part := answer.item.content[0]).is_unknown:
                 self._recognition.failed(answer.item, part, error)
             self.account.note(Failed(error.stage, error.reason, error.kind))
@@ -257,7 +300,9 @@ class Answers:
 
     async def _fill(self, answer: _Answer) -> None:
         if answer.wish.modality == "audio":
-            answer.turn.is_question = not answer.audio or answer.audio.seconds >= LIKELY
+            long = not answer.audio or answer.audio.seconds >= LIKELY
+            # While an answer may go on, nothing else is said instead.
+            answer.turn.is_question = long and not self._held
             await answer.turn.fill(self._speaks(answer.wish))
 
     async def _question(self, answer: _Answer) -> list[Message]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..audio import Audio
 from ..conversation import ListenSettings
+from ..conversation.conversation import COUGH
 from ..events import (
     SpeechEnded,
     SpeechPaused,
@@ -97,6 +98,7 @@ class Call:
             case Clear():
                 self._ears.clear()
                 await self._answers.forget()
+                await self._answers.let_go()
                 self._protocol.hearing.cleared()
             case Retrieve(item):
                 await self._retrieve(item)
@@ -105,6 +107,7 @@ class Call:
                 if now != self._listening(before):
                     self._ears.listen(now)
                     await self._answers.forget()
+                    await self._answers.let_go()
                 self._start(self._answers.keep_ready())
             case Create(item, after, event_id):
                 with self._refusing(event_id):
@@ -120,6 +123,7 @@ class Call:
                 with self._refusing(event_id):
                     await self._decode(wish.context or [])
                     await self._answers.forget()
+                    await self._answers.let_go()
                     self._answers.begin(wish)
                     await self._answers.open()
             case Cancel(aside) if aside:
@@ -135,6 +139,8 @@ class Call:
                     async for event in events:
                         if event:
                             await self._heard(event)
+                        if self._protocol.hearing.is_speech and self._ears.speaking >= COUGH:
+                            await self._answers.let_go()
                         await self._mind_silence()
 
     async def _decode(self, items: list[Item]) -> None:
@@ -164,7 +170,9 @@ class Call:
             case SpeechStarted(at):
                 self._protocol.hearing.started(at)
                 if detection and detection.interrupt_response:
-                    await self._answers.interrupt("turn_detected")
+                    # Where the client asks for its answers, it says what comes next.
+                    goes_on = detection.create_response
+                    await self._answers.interrupt("turn_detected", may_go_on=goes_on)
             case SpeechResumed():
                 await self._answers.forget()
             case SpeechPaused(said) if self._is_wanted():

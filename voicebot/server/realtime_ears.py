@@ -49,6 +49,11 @@ class Ears:
     def now(self) -> float:
         return self._fed / self._vad.rate
 
+    @property
+    def speaking(self) -> float:
+        """Seconds of sound since the user began to speak; 0 while they are silent."""
+        return self._listener.speaking if self._listener else 0.0
+
     def listen(self, settings: ListenSettings | None) -> None:
         """Forget what was heard, and hear by these settings from now on."""
         self._settings = settings

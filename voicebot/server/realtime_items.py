@@ -77,6 +77,8 @@ class Item:
     content: list[Part] = field(default_factory=list)
     call: Table = field(default_factory=dict)
     """What a function call and its output have instead of content."""
+    is_rest: bool = False
+    """It goes on with the answer before it, which what held no word had stopped."""
 
     def as_json(self) -> Table:
         about = {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status}
@@ -183,7 +185,10 @@ def messages(items: Sequence[Item]) -> list[Message]:
             case "message":
                 if text := "\n".join(part.said for part in item.content if part.said):
                     role: Any = item.role
-                    told.append(Message(role, text))
+                    if item.is_rest and told and told[-1].role == role:
+                        told[-1] = replace(told[-1], text=f"{told[-1].text} {text}")
+                    else:
+                        told.append(Message(role, text))
     return told
 
 

@@ -62,6 +62,8 @@ class Response:
     ) -> None:
         self.id = new_id("resp")
         self.wish = wish
+        self.is_rest = False
+        """It goes on with what one before it could not say."""
         self.about: Table = {}
         """What only we tell of a response that is over: its id in the log, and what spoke it."""
         self.status: Status | Literal["in_progress"] = "in_progress"
@@ -186,7 +188,9 @@ class Response:
     def _begin(self, kind: str) -> Part:
         """The part that is being written; begun, with its item, if there is none."""
         if self._part is None:
-            item = Item(self._new_id("item"), role="assistant", status="in_progress")
+            item = Item(
+                self._new_id("item"), role="assistant", status="in_progress", is_rest=self.is_rest
+            )
             self._added(item)
             self._part = Part(kind)
             item.content.append(self._part)
@@ -247,6 +251,11 @@ class Response:
         if part.type == "output_text":
             return {"type": "text", "text": part.said}
         return {"type": "audio", "transcript": part.said}
+
+    @property
+    def heard(self) -> float:
+        """Seconds of its last stretch of sound that reached the user, as far as is known."""
+        return min(self._voiced.heard, self._voiced.sent) if self._voiced else 0.0
 
     @property
     def seconds(self) -> float:
