@@ -338,6 +338,14 @@ def ears(config: Config, models: Path) -> Iterator[Ears]:
 
 
 @contextmanager
+def mouth(config: Config, models: Path) -> Iterator[tuple[Chosen, Synthesizer]]:
+    """Load only what speaks, and close it in the end. Raises as `assemble`."""
+    (chosen,) = choose_trusted(config, models, ["tts"])
+    with ExitStack() as closing:
+        yield chosen, _load(chosen, closing)
+
+
+@contextmanager
 def assemble(config: Config, models: Path) -> Iterator[Parts]:
     """Load what these settings mean, and close it all in the end. Raises as `build`."""
     parts = build(config, models)

@@ -119,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("--json", action="store_true", help="one JSON object per event on stdout")
 
+    say = command("say", _say, "read a text aloud, or into a file")
+    say.add_argument("words", nargs="*", metavar="TEXT", help="default: standard input")
+    say.add_argument("-o", "--output", metavar="FILE", help="a sound file, like x.mp3; - is stdout")
+    say.add_argument("--voice", default="", help="another than that of the settings")
+
     transcribe = command("transcribe", _transcribe, "write down what was said in recordings")
     transcribe.add_argument("files", nargs="+", metavar="FILE", help="any recording; - is stdin")
     transcribe.add_argument("--format", choices=("txt", "srt", "json"), default="txt")
@@ -242,6 +247,14 @@ def _ask(args: argparse.Namespace) -> int:
         text=args.text,
         output=args.output,
         as_lines=args.json,
+    )
+
+
+def _say(args: argparse.Namespace) -> int:
+    from . import say
+
+    return say.run(
+        _logged(args), _folder(args), words=args.words, output=args.output, voice=args.voice
     )
 
 
