@@ -1,0 +1,120 @@
+"""OpenAI's agents for Python: chat completions, Realtime, and the voice pipeline."""
+
+import asyncio
+import wave
+
+import agents
+import numpy as np
+import pytest
+from agents.realtime import RealtimeAgent, RealtimeRunner
+from agents.voice import (
+    AudioInput,
+    OpenAIVoiceModelProvider,
+    SingleAgentVoiceWorkflow,
+    VoicePipeline,
+    VoicePipelineConfig,
+)
+from conftest import QUESTION
+from openai import AsyncOpenAI
+
+agents.set_tracing_disabled(True)
+
+
+@agents.function_tool
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"sunshine over {city}"
+
+
+def client(url):
+    return AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+
+def agent(url, **options):
+    model = agents.OpenAIChatCompletionsModel("gpt-4o", client(url))
+    return agents.Agent("assistant", instructions="Be brief.", model=model, **options)
+
+
+def samples(path):
+    """The recording as the int16 samples that a microphone of 24 kHz gives."""
+    with wave.open(str(path)) as sound:
+        rate = sound.getframerate()
+        pcm = np.frombuffer(sound.readframes(sound.getnframes()), np.int16)
+    at = np.arange(0, len(pcm), rate / 24000)
+    return np.interp(at, np.arange(len(pcm)), pcm).astype(np.int16)
+
+
+def test_a_question_is_answered_from_the_documents(house):
+    assert "1931" in agents.Runner.run_sync(agent(house), QUESTION).final_output
+
+
+def test_a_tool_is_called_and_its_result_answered(talker):
+    done = agents.Runner.run_sync(agent(talker, tools=[weather]), "What is the weather in Rome?")
+    assert done.final_output == "It returned sunshine over Rome"
+
+
+def test_a_stream_calls_tools_too(talker):
+    async def streamed():
+        running = agents.Runner.run_streamed(agent(talker, tools=[weather]), "The weather?")
+        kinds = [event.type async for event in running.stream_events()]
+        return kinds, running.final_output
+
+    kinds, said = asyncio.run(streamed())
+    assert said == "It returned sunshine over Rome"
+    assert kinds.count("raw_response_event") > 5
+
+
+def test_a_recording_goes_through_the_voice_pipeline(house, recording):
+    async def spoken():
+        pipeline = VoicePipeline(
+            workflow=SingleAgentVoiceWorkflow(agent(house)),
+            stt_model="whisper-1",
+            tts_model="tts-1",
+            config=VoicePipelineConfig(
+                model_provider=OpenAIVoiceModelProvider(openai_client=client(house)),
+                tracing_disabled=True,
+            ),
+        )
+        result = await pipeline.run(AudioInput(samples(recording)))
+        events = [event async for event in result.stream()]
+        sound = [
+            e.data for e in events if e.type == "voice_stream_event_audio" and e.data is not None
+        ]
+        return np.concatenate(sound)
+
+    assert len(asyncio.run(spoken())) > 24000  # a second
+
+
+@pytest.mark.parametrize("tools", [[], [weather]])
+def test_a_spoken_question_is_answered_over_realtime(talker, recording, tools):
+    said, sound = asyncio.run(call(talker, recording, tools))
+    repeated = f"You said, as number 1: {QUESTION}"
+    assert said.lower() == ("It returned sunshine over Rome" if tools else repeated).lower()
+    assert sound > 24000
+
+
+async def call(url, recording, tools):
+    """Says the recording; gives what the assistant said, and how many bytes of sound."""
+    runner = RealtimeRunner(RealtimeAgent("assistant", instructions="Be brief.", tools=tools))
+    config = {
+        "url": f"ws{url[4:]}/v1/realtime",
+        "api_key": "none",
+        "initial_model_settings": {"turn_detection": {"type": "server_vad"}},
+    }
+    sound, said, errors = 0, "", []
+    async with asyncio.timeout(40), await runner.run(model_config=config) as session:
+        pcm = np.concatenate([samples(recording), np.zeros(24000, np.int16)])
+        for start in range(0, len(pcm), 2400):
+            await session.send_audio(pcm[start : start + 2400].tobytes())
+        async for event in session:
+            if event.type == "error":
+                errors.append(event.error)
+            elif event.type == "audio":
+                sound += len(event.audio.data)
+            elif event.type == "audio_end":
+                break
+        for item in session._history:  # the SDK tells of it in events of changes alone
+            if getattr(item, "role", "") == "assistant":
+                said = item.content[-1].transcript
+    assert errors == []
+    return said, sound
