@@ -105,7 +105,7 @@ def test_speaking_over_the_answer_silences_it_and_keeps_only_what_was_heard():
         heard = [at for at in client.voiced if at < client.when("response.done") + 0.3]
         # All that was on its way is heard, and nothing after it.
         assert len(heard) * 0.02 == pytest.approx(cut["audio_end_ms"] / 1000, abs=0.1)
-        await client.told("response.done", 2)
+        await client.told("output_audio_buffer.started", 2)
 
     llm = room.ChatModel(*LONG, takes=0)
     held(storyteller(llm), talk)
@@ -358,7 +358,7 @@ def test_a_stun_server_is_asked_only_where_the_settings_name_one():
         transport, _ = await loop.create_datagram_endpoint(Stun, local_addr=("127.0.0.1", 0))
         at = f"stun:127.0.0.1:{transport.get_extra_info('sockname')[1]}" if stun else ""
         client = Client()
-        peer = calls.installed()(Microphone(len), bytes, len, at)
+        peer = calls.installed()(Microphone(len), bytes, len, bool, at)
         answer = await peer.answer(await client.offer())
         await peer.close()
         await client.connection.close()
@@ -433,3 +433,14 @@ def test_a_recorded_call_goes_as_it_went_when_it_is_held_again(tmp_path):
     assert {"heard", "said", "interrupted", "turn_ended"} <= {e["event"] for _, e in session.events}
     config = Config(budget=BudgetSettings(ladder=""), speech=room.NO_PAUSES)
     assert differing(session, config, tolerance=0.5) == []
+
+
+def test_a_client_that_opens_no_channel_is_heard_and_answered_all_the_same(monkeypatch):
+    monkeypatch.setattr(calls, "KEPT", 3)
+
+    async def talk(client):
+        await client.until(lambda: client.heard)
+        client.microphone.hum(1)
+        await client.until(lambda: len(client.voiced) * 0.02 > 0.9 * len(STORY) * WORD_S)
+
+    held(storyteller(), talk, channel=False)

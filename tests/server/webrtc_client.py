@@ -48,17 +48,18 @@ class Microphone(MediaStreamTrack):
 
 
 class Client:
-    def __init__(self):
+    def __init__(self, channel=True):
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.channel = self.connection.createDataChannel("oai-events")
+        self.channel = channel and self.connection.createDataChannel("oai-events")
         self.microphone = Microphone()
         self.connection.addTrack(self.microphone)
         self.events, self.heard = [], []
         self.news = asyncio.Event()
         self.status = self.location = None
         self.closed = asyncio.Event()
-        self.channel.on("message", self._told)
-        self.channel.on("close", self.closed.set)
+        if channel:
+            self.channel.on("message", self._told)
+            self.channel.on("close", self.closed.set)
         self.connection.on("track", lambda track: asyncio.ensure_future(self._listen(track)))
 
     def _told(self, message):
@@ -136,12 +137,13 @@ class Client:
 
 
 @asynccontextmanager
-async def calling(url, *, key=None, session=None, path=PATH, headers=(), most=None):
+async def calling(url, *, key=None, session=None, path=PATH, headers=(), most=None, channel=True):
     """A client in a call, its first event told.
 
+    channel: whether it opens one for events.
     most: bytes of a message that it says it can read.
     """
-    client = Client()
+    client = Client(channel)
     headers = dict(headers) | ({"authorization": f"Bearer {key}"} if key else {})
     async with httpx.AsyncClient(base_url=url, headers=headers) as http:
         try:
@@ -155,7 +157,8 @@ async def calling(url, *, key=None, session=None, path=PATH, headers=(), most=No
                 answer = await http.post(path, files=files)
             await client.accept(answer)
             client.http = http
-            await client.told("session.created")
+            if channel:
+                await client.told("session.created")
             yield client
         finally:
             await client.connection.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -36,13 +37,15 @@ from ..realtime_long import LONG, Long
 from ..realtime_outside import Opening, Outside
 from ..realtime_protocol import Protocol, as_text, ids, new_id, root
 from ..realtime_recorded import Recorded
-from ..realtime_socket import BODY, changes, closed, refusing
+from ..realtime_socket import BEHIND, BODY, changes, closed, refusing
 from ..refusals import Refusal
 from . import offer
 from .microphone import Microphone
 from .playout import Playout, quiet
 
 if TYPE_CHECKING:
+    from aiortc import RTCDataChannel
+
     from .peer import Peer
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,8 @@ PATIENCE = 10.0
 """Seconds a client may leave events unread before it is given up."""
 UNREAD = 1 << 20
 """Bytes of events that may be on their way to it. Bounds memory."""
+KEPT = 1000
+"""Events kept for a client until it opens a data channel, which it need not ever do."""
 AHEAD_S = 5.0
 """Seconds of the user's sound that wait to be listened to; what comes beyond is dropped."""
 MESSAGES = 256
@@ -190,7 +195,7 @@ class _Connection:
     ) -> None:
         """Raises: Refused, as `Opening.settings`."""
         self._parts, self._opening, self._far = parts, opening, bool(stun)
-        self._news = asyncio.Event()
+        self._news, self._caught_up = asyncio.Event(), asyncio.Event()
         self._protocol = Protocol(
             opening.settings(parts),
             speaks_beta=opening.speaks_beta,
@@ -202,7 +207,7 @@ class _Connection:
         self._waiting_s, self._waiting = 0.0, 0
         self._is_flooded = False
         self._playout, self._microphone = Playout(), Microphone(self._hear)
-        self._peer = peer(self._microphone, self._playout.next, self._read, stun)
+        self._peer = peer(self._microphone, self._playout.next, self._read, self._news.set, stun)
 
     @asynccontextmanager
     async def answering(self, text: str) -> AsyncIterator[str]:
@@ -283,34 +288,45 @@ class _Connection:
                 self._waiting -= len(given)
                 if action := self._protocol.receive(await _sent(given)):
                     yield action
+                while self._protocol.waiting > BEHIND:
+                    self._caught_up.clear()
+                    await self._caught_up.wait()
             await asyncio.sleep(0)  # a queue that is not empty waits for nobody
 
     async def _tell(self) -> None:
         """Send the client what it has to know; ends when it does not read."""
-        await self._peer.opened.wait()
-        channel = self._peer.channel
-        assert channel
-        channel.bufferedAmountLowThreshold = UNREAD // 2
+        kept: deque[Table] = deque(maxlen=KEPT)
+        while not (channel := self._peer.channel):
+            kept.extend(self._taken())
+            await self._news.wait()
         drained = asyncio.Event()
+        channel.bufferedAmountLowThreshold = UNREAD // 2
         channel.on("bufferedamountlow", drained.set)
-        while True:
-            self._news.clear()
-            for event in self._protocol.take():
-                if channel.readyState != "open":
-                    return
-                try:
-                    channel.send(as_text(event))
-                except ValueError as error:  # longer than the client says it can read
-                    reason = f"an event {event['type']} is lost: {error}"
-                    self._protocol.refuse(Refused("event_too_long", reason))
-                if channel.bufferedAmount > UNREAD:
-                    drained.clear()
-                    try:
+        with suppress(TimeoutError):
+            while True:
+                for event in [*kept, *self._taken()]:
+                    if channel.readyState != "open":
+                        return
+                    self._send(channel, event)
+                    while channel.bufferedAmount > UNREAD:
+                        drained.clear()
                         async with asyncio.timeout(PATIENCE):
                             await drained.wait()
-                    except TimeoutError:
-                        return
-            await self._news.wait()
+                kept.clear()
+                await self._news.wait()
+
+    def _taken(self) -> list[Table]:
+        """What the client has to be told since this was asked last."""
+        self._news.clear()
+        self._caught_up.set()
+        return self._protocol.take()
+
+    def _send(self, channel: RTCDataChannel, event: Table) -> None:
+        try:
+            channel.send(as_text(event))
+        except ValueError as error:  # longer than the client says it can read
+            reason = f"an event {event['type']} is lost: {error}"
+            self._protocol.refuse(Refused("event_too_long", reason))
 
 
 async def _sent(message: str | bytes) -> str | Long:

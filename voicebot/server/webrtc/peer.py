@@ -43,6 +43,7 @@ class Peer:
 
     next: gives the packet of 20 ms that is sent next.
     read: is given each message of the client's.
+    opened: is called once there is a `channel`.
     stun: the server that tells us our address outside, as "stun:host:port"; empty for none, and
         then only this machine and its local network are reached.
     """
@@ -52,17 +53,18 @@ class Peer:
         microphone: Microphone,
         next: Callable[[], bytes],
         read: Callable[[str | bytes], None],
+        opened: Callable[[], None],
         stun: str = "",
     ) -> None:
         servers = [RTCIceServer(stun)] if stun else []
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
-        self._microphone, self._read, self._far = microphone, read, bool(stun)
+        self._microphone, self._read, self._opened = microphone, read, opened
+        self._far = bool(stun)
         self.channel: RTCDataChannel | None = None
         """Where events are sent, once the client has opened it."""
         self.connected = False
-        self.settled, self.opened, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        """Set once it is known whether the client can be reached; once `channel` is there; once
-        the client is not."""
+        self.settled, self.gone = asyncio.Event(), asyncio.Event()
+        """Set once it is known whether the client can be reached, and once it is not there."""
         self._connection.on("datachannel", self._open)
         self._connection.on("connectionstatechange", self._note)
         self._connection.addTrack(_Track(next))
@@ -118,7 +120,7 @@ class Peer:
             self.channel = channel
             channel.on("message", self._read)
             channel.on("close", self.gone.set)
-            self.opened.set()
+            self._opened()
 
     def _note(self) -> None:
         state = self._connection.connectionState
