@@ -66,6 +66,12 @@ _PRONOUNS = frozenset({"he", "her", "him", "his", "it", "its", "she", "their", "
 _FEW = 3
 """Terms of a question up to which a pronoun in it points outside: longer ones explain their own."""
 
+LEANS = 8
+"""Questions of a conversation that are looked through for a subject. More would make a client's
+history of thousands take seconds, and nobody leans on what was said so long ago."""
+LONGEST_QUESTION = 4000
+"""Characters of a question that are looked at: five minutes of speech."""
+
 # A full stop after one of these, or after one letter, ends nothing.
 _ABBREVIATIONS = frozenset(
     """approx bzw ca capt cf col corp dept dr eg exp fig gen gov hr inc jr lt ltd max min mr
@@ -127,15 +133,29 @@ def subject(question: str) -> list[str]:
 def asked(questions: Sequence[str]) -> str:
     """The last of `questions`, with those before it that it leans on ("and how often?")."""
     text = ""
-    for question in reversed(questions):
+    for question in [*reversed(questions)][:LEANS]:
         text = f"{question} {text}".strip()
-        if subject(text):
+        if subject(shortened(question)):
             break
     return text
 
 
+def shortened(question: str) -> str:
+    """The beginning and the end of a question that is longer than LONGEST_QUESTION characters.
+
+    People paste a text and ask about it, before or behind it.
+    """
+    if len(question) <= LONGEST_QUESTION:
+        return question
+    half = LONGEST_QUESTION // 2
+    begin, end = question[:half], question[-half:]
+    # Half a word would be another one.
+    return f"{begin.rpartition(' ')[0] or begin} {end.partition(' ')[2] or end}"
+
+
 def points_back(question: str) -> bool:
     """Whether `question` may be about what was spoken of before ("when does it open?")."""
+    question = shortened(question)
     return bool(_PRONOUNS.intersection(words(question))) and len(subject(question)) <= _FEW
 
 

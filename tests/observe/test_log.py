@@ -175,6 +175,16 @@ def test_the_file_is_begun_anew_before_it_grows_too_large(path):
     assert not path.with_name("voicebot.log.3").exists()
 
 
+def test_a_log_is_for_its_owners_eyes(path):
+    before = os.umask(0)
+    try:
+        with Log() as log:
+            log.keep(LogSettings(file=str(path)))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_file_that_cannot_be_opened_is_a_mistake_in_the_settings(tmp_path):
     with (
         Log() as log,

@@ -46,6 +46,16 @@ def test_a_new_file_of_keys_says_what_limits_there_are(tmp_path):
     assert keys.read(tmp_path / "keys").names == ["laptop", "phone"]
 
 
+def test_a_key_is_added_behind_a_last_line_that_has_no_end(tmp_path):
+    keys.add(tmp_path / "keys", "laptop")
+    with (tmp_path / "keys").open("a") as file:
+        file.write("requests_per_minute = 60")
+    key = keys.add(tmp_path / "keys", "phone")
+    read = keys.read(tmp_path / "keys")
+    assert read.names == ["laptop", "phone"]
+    assert read.find(key).name == "phone"
+
+
 def test_a_name_is_given_once(tmp_path):
     keys.add(tmp_path / "keys", "laptop")
     with pytest.raises(ConfigError, match="'laptop' already"):

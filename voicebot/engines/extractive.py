@@ -194,7 +194,7 @@ def _listed(value: Any) -> str:
 
 
 def _answer(question: str, passages: Sequence[Passage]) -> str:
-    about = prose.subject(question)
+    about = prose.subject(prose.shortened(question))
     sentences = _sentences(frozenset(about), passages)
     held = Counter(term for sentence in sentences for term in sentence.says)
     weights = {

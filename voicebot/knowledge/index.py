@@ -24,6 +24,9 @@ CLOSE = 0.3
 Wikipedia passages in English this loses 1 right one of 100 (4 in German and Chinese) and refuses
 30 to 45 of 100 questions about something else. 0.36 would refuse 20 more and lose 1 or 2 more,
 and 2 to 8 more where a recogniser got one word wrong."""
+TERMS = 64
+"""Terms of a question that are searched for, the rarest of those in the documents: SQLite takes
+time for each, and others wait meanwhile. Nobody asks a question of more."""
 
 
 class Library:
@@ -62,7 +65,7 @@ class Library:
 
     def search(self, question: str, most: int = 4) -> list[Passage]:
         """At most `most` passages that fit `question`, best first; none if nothing is close."""
-        weights = self._weights(prose.subject(question))
+        weights = self._weights(prose.subject(prose.shortened(question)))
         if not weights:
             return []
         # Each term is quoted and holds letters and digits only: no question is a syntax error.
@@ -98,12 +101,17 @@ class Library:
         # A pair of characters that no document holds mostly straddles two words and means nothing.
         # A whole word may have been misheard: it weighs as one that a single passage holds. More
         # would let it outweigh all the others where the documents are few.
-        return {
+        weights = {
             term: math.log(1 + (self._size - n + 0.5) / (n + 0.5))
             for term in terms
             if term in known or not prose.is_pair(term)
             for n in [known.get(term, 1)]
         }
+        if len(weights) <= TERMS:
+            return weights
+        # What is in the documents, before what would only make every passage look far away.
+        telling = sorted(weights, key=lambda term: (term not in known, -weights[term]))
+        return {term: weights[term] for term in telling[:TERMS]}
 
 
 def _read(folder: Path) -> Iterator[tuple[str, Chunk]]:

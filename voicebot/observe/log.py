@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import logging
+import os
 import sys
 from contextlib import suppress
 from copy import copy
@@ -104,7 +105,14 @@ class _File(RotatingFileHandler):
         self._why: BaseException | None = None
 
     def _open(self) -> io.TextIOWrapper:
-        stream = super()._open()
+        # Even without transcripts it tells who talked, and when: to its owner alone.
+        stream = open(  # noqa: SIM115 - the handler closes it
+            self.baseFilename,
+            self.mode,
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=lambda path, flags: os.open(path, flags, 0o600),
+        )
         # Whoever looks for why we ended looks here. It keeps the number of the file only.
         faulthandler.enable(stream)
         return stream

@@ -121,8 +121,9 @@ def add(path: Path, name: str) -> str:
     try:
         # For its owner's eyes: a hash gives no key away, but who may talk is nobody's business.
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a") as file:
-            file.write("" if file.tell() else _HEAD)
-            file.write(f'[{name}]\nhash = "{_hash(key)}"\n\n')
+            # An editor may have left the last line without an end: a section begins on a new one.
+            file.write("\n" if file.tell() else _HEAD)
+            file.write(f'[{name}]\nhash = "{_hash(key)}"\n')
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     return key
