@@ -106,13 +106,8 @@ class _File(RotatingFileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         # Even without transcripts it tells who talked, and when: to its owner alone.
-        stream = open(  # noqa: SIM115 - the handler closes it
-            self.baseFilename,
-            self.mode,
-            encoding=self.encoding,
-            errors=self.errors,
-            opener=lambda path, flags: os.open(path, flags, 0o600),
-        )
+        file = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        stream = open(file, "a", encoding=self.encoding, errors=self.errors)
         # Whoever looks for why we ended looks here. It keeps the number of the file only.
         faulthandler.enable(stream)
         return stream
