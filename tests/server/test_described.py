@@ -1,5 +1,7 @@
 """/openapi.json is true: every answer to whatever is sent is one that it describes."""
 
+import base64
+
 import pytest
 import room
 import schemathesis
@@ -13,6 +15,9 @@ OPERATIONS = [
     ("post", "/v1/audio/translations"),
     ("post", "/v1/audio/speech"),
     ("post", "/v1/chat/completions"),
+    ("post", "/v1/completions"),
+    ("get", "/v1/audio/models"),
+    ("get", "/v1/audio/voices"),
     ("post", "/v1/responses"),
     ("get", "/v1/responses/{id}"),
     ("delete", "/v1/responses/{id}"),
@@ -33,7 +38,18 @@ SENSIBLE = {
     "/v1/audio/transcriptions": {"model": "whisper-1", "file": wav()},
     "/v1/audio/translations": {"model": "whisper-1", "file": wav()},
     "/v1/audio/speech": {"model": "tts-1"},
-    "/v1/chat/completions": {"model": "gpt-4o"},
+    "/v1/chat/completions": {
+        "model": "gpt-4o",
+        # What each role needs, and this model cannot do.
+        "messages": [],
+        "response_format": None,
+        "logprobs": False,
+        "tool_choice": "auto",
+        "function_call": None,
+        "max_tokens": None,
+        "max_completion_tokens": None,
+    },
+    "/v1/completions": {"model": "gpt-4o", "prompt": "Hello.", "n": 1},
     "/v1/responses": {"model": "gpt-4o", "input": "Hello."},
     "/v1/realtime/client_secrets": {},
     "/v1/realtime/sessions": {},
@@ -109,8 +125,12 @@ def test_whatever_is_sent_the_answer_is_as_described(api, method, path, mode):
         asks = mode is GenerationMode.POSITIVE and operation.path in SENSIBLE
         if asks and isinstance(case.body, dict):
             case.body |= SENSIBLE[operation.path]
+            if "file" in case.body and case.media_type == "application/json":
+                case.body["file"] = base64.b64encode(wav()).decode()
+                case.body.pop("input_audio", None)
             # Whatever was said before, somebody has to ask something.
-            case.body.get("messages", []).append({"role": "user", "content": "Hello."})
+            if "messages" in case.body:
+                case.body["messages"] = [{"role": "user", "content": "Hello."}]
         statuses.append(case.call_and_validate(checks=[*CHECKS, *more]).status_code)
 
     statuses = []

@@ -1,6 +1,7 @@
 """OpenAI's own Python client finds here what it finds there."""
 
 import asyncio
+import base64
 import io
 import threading
 from dataclasses import replace
@@ -329,7 +330,105 @@ def test_every_model_is_listed_and_described(house):
     assert names == ["pocketsphinx", "extractive", "espeak", "extractive:no-documents"]
     assert [house.models.retrieve(name).id for name in names] == names
     with pytest.raises(openai.NotFoundError, match="there is pocketsphinx, extractive, espeak"):
-        house.models.retrieve("gpt-17")
+        house.models.retrieve("nobody-knows-this")
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("pocketsphinx", ["whisper-1", "large-v3", "base.en", "Systran/faster-whisper-small",
+                          "turbo", "distil-large-v3.5", "gpt-4o-mini-transcribe", "whisper"]),
+        ("espeak", ["tts-1-hd", "kokoro", "hexgrad/Kokoro-82M", "gpt-4o-mini-tts"]),
+        ("extractive", ["gpt-4o-mini", "llama3", "llama3.2:3b", "Qwen/Qwen3-4B", "o3", "mistral",
+                        "meta-llama/Llama-3.1-8B-Instruct", "gemma3"]),
+    ],
+)  # fmt: skip
+def test_what_people_call_models_is_one_of_ours(house, kind, names):
+    for name in names:
+        found = house.models.retrieve(name)
+        assert (found.id, found.root) == (name, kind)
+
+
+def test_models_are_taken_by_the_names_people_type(house):
+    heard = house.audio.transcriptions.create(model="large-v3", file=QUESTION)
+    assert heard.text == "when was the old apple tree planted"
+    assert house.audio.speech.create(model="kokoro", voice="alloy", input="Hello.").read()
+    asked = house.chat.completions.create(model="llama3.2:3b", messages=HELLO)
+    assert asked.model == "llama3.2:3b"
+
+
+def test_voices_and_audio_models_are_listed_as_others_list_them(house, costless):
+    voices = house.get("/audio/voices", cast_to=object)["voices"]
+    assert {"id": "en-us", "name": "en-us"} in voices
+    spoken = house.audio.speech.create(model="tts-1", voice=voices[3]["id"], input="Hello.")
+    assert length(spoken.read()) > 0.2
+    models = house.get("/audio/models", cast_to=object)
+    assert [model["id"] for model in models["models"]] == ["pocketsphinx", "espeak"]
+    assert models["data"] == models["models"]
+    # One that has a single way to speak.
+    only = costless.get("/audio/voices", cast_to=object)["voices"]
+    assert [voice["id"] for voice in only] == ["default"]
+    assert costless.audio.speech.create(model="tts-1", voice="default", input="Hello.").read()
+
+
+# The old text route
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_prompt_is_answered(costless, stream):
+    options = {"stream_options": {"include_usage": True}, "stream": True} if stream else {}
+    reply = costless.completions.create(
+        model="gpt-3.5-turbo-instruct", prompt=["What time?", "And now?"], n=2, **options
+    )
+    texts = dict.fromkeys(range(4), "")
+    chunks = [*reply] if stream else [reply]
+    for choice in (choice for chunk in chunks for choice in chunk.choices):
+        texts[choice.index] += choice.text
+    assert set(texts.values()) == {"It is noon. "}
+    usage = chunks[-1].usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (3 + 2, 4 * 3)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"echo": True}, {"logprobs": 3}, {"suffix": "x"}, {"n": 17}, {"prompt": [1, 2]}]
+)
+def test_of_a_prompt_nothing_is_promised_that_is_not_done(costless, fields):
+    with pytest.raises(openai.BadRequestError):
+        costless.completions.create(**{"model": "gpt-4o", "prompt": "Hi.", **fields})
+
+
+# Recordings in JSON
+
+
+@pytest.mark.parametrize("data_uri", [True, False])
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_recording_may_be_in_json(house, data_uri, nested):
+    data = ("data:audio/wav;base64," if data_uri else "") + base64.b64encode(
+        QUESTION.read_bytes()
+    ).decode()
+    sent = {"input_audio": {"data": data, "format": "wav"}} if nested else {"file": data}
+    heard = house.post(
+        "/audio/transcriptions",
+        body={
+            "model": "whisper-1",
+            "response_format": "verbose_json",
+            "timestamp_granularities": ["word"],
+            **sent,
+        },
+        cast_to=object,
+    )
+    assert heard["text"] == "when was the old apple tree planted"
+    assert len(heard["words"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [({}, "file is missing"), ({"file": "no!"}, "no Base64"), ({"file": "AAAA"}, "recording")],
+)
+def test_a_recording_in_json_that_is_none_is_refused(costless, sent, says):
+    with pytest.raises(openai.BadRequestError, match=says) as refused:
+        costless.post("/audio/transcriptions", body={"model": "whisper-1", **sent}, cast_to=object)
+    assert refused.value.param == "file"
 
 
 @pytest.mark.parametrize("stream", [True, False])

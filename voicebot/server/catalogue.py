@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from ..assembly import Parts
+from ..conversation.choices import Choices
 from ..engines import ChatModel, Kind
 from ..engines.per_call import language, taken
 from . import voices
@@ -15,12 +16,26 @@ from .refusals import Refusal
 PLAIN = ":no-documents"
 """Put after the name of the chat model it means the same one without the user's documents."""
 
-_OPENAI: dict[Kind, re.Pattern[str]] = {
-    "stt": re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*"),
-    "llm": re.compile(r"(?:chatgpt|gpt|o\d)(?:-[\w.-]+)?"),
-    "tts": re.compile(r"tts-1[\w.-]*|gpt-[\w.-]*tts[\w.-]*"),
+_MAKER = r"(?:[\w.-]+/)*"
+_SIZE = r"(?:tiny|base|small|medium|large|turbo)"
+_OTHERS: dict[Kind, re.Pattern[str]] = {
+    "stt": re.compile(
+        rf"gpt-[\w.-]*transcribe[\w.-]*|{_MAKER}(?:faster-)?(?:distil-)?whisper[\w.-]*"
+        rf"|(?:distil-)?{_SIZE}(?:[.-][\w.-]+)?",
+        re.IGNORECASE,
+    ),
+    "tts": re.compile(
+        rf"tts-1[\w.-]*|gpt-[\w.-]*tts[\w.-]*|{_MAKER}(?:kokoro|piper|hibari|espeak)[\w.-]*",
+        re.IGNORECASE,
+    ),
+    "llm": re.compile(
+        r"(?:chatgpt|gpt|o\d)(?:-[\w.-]+)?"
+        rf"|{_MAKER}(?:llama|meta-llama|mi[sx]tral|qwen|gemma|phi|deepseek|smollm)[\w.:-]*",
+        re.IGNORECASE,
+    ),
 }
-"""What OpenAI calls its own. Programs written for those get what we have."""
+"""What OpenAI and others call models of each kind. Programs written for those get what we have,
+and the headers of an answer say what that was."""
 
 
 class Catalogue:
@@ -59,9 +74,13 @@ class Catalogue:
         Raises:
             Refusal: `name` is no model of this kind.
         """
-        if name != self.names[kind] and not _OPENAI[kind].fullmatch(name):
+        if not self._is_called(kind, name):
             known = self.names[kind]
             raise _no_model(f"{name!r} is no model that {_DOES[kind]} here; {known!r} does")
+
+    def _is_called(self, kind: Kind, name: str) -> bool:
+        ours = self.names[kind], self._chosen[kind].name
+        return name in ours or bool(_OTHERS[kind].fullmatch(name))
 
     def option(self, kind: Kind, name: str, value: Any) -> dict[str, Any]:
         """The option of one call, where it was asked for.
@@ -118,9 +137,22 @@ class Catalogue:
             Refusal: there is no such model.
         """
         known = {model["id"]: model for model in self.models()}
-        if name not in known:
-            raise _no_model(f"there is no model {name!r}; there is {', '.join(known)}")
-        return known[name]
+        if name in known:
+            return known[name]
+        for kind in _OTHERS:
+            if self._is_called(kind, name):
+                return known[self.names[kind]] | {"id": name, "root": self.names[kind]}
+        raise _no_model(f"there is no model {name!r}; there is {', '.join(known)}")
+
+    def audio_models(self) -> dict[str, Any]:
+        """Those that hear or speak. Some clients look for them under one name, some another."""
+        found = [self.model(self.names[kind]) for kind in ("stt", "tts")]
+        return {"object": "list", "data": found, "models": found}
+
+    def listed_voices(self) -> dict[str, Any]:
+        """The voices as Open WebUI, Kokoro-FastAPI and speaches list them."""
+        names = Choices(self._parts.stt, self._parts.tts).voices or ["default"]
+        return {"voices": [{"id": name, "name": name} for name in names]}
 
 
 def header(text: str) -> str:

@@ -114,8 +114,13 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
         raise Refusal(400, f"the body is no form: {error.detail}") from error
 
 
+def content_type(request: Request) -> str:
+    """What the body is said to be, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _expect(request: Request, kind: str) -> None:
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    sent = content_type(request)
     if sent != kind:
         raise Refusal(
             415, f"the body should be {kind}, not {sent or 'of no type'}", code="content_type"

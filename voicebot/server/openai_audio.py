@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import io
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
+from starlette.datastructures import UploadFile
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +30,7 @@ from .catalogue import Catalogue, header
 from .doorkeeper import charge
 from .encode import FORMS, encoded
 from .house import House, InHouse
-from .intake import document, form
+from .intake import FORM, UPLOAD, content_type, document, form
 from .lenient import body
 from .refusals import Refusal
 from .schema import Schema
@@ -89,6 +92,20 @@ TRANSCRIPTION: Schema = {
         },
     },
 }
+_BASE64: Schema = {"type": "string", "description": "Base64, or a data URI of it."}
+_TOLD = TRANSCRIPTION["properties"]
+TRANSCRIPTION_JSON: Schema = body(
+    {"model": _MODEL},
+    {name: _TOLD[name] for name in _HEARD if name not in ("file", "model")}
+    | {
+        "file": _BASE64,
+        "input_audio": body({"data": _BASE64}, {"format": {"type": "string"}}),
+        "language": _TOLD["language"],
+        "stream": _TOLD["stream"],
+        "timestamp_granularities": _TOLD["timestamp_granularities[]"],
+        "timestamp_granularities[]": _TOLD["timestamp_granularities[]"],
+    },
+)
 SPEECH: Schema = body(
     {
         "input": {"type": "string", "minLength": 1, "maxLength": TEXT},
@@ -129,7 +146,10 @@ class _Audio:
 
     async def transcriptions(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
-            fields = await stack.enter_async_context(form(request, TRANSCRIPTION))
+            if content_type(request) == "application/json":
+                fields = await _sent_as_json(request)
+            else:
+                fields = await stack.enter_async_context(form(request, TRANSCRIPTION))
             options = self._catalogue.language(fields.get("language"))
             return await self._heard(request, fields, options, stack)
 
@@ -162,7 +182,7 @@ class _Audio:
             )
         headers = self._catalogue.headers("vad", "stt")
         file = fields["file"]
-        sound = _Counted(recording(file.file, RATE, file.filename), request.scope)
+        sound = _Counted(recording(file.file, RATE, file.filename or "file"), request.scope)
         heard = segments(self._parts, sound.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
             told = await begun(request, transcripts.deltas(heard), stack)
@@ -220,6 +240,38 @@ class _Audio:
                             yield Speech(silence(pause, chunk.audio.rate))
                         pause = 0.0
                         yield chunk
+
+
+async def _sent_as_json(request: Request) -> dict[str, Any]:
+    """The fields of a transcription whose file is in Base64, perhaps as a data URI.
+
+    Raises:
+        Refusal: they are not as the schema says, or the file is no Base64.
+    """
+    fields = await document(request, TRANSCRIPTION_JSON, UPLOAD * 4 // 3 + FORM)
+    at = "input_audio" if "input_audio" in fields else "file"
+    sent = fields.pop(at, None)
+    if sent is None:
+        raise Refusal(400, "file is missing", param="file")
+    data = await asyncio.to_thread(decoded, sent["data"] if isinstance(sent, dict) else sent, at)
+    granularities = fields.pop("timestamp_granularities", None)
+    if granularities:
+        fields["timestamp_granularities[]"] = granularities
+    return fields | {"file": UploadFile(io.BytesIO(data), filename="the recording")}
+
+
+def decoded(text: str, field: str) -> bytes:
+    """The bytes of Base64, or of a data URI of it.
+
+    Raises:
+        Refusal: it is none.
+    """
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Refusal(400, f"{field} is no Base64", param=field) from error
 
 
 def voice_named(voice: str | dict[str, str] | None) -> str | None:

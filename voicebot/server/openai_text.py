@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from . import chat_fields as chat
 from .catalogue import Catalogue
 from .house import House, InHouse
 from .intake import document
-from .replies import Account, Wish, reply, sampling
+from .replies import Account, Piece, Wish, another, in_turn, reply, sampling, usage, whole
 from .streamed import Streamed, begun, events, unless_gone
 
 
@@ -33,6 +33,12 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
     async def model(request: Request) -> Response:
         return JSONResponse(catalogue.model(request.path_params["model"]))
 
+    async def audio_models(request: Request) -> Response:
+        return JSONResponse(catalogue.audio_models())
+
+    async def voices(request: Request) -> Response:
+        return JSONResponse(catalogue.listed_voices())
+
     return [
         Route(
             "/v1/chat/completions",
@@ -41,6 +47,8 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
             middleware=[Middleware(InHouse, house)],
         ),
         Route("/v1/models", models),
+        Route("/v1/audio/models", audio_models),
+        Route("/v1/audio/voices", voices),
         # Names of models hold slashes.
         Route("/v1/models/{model:path}", model),
     ]
@@ -75,19 +83,6 @@ class _Answer:
     def headers(self) -> dict[str, str]:
         return self.accounts[0].headers
 
-    @property
-    def usage(self) -> dict[str, Any]:
-        """What was read is read once, however many choices are made of it."""
-        first, *others = [account.usage for account in self.accounts]
-        for other in others:
-            first["completion_tokens"] += other["completion_tokens"]
-            first["total_tokens"] += other["completion_tokens"]
-        return first
-
-
-_Piece = tuple[int, str | ToolCall | None]
-"""Which choice it is of; its words, a call, or None at its end."""
-
 
 class _Chat:
     def __init__(self, catalogue: Catalogue) -> None:
@@ -106,14 +101,14 @@ class _Chat:
         )
         # All of them now, so that what cannot be done is said before anything is.
         replies = [
-            reply(self._catalogue, messages, _other(wish, index), account, request.scope)
+            reply(self._catalogue, messages, another(wish, index), account, request.scope)
             for index, account in enumerate(answer.accounts)
         ]
-        told = _in_turn(replies)
+        told = in_turn(replies)
         headers = self._catalogue.headers("llm")
         if not fields.get("stream"):
-            whole = await unless_gone(request, _whole(told))
-            return JSONResponse(_completion(answer, whole), headers=headers | answer.headers)
+            pieces = await unless_gone(request, whole(told))
+            return JSONResponse(_completion(answer, pieces), headers=headers | answer.headers)
         async with AsyncExitStack() as stack:
             told = await begun(request, told, stack)
             with_usage = fields.get("stream_options", {}).get("include_usage", False)
@@ -138,31 +133,7 @@ def _wish(fields: dict[str, Any]) -> Wish:
     )
 
 
-def _other(wish: Wish, index: int) -> Wish:
-    """The wish for another choice, which is drawn anew."""
-    drawn = dict(wish.sampling or {})
-    if "seed" in drawn:
-        drawn["seed"] += index
-    return replace(wish, sampling=drawn)
-
-
-async def _in_turn(replies: Sequence[Stream[str | ToolCall]]) -> Stream[_Piece]:
-    """One reply after the other: an engine would make them no sooner at once."""
-    async with AsyncExitStack() as closing:
-        for reply in replies:
-            await closing.enter_async_context(aclosing(reply))
-        for index, reply in enumerate(replies):
-            async for piece in reply:
-                yield index, piece
-            yield index, None
-
-
-async def _whole(told: Stream[_Piece]) -> list[_Piece]:
-    async with aclosing(told):
-        return [piece async for piece in told]
-
-
-def _completion(answer: _Answer, told: Sequence[_Piece]) -> dict[str, Any]:
+def _completion(answer: _Answer, told: Sequence[Piece]) -> dict[str, Any]:
     choices = []
     for index in range(len(answer.accounts)):
         pieces = [piece for at, piece in told if at == index]
@@ -182,7 +153,7 @@ def _completion(answer: _Answer, told: Sequence[_Piece]) -> dict[str, Any]:
                 "finish_reason": answer.finish(index),
             }
         )
-    return {**answer.head("chat.completion"), "choices": choices, "usage": answer.usage}
+    return {**answer.head("chat.completion"), "choices": choices, "usage": usage(answer.accounts)}
 
 
 def _logprobs(account: Account, wanted: bool) -> dict[str, Any] | None:
@@ -209,9 +180,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-async def _chunks(
-    answer: _Answer, told: Stream[_Piece], with_usage: bool
-) -> Stream[dict[str, Any]]:
+async def _chunks(answer: _Answer, told: Stream[Piece], with_usage: bool) -> Stream[dict[str, Any]]:
     head = answer.head("chat.completion.chunk")
     if with_usage:
         head["usage"] = None
@@ -238,4 +207,4 @@ async def _chunks(
                 yield chunk(index, {"tool_calls": [{"index": calls, **_call(piece)}]})
                 calls += 1
     if with_usage:
-        yield {**head, "choices": [], "usage": answer.usage}
+        yield {**head, "choices": [], "usage": usage(answer.accounts)}

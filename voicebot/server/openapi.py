@@ -7,8 +7,9 @@ from typing import Any
 from .. import __version__
 from . import realtime_schema as realtime
 from .chat_fields import CHAT
+from .completions import COMPLETION
 from .encode import FORMS
-from .openai_audio import SPEECH, TRANSCRIPTION, TRANSLATION
+from .openai_audio import SPEECH, TRANSCRIPTION, TRANSCRIPTION_JSON, TRANSLATION
 from .responses_fields import RESPONSE
 from .schema import Schema, listed, or_null, record
 
@@ -48,6 +49,16 @@ _COMPLETION = record(
                 }
             )
         ),
+        "usage": _USAGE,
+    }
+)
+_COMPLETED = record(
+    {
+        "id": _TEXT,
+        "object": _TEXT,
+        "created": _WHOLE,
+        "model": _TEXT,
+        "choices": listed(record({"index": _WHOLE, "text": _TEXT, "finish_reason": _FINISH})),
         "usage": _USAGE,
     }
 )
@@ -221,6 +232,10 @@ def description() -> dict[str, Any]:
     by_name["parameters"] = [
         {"name": "model", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
     ]
+    transcription = _post(
+        "Write down a recording.", form, TRANSCRIPTION, written | stream, ("vad", "stt")
+    )
+    transcription["post"]["requestBody"]["content"] |= _json(TRANSCRIPTION_JSON)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -229,9 +244,7 @@ def description() -> dict[str, Any]:
             "description": "Speech and text in OpenAI's forms, by the engines of one machine.",
         },
         "paths": {
-            "/v1/audio/transcriptions": _post(
-                "Write down a recording.", form, TRANSCRIPTION, written | stream, ("vad", "stt")
-            ),
+            "/v1/audio/transcriptions": transcription,
             "/v1/audio/translations": _post(
                 "Write down a recording, in English.", form, TRANSLATION, written, ("vad", "stt")
             ),
@@ -240,6 +253,13 @@ def description() -> dict[str, Any]:
             ),
             "/v1/chat/completions": _post(
                 "Reply to a conversation.", json, CHAT, _json(_COMPLETION) | stream, ("llm", "seed")
+            ),
+            "/v1/completions": _post(
+                "Reply to a prompt.",
+                json,
+                COMPLETION,
+                _json(_COMPLETED) | stream,
+                ("llm", "seed"),
             ),
             "/v1/responses": _post(
                 "Reply to a conversation, in items.",
@@ -270,6 +290,14 @@ def description() -> dict[str, Any]:
             "/v1/realtime/calls/{call_id}/hangup": _hang_up(),
             "/v1/models": _get("The models there are.", record({"data": listed(_MODEL)}), guarded),
             "/v1/models/{model}": by_name,
+            "/v1/audio/models": _get(
+                "Those that hear or speak.", record({"data": listed(_MODEL)}), guarded
+            ),
+            "/v1/audio/voices": _get(
+                "The voices there are.",
+                record({"voices": listed(record({"id": _TEXT, "name": _TEXT}))}),
+                guarded,
+            ),
             "/metrics": {
                 "get": {
                     "summary": "What was done since the start, for Prometheus.",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.types import Scope
@@ -166,10 +166,44 @@ async def _told(
         charge(scope, tokens=account.read + account.written)
 
 
-async def whole(told: Stream[str | ToolCall]) -> list[str | ToolCall]:
+Piece = tuple[int, str | ToolCall | None]
+"""Of which of several replies it is; words, a call, or None at the end of that reply."""
+
+
+async def in_turn(replies: Sequence[Stream[str | ToolCall]]) -> Stream[Piece]:
+    """One reply after the other: an engine would make them no sooner at once."""
+    async with AsyncExitStack() as closing:
+        for reply in replies:
+            await closing.enter_async_context(aclosing(reply))
+        for index, reply in enumerate(replies):
+            async for piece in reply:
+                yield index, piece
+            yield index, None
+
+
+async def whole(told: Stream[Piece]) -> list[Piece]:
     """All of it, once it has ended."""
     async with aclosing(told):
         return [piece async for piece in told]
+
+
+def another(wish: Wish, index: int) -> Wish:
+    """The wish for another reply to the same, which is drawn anew."""
+    drawn = dict(wish.sampling or {})
+    if "seed" in drawn:
+        drawn["seed"] += index
+    return replace(wish, sampling=drawn)
+
+
+def usage(accounts: Sequence[Account], prompts: int = 1) -> dict[str, Any]:
+    """What several replies to so many prompts have cost: each prompt is read once."""
+    told = [account.usage for account in accounts]
+    first, *others = told[:: len(told) // prompts]
+    for other in others:
+        first["prompt_tokens"] += other["prompt_tokens"]
+    first["completion_tokens"] = sum(each["completion_tokens"] for each in told)
+    first["total_tokens"] = first["prompt_tokens"] + first["completion_tokens"]
+    return first
 
 
 def sampling(fields: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..config import ServerSettings
 from ..engines import Kind
 from ..observe.metrics import Metrics
 from . import (
+    completions,
     measured,
     openai_audio,
     openai_text,
@@ -121,6 +122,7 @@ def site(
             measured.route(lasting.metrics, parts, house),
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(catalogue, house),
+            *completions.routes(catalogue, house),
             *responses.routes(catalogue, house, lasting.responses),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *webrtc.routes(parts, house, lasting.secrets, settings, lasting.webrtc),
