@@ -243,7 +243,7 @@ def test_what_changes_nothing_about_an_answer_may_be_said(costless, fields):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[" * 100_000, b'{"model": NaN}', b"\xff\xfe", b"1" * 5000]
+    "body", [b"", b"{", b"[" * 40_000, b'{"model": NaN}', b"\xff\xfe", b"1" * 5000]
 )
 def test_what_is_no_json_is_refused(costless, body):
     sent = costless.post(
