@@ -1,11 +1,14 @@
 """A Realtime client's functions: called by the model, carried out by the client, answered from."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 from realtime_client import ASK, COMPLETED, Client, item
 from scripted import WEATHER, Scripted
+
+from voicebot.engines import Delta
 
 TOOL = {"type": "function", **WEATHER}
 ROME, PARIS = {"city": "Rome"}, {"city": "Paris"}
@@ -184,3 +187,77 @@ def test_a_call_out_of_the_conversation_is_not_remembered():
     )
     assert len(caller.all("response.function_call_arguments.done")) == 2
     assert caller.llm.asked[1:] == [("user", "Will it rain?")]
+
+
+class Forecaster(Scripted):
+    """Says all that functions have returned, and then what of it had not."""
+
+    async def reply(self, messages, *, max_tokens=None, tools=(), must_call=False):
+        results = [m.text for m in messages if m.role == "tool"]
+        if messages[-1].role != "tool" or not results:
+            async for delta in super().reply(messages, tools=tools, must_call=must_call):
+                yield delta
+            return
+        self.given.append(list(messages))
+        await asyncio.sleep(self.takes)
+        for result in results:
+            yield Delta(f"{result} ")
+        yield Delta(finish="stop")
+
+
+def forecast(*script, takes=0.3):
+    caller = Client(llm=Forecaster(ROME, PARIS, takes=takes), tools=[TOOL])
+    caller.does(*ASK, ("wait", 2.0), *script, ("wait", 9.0))
+    done = [event["response"] for event in caller.all("response.done")]
+    assert caller.all("error") == []
+    assert {each["status"] for each in done} == {"completed"}
+    said = [item["content"][0]["transcript"] for each in done for item in each["output"]
+            if item["type"] == "message"]  # fmt: skip
+    return caller, said
+
+
+RAIN, SUN = "Rain in Rome.", "Sun in Paris."
+
+
+def test_functions_that_return_together_are_answered_together():
+    """Each is followed by its own response.create, as some clients do."""
+    caller, said = forecast(
+        returned("call_1", RAIN), RESPOND, ("wait", 0.05), returned("call_2", SUN), RESPOND
+    )
+    assert said == [f"{RAIN} {SUN}"]
+    assert len(caller.all("response.created")) == 2
+
+
+def test_the_others_may_be_asked_for_once_the_first_is_done():
+    """As others do, @openai/agents among them."""
+    caller, said = forecast(
+        returned("call_1", RAIN), RESPOND, ("wait", 0.05), returned("call_2", SUN), ("wait", 5.0),
+        RESPOND,
+    )  # fmt: skip
+    assert said == [f"{RAIN} {SUN}"]
+    assert len(caller.all("response.done")) == 3
+    assert outputs(caller) == []
+    # What is asked next is answered again.
+    assert caller.protocol.response is None
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_function_that_returns_while_the_first_is_answered_is_answered_next(at_once):
+    wait = [] if at_once else [("wait", 4.0)]
+    caller, said = forecast(
+        returned("call_1", RAIN), RESPOND, ("wait", 0.6), returned("call_2", SUN), *wait, RESPOND
+    )
+    first, second = said
+    assert RAIN in first
+    assert SUN not in first
+    assert SUN in second
+    assert [m.text for m in caller.llm.given[-1] if m.role == "tool"] == [RAIN, SUN]
+
+
+def test_one_answer_more_than_there_are_results_is_given():
+    caller, _ = forecast(
+        returned("call_1", RAIN), RESPOND, ("wait", 0.05), returned("call_2", SUN), RESPOND,
+        ("wait", 5.0), ASKED, RESPOND,
+    )  # fmt: skip
+    assert len(caller.all("response.done")) == 3
+    assert outputs(caller) != []

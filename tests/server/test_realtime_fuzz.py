@@ -13,7 +13,7 @@ from voicebot.audio import Audio, silence, to_pcm16
 from voicebot.conversation import ListenSettings
 from voicebot.conversation.spoken import Spoken
 from voicebot.engines import Speech, ToolCall
-from voicebot.server.realtime_actions import Cancel, Clear, Commit, Create, Respond
+from voicebot.server.realtime_actions import Cancel, Clear, Commit, Create, Respond, Returned
 from voicebot.server.realtime_fields import Refused
 from voicebot.server.realtime_items import messages
 from voicebot.server.realtime_protocol import Protocol, as_text
@@ -85,8 +85,15 @@ def test_no_message_breaks_a_session_or_its_order(seed):
                     protocol.create(item, after)
             case Clear():
                 protocol.hearing.cleared()
-            case Respond(wish, _, True):
+            case Respond(wish, aside=True):
                 protocol.begin_aside(wish, [])
+            case Respond(follows=True):
+                pass
+            case Respond(wish, is_answered=True):
+                protocol.begin(wish, [])
+                protocol.end("completed")
+            case Returned() if luck.random() < 0.5:
+                protocol.cover()
             case Respond(wish):
                 protocol.begin(wish, [])
             case Cancel(aside) if aside:
@@ -154,8 +161,15 @@ def test_no_message_breaks_a_session_of_the_first_dialect(seed):
         if luck.random() < 0.6:
             message = spoil(message, luck)
         match protocol.receive(json.dumps(message)):
-            case Respond(wish, _, True):
+            case Respond(wish, aside=True):
                 protocol.begin_aside(wish, [])
+            case Respond(follows=True):
+                pass
+            case Respond(wish, is_answered=True):
+                protocol.begin(wish, [])
+                protocol.end("completed")
+            case Returned() if luck.random() < 0.5:
+                protocol.cover()
             case Respond(wish):
                 protocol.begin(wish, [])
             case Cancel(aside) if aside:

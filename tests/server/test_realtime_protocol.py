@@ -23,7 +23,7 @@ from voicebot.server.realtime_actions import (
     Respond,
     Retrieve,
 )
-from voicebot.server.realtime_items import messages
+from voicebot.server.realtime_items import PENDING, messages
 from voicebot.server.realtime_protocol import Protocol, as_text
 from voicebot.server.realtime_response import Tokens
 from voicebot.server.realtime_settings import initial
@@ -435,6 +435,18 @@ def test_what_was_called_and_returned_is_told_with_what_was_said():
         Message("user", "Will it rain?"),
         Message("assistant", "Let me look.", calls=tuple(calls)),
         Message("tool", "Rain.", call_id="c1"),
+        Message("tool", PENDING, call_id="c2"),
+    ]
+    # What comes later is told after its call, which servers insist on.
+    table.asks("Hurry.")
+    table.says("conversation.item.create", item=output | {"call_id": "c2", "output": "Noon."})
+    assert messages(list(table.protocol.items)) == [
+        Message("user", "Will it rain?"),
+        Message("assistant", "Let me look.", calls=tuple(calls[:1])),
+        Message("tool", "Rain.", call_id="c1"),
+        Message("user", "Hurry."),
+        Message("assistant", "", calls=tuple(calls[1:])),
+        Message("tool", "Noon.", call_id="c2"),
     ]
 
 

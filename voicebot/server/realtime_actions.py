@@ -61,8 +61,18 @@ class Respond:
 
     wish: Wish
     event_id: str | None
+    follows: bool = False
+    """There is one already, of which something was told before a function returned: this is next.
+    """
+    is_answered: bool = False
+    """The last one has answered it: `begin` and `end` at once, with nothing between."""
     aside: bool = False
     """Beside what is being said, and out of the conversation: `begin_aside` begins it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A function has returned while there is a response. `cover` is to be called if it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +83,4 @@ class Cancel:
     """The id of the one beside it that is meant."""
 
 
-Action = Append | Create | Commit | Clear | Retrieve | Configure | Respond | Cancel
+Action = Append | Create | Commit | Clear | Retrieve | Configure | Respond | Returned | Cancel

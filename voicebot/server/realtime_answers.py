@@ -92,6 +92,8 @@ class Answers:
         """What was spoken last."""
         self._held: _Answer | None = None
         """What the user spoke over, until it is known whether they said a word."""
+        self._follows: Wish | None = None
+        """How the answer should be that comes after the one that is being made."""
         self._over: Response | None = None
         """The response that was cut short then."""
         self._sounding: Response | None = None
@@ -145,6 +147,25 @@ class Answers:
         self._last = answer
         self._speaker.begin(wish.output_format)
         answer.turn.task = self._start(self._carry_out(answer))
+
+    async def returned(self) -> None:
+        """A function has returned: the answer that is being made is made anew, if it is untold."""
+        response, answer = self._protocol.response, self._answer
+        if not (response and response.is_empty and answer):
+            return
+        await self._hush()
+        # What was read in vain was read all the same.
+        self._allowance.charge(_now(), tokens=self._tokens.read)
+        sounding = self._sounding
+        self.begin(response.wish, answer.audio if answer.item is None else None)
+        assert self._answer
+        self._sounding, self._timeline = sounding, self._answer.turn.timeline
+        self._protocol.cover()
+        self._answer.turn.open()
+
+    def follow(self, wish: Wish) -> None:
+        """Give another answer after the one that is being made."""
+        self._follows = wish
 
     async def prompt(self) -> None:
         """Say something to a user who says nothing."""
@@ -208,6 +229,7 @@ class Answers:
 
     async def interrupt(self, reason: str, *, may_go_on: bool = False) -> None:
         """Stop answering. may_go_on: the user speaks; if it holds no word, the rest is said."""
+        self._follows = None
         if not may_go_on:
             await self.let_go()
         elif self._sounding and self._answer and self._answer.turn.hold():
@@ -297,6 +319,10 @@ class Answers:
             else:
                 self._end("completed")
         self._answer = None
+        wish, self._follows = self._follows, None
+        if wish:
+            self.begin(wish)
+            await self.open()
 
     async def _fill(self, answer: _Answer) -> None:
         if answer.wish.modality == "audio":

@@ -33,6 +33,7 @@ from .realtime_actions import (
     Create,
     Respond,
     Retrieve,
+    Returned,
 )
 from .realtime_answers import Answers
 from .realtime_decoding import decode
@@ -113,6 +114,13 @@ class Call:
                 with self._refusing(event_id):
                     await self._decode([item])
                     self._protocol.create(item, after)
+            case Returned():
+                await self._answers.returned()
+            case Respond(wish, follows=True):
+                self._answers.follow(wish)
+            case Respond(wish, is_answered=True):
+                self._protocol.begin(wish, self._allowance.told(_now()))
+                self._protocol.end("completed")
             case Respond(wish, event_id, aside=True):
                 with self._refusing(event_id):
                     if wish.modality == "audio" and not self._answers.speaks_beside:

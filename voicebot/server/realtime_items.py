@@ -169,27 +169,55 @@ class Items:
         return part.heard
 
 
+PENDING = "No result yet."
+"""What a model is told a function has returned that has not: servers refuse a call without."""
+
+
 def messages(items: Sequence[Item]) -> list[Message]:
-    """What a chat model is told was said, called and returned, in the order of the items."""
+    """What a chat model is told was said, called and returned, in the order of the items.
+
+    What functions returned follows the calls of it: where something was said between them, the call
+    is told again with what it returned, and the first time not.
+    """
     told: list[Message] = []
+    returned = {item.call["call_id"] for item in items if item.type == "function_call_output"}
+    called: dict[str, ToolCall] = {}
+    """Those that are not told yet."""
+    results: dict[str, str] = {}
+
+    def tell() -> None:
+        outputs = results | {id: PENDING for id in called if id not in returned}
+        calls = tuple([called.pop(id) for id in list(called) if id in outputs])
+        if calls and told and told[-1].role == "assistant":
+            told[-1] = replace(told[-1], calls=(*told[-1].calls, *calls))
+        elif calls:
+            told.append(Message("assistant", "", calls=calls))
+        told.extend(Message("tool", output, call_id=id) for id, output in outputs.items())
+        results.clear()
+
     for item in items:
         match item.type:
             case "function_call":
-                call = ToolCall(item.call["call_id"], item.call["name"], item.call["arguments"])
-                if told and told[-1].role == "assistant":
-                    told[-1] = replace(told[-1], calls=(*told[-1].calls, call))
-                else:
-                    told.append(Message("assistant", "", calls=(call,)))
+                if results:
+                    tell()
+                id = item.call["call_id"]
+                called[id] = ToolCall(id, item.call["name"], item.call["arguments"])
             case "function_call_output":
-                told.append(Message("tool", item.call["output"], call_id=item.call["call_id"]))
+                results[item.call["call_id"]] = item.call["output"]
             case "message":
-                if text := "\n".join(part.said for part in item.content if part.said):
-                    role: Any = item.role
-                    if item.is_rest and told and told[-1].role == role:
-                        told[-1] = replace(told[-1], text=f"{told[-1].text} {text}")
-                    else:
-                        told.append(Message(role, text))
+                tell()
+                _say(told, item)
+    tell()
     return told
+
+
+def _say(told: list[Message], item: Item) -> None:
+    if text := "\n".join(part.said for part in item.content if part.said):
+        role: Any = item.role
+        if item.is_rest and told and told[-1].role == role:
+            told[-1] = replace(told[-1], text=f"{told[-1].text} {text}")
+        else:
+            told.append(Message(role, text))
 
 
 def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:

@@ -29,6 +29,7 @@ from .realtime_actions import (
     Create,
     Respond,
     Retrieve,
+    Returned,
 )
 from .realtime_fields import Refused, Table
 from .realtime_hearing import Hearing
@@ -88,6 +89,12 @@ class Protocol:
         self.items = Items()
         self.response: Response | None = None
         """The one that is being made."""
+        self._returned = False
+        """A function has since that one was begun."""
+        self._covered = 0
+        """Functions that have returned since, and that it knows of: no answer is owed for them."""
+        self._answered: str | None = None
+        """The last item of the last response."""
         self.asides: dict[str, Response] = {}
         """Those that are made beside it, by their ids."""
         self.watcher: Watcher | None = None
@@ -189,6 +196,9 @@ class Protocol:
 
     def begin(self, wish: Wish, limits: list[Table]) -> Response:
         """A response begins; `end` ends it. limits: what is left of what the client may use."""
+        self._returned = False
+        if self.items.last != self._answered:
+            self._covered = 0
         self.response = Response(
             wish, self._conversation_id, self._new_id, self._send, self.items.add
         )
@@ -214,6 +224,7 @@ class Protocol:
         """The response is over, as `Response.end` has it; nothing if there is none."""
         if self.response:
             self.response.end(status, reason, error=error, code=code, tokens=tokens)
+            self._answered = self.response.last or self._answered
             self.response = None
 
     # What the client asks for
@@ -244,7 +255,7 @@ class Protocol:
         first = list(islice(sounds, 1))
         return Append(chain(first, sounds), _event_id(message))
 
-    def _create(self, message: Table) -> Create | None:
+    def _create(self, message: Table) -> Create | Returned | None:
         given = fields.table(message.get("item"), "item")
         item = items.read(given, self.settings.input_format, self._new_id("item"))
         after = message.get("previous_item_id")
@@ -253,7 +264,10 @@ class Protocol:
         if item.is_encoded:
             return Create(item, after, _event_id(message))
         self.create(item, after)
-        return None
+        if item.type != "function_call_output" or not self.response:
+            return None
+        self._returned = True
+        return Returned()
 
     def _retrieve(self, message: Table) -> Retrieve | None:
         item = self.items.find(fields.text(message, "item_id"))
@@ -277,7 +291,7 @@ class Protocol:
             item_id=id, content_index=index, audio_end_ms=round(kept * 1000),
         )  # fmt: skip
 
-    def _respond(self, message: Table) -> Respond:
+    def _respond(self, message: Table) -> Respond | None:
         if self.settings.type == "transcription":
             raise Refused("unsupported", "a transcription session has no responses")
         given = fields.table(message.get("response") or {}, "response")
@@ -289,9 +303,27 @@ class Protocol:
                 reason = f"{ASIDES} responses are being made beside the conversation; wait for one"
                 raise Refused("too_many_responses", reason)
             return Respond(wish, _event_id(message), aside=True)
+        # Clients ask for an answer after each of several functions that return together: the first
+        # answers all that it can, and the others ask for what is there.
         if self.response:
+            if wish != self.response.wish:
+                raise self.busy()
+            if self._covered:
+                self._covered -= 1
+                return None
+            if self._returned:
+                self._returned = False
+                return Respond(wish, _event_id(message), follows=True)
             raise self.busy()
+        if self._covered and not given and self.items.last == self._answered:
+            self._covered -= 1
+            return Respond(wish, _event_id(message), is_answered=True)
         return Respond(wish, _event_id(message))
+
+    def cover(self) -> None:
+        """The response that is being made knows what a function returned since it was begun."""
+        self._returned = False
+        self._covered += 1
 
     def busy(self) -> Refused:
         """Why there is no other response now."""

@@ -253,6 +253,16 @@ class Response:
         return {"type": "audio", "transcript": part.said}
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it was told yet."""
+        return not self._output
+
+    @property
+    def last(self) -> str | None:
+        """The id of the last of its items, if it has any."""
+        return self._output[-1].id if self._output else None
+
+    @property
     def heard(self) -> float:
         """Seconds of its last stretch of sound that reached the user, as far as is known."""
         return min(self._voiced.heard, self._voiced.sent) if self._voiced else 0.0
