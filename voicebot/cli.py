@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import __version__
+from . import __version__, completion
 from .arguments import Parser, anywhere
 from .bench import arguments as bench_arguments
 from .errors import Missing, VoicebotError
@@ -28,7 +28,9 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code. A user's mistake is one line, no traceback."""
     try:
-        code = _done(_parser().parse_args(arguments))
+        parser = _parser()
+        completion.answer(parser)
+        code = _done(parser.parse_args(arguments))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         code = INTERRUPTED
@@ -137,11 +139,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--qr", action="store_true", help="draw the address for a phone's camera")
 
-    keys = command("keys", _keys_add, "let others talk to your server")
-    key_actions = keys.add_subparsers(metavar="ACTION", required=True)
-    says = "make a key, show it once and keep its hash"
-    add = key_actions.add_parser("add", help=says, description=says.capitalize() + ".")
-    add.add_argument("name", metavar="NAME", help="whose it is")
+    keys = command("keys", _keys_list, "let others talk to your server, and no longer")
+    key_actions = keys.add_subparsers(metavar="ACTION")  # without one: list
+    for name, run, says in (
+        ("add", _keys_add, "make a key, show it once and keep its hash"),
+        ("list", _keys_list, "list the keys and their limits"),
+        ("remove", _keys_remove, "remove a key, so that it opens nothing any more"),
+    ):
+        added = key_actions.add_parser(name, help=says, description=f"{says.capitalize()}.")
+        added.set_defaults(run=run)
+        anywhere(added)
+        if name != "list":
+            added.add_argument("name", metavar="NAME", help="whose it is")
 
     bench_arguments.add(command("bench", _bench, "measure how fast it answers on this machine"))
 
@@ -161,6 +170,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command("engines", _engines, "list the engines, what each needs and its settings")
     command("doctor", _doctor, "check packages, weights and sound devices")
+
+    shell = command("completion", _completion, "print what makes a shell complete all this")
+    shell.add_argument("shell", choices=completion.SHELLS)
 
     install = command("install", _install, "install the packages of an engine, for this Python")
     install.add_argument("names", nargs="+", metavar="NAME", help="like whisper, llama, kokoro")
@@ -267,11 +279,33 @@ def _transcribe(args: argparse.Namespace) -> int:
 
 
 def _keys_add(args: argparse.Namespace) -> int:
+    from .server import key_commands
+
+    return key_commands.run_add(_config(args), _beside(args), args.name)
+
+
+def _keys_list(args: argparse.Namespace) -> int:
+    from .server import key_commands
+
+    return key_commands.run_list(_config(args), _beside(args))
+
+
+def _keys_remove(args: argparse.Namespace) -> int:
+    from .server import key_commands
+
+    return key_commands.run_remove(_config(args), _beside(args), args.name)
+
+
+def _beside(args: argparse.Namespace) -> Path:
+    """The folder of the settings, or this one."""
     from . import config
-    from .server import keys
 
     path = config.find(args.config)
-    return keys.run_add(_config(args), path.parent if path else Path(), args.name)
+    return path.parent if path else Path()
+
+
+def _completion(args: argparse.Namespace) -> int:
+    return completion.print_code(args.shell)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -58,6 +58,12 @@ def run(names: list[str], *, again: bool = False) -> int:
     return 0
 
 
+def names(here: Distribution | None = None) -> list[str]:
+    """The extras that there are to install."""
+    here = here or _distribution()
+    return [name for name in here.metadata.get_all("Provides-Extra", []) if name != FOR_WORK]
+
+
 def requirements(name: str, here: Distribution) -> list[str]:
     """What the extra `name` of this distribution needs, as pip is told.
 
@@ -65,7 +71,7 @@ def requirements(name: str, here: Distribution) -> list[str]:
         ConfigError: there is no such extra.
         Missing: one of its packages does not run on this Python.
     """
-    known = [extra for extra in here.metadata.get_all("Provides-Extra", []) if extra != FOR_WORK]
+    known = names(here)
     if name not in known:
         raise ConfigError(f"nothing to install is called {name!r}; {there_is(name, known)}")
     found = []

@@ -105,6 +105,60 @@ def test_the_command_adds_to_the_file_of_the_settings(tmp_path, capsys):
     assert "[server]" not in capsys.readouterr().err
 
 
+WRITTEN = """# Ours
+[phone]
+hash = "{}"
+requests_per_minute = 60
+
+[ "lap-top" ]  # the old one
+hash = "{}"
+[tablet]
+hash = "{}\"""".format(*(digit * 64 for digit in "abc"))
+
+
+@pytest.mark.parametrize("name", ["phone", "lap-top", "tablet"])
+def test_a_key_is_removed_and_all_else_stays_as_it_is_written(tmp_path, name, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "voicebot-keys.toml"
+    path.write_text(WRITTEN)
+    path.chmod(0o640)
+    with pytest.raises(SystemExit, match="0"):
+        main(["keys", "remove", name])
+    assert "follows at its next reload" in capsys.readouterr().err
+    assert keys.read(path).names == [
+        each for each in ("phone", "lap-top", "tablet") if each != name
+    ]
+    left = path.read_text().splitlines()
+    assert left == [line for line in WRITTEN.splitlines() if line in left]
+    assert "# Ours" in left
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_keys_are_listed_with_their_limits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "voicebot-keys.toml").write_text(WRITTEN)
+    for command in (["keys"], ["keys", "list"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(command)
+        lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+        assert lines == [
+            ["phone", "requests_per_minute = 60"],
+            ["lap-top", "no limits"],
+            ["tablet", "no limits"],
+        ]
+
+
+def test_a_key_that_is_not_there_cannot_be_removed(tmp_path):
+    path = tmp_path / "keys.toml"
+    path.write_text(WRITTEN)
+    with pytest.raises(ConfigError, match=r"no key 'fone'; there is .*; did you mean phone"):
+        keys.remove(path, "fone")
+    path.write_text(f"phone = {{hash = '{'a' * 64}'}}")
+    with pytest.raises(ConfigError, match="in a way that only you can take out"):
+        keys.remove(path, "phone")
+
+
 def test_a_file_of_keys_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(ConfigError, match="no/keys: No such file"):
         keys.add(tmp_path / "no" / "keys", "laptop")

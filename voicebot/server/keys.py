@@ -16,14 +16,15 @@ import ipaddress
 import os
 import re
 import secrets
+import shutil
 import socket
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Config, ServerSettings
 from ..errors import ConfigError
+from ..spelling import there_is
 from . import limits
 from .limits import Limits
 
@@ -34,6 +35,7 @@ FILE = "voicebot-keys.toml"
 """Where keys are added, beside the settings, if these name no file."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SECTION = re.compile(r"\[[^\[\]]+\]\s*(#.*)?")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 _HEAD = f"""\
@@ -57,6 +59,10 @@ class Keys:
 
     def __init__(self, keys: list[Key]) -> None:
         self._keys = keys
+
+    @property
+    def all(self) -> list[Key]:
+        return [*self._keys]
 
     @property
     def names(self) -> list[str]:
@@ -129,21 +135,51 @@ def add(path: Path, name: str) -> str:
     return key
 
 
-def run_add(config: Config, folder: Path, name: str) -> int:
-    """`voicebot keys add`: print a new key, and where it counts.
-
-    folder: where the file goes if the settings name none.
+def remove(path: Path, name: str) -> None:
+    """Take a key out of the file; all else in it stays as it is written.
 
     Raises:
-        ConfigError: as `add`.
+        ConfigError: there is no such key, or the file cannot be written.
     """
-    path = Path(config.server.keys) if config.server.keys else folder / FILE
-    key = add(path, name)
-    print(f"added {name} to {path}; its key is shown this once:", file=sys.stderr)
-    print(key)
-    if not config.server.keys:
-        print(f'now set keys = "{path.name}" in [server]', file=sys.stderr)
-    return 0
+    before = read(path).names
+    if name not in before:
+        raise ConfigError(f"{path}: no key {name!r}; {there_is(name, before)}")
+    kept, here = [], False
+    for line in path.read_text("utf-8").splitlines(keepends=True):
+        if line.lstrip().startswith("["):
+            here = _SECTION.fullmatch(line.strip()) is not None and _titled(line) == name
+        if not here:
+            kept.append(line)
+    text = "".join(kept)
+    try:
+        left = list(tomllib.loads(text))
+    except tomllib.TOMLDecodeError:
+        left = []
+    if left != [each for each in before if each != name]:
+        raise ConfigError(f"{path}: [{name}] is written in a way that only you can take out")
+    made = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        # A new file in its place: a server that reads it meanwhile finds the old one or this.
+        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        shutil.copymode(path, made)
+        os.replace(made, path)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def _titled(line: str) -> str:
+    """The name in a section's first line, quoted or not."""
+    return next(iter(tomllib.loads(line)))
+
+
+def place(config: Config, folder: Path) -> Path:
+    """The file of keys.
+
+    folder: where it is if the settings name none.
+    """
+    return Path(config.server.keys) if config.server.keys else folder / FILE
 
 
 def check_door(host: str, *, has_keys: bool, is_open: bool) -> None:
