@@ -10,6 +10,8 @@ VoicebotError
     └── ContextExceeded the conversation is longer than it can read
 """
 
+from __future__ import annotations
+
 
 class VoicebotError(Exception):
     """Base of every error raised on purpose here. Its text is one line meant for the user."""
@@ -35,6 +37,21 @@ class InputError(VoicebotError):
     exit_code = 5
 
 
+class Quoting(str):
+    """A text that quotes what somebody said or sent, which a log may have to leave out."""
+
+    bare: str
+    """The same without it."""
+
+    def __new__(cls, bare: str, quoted: str) -> Quoting:
+        text = super().__new__(cls, bare + quoted)
+        text.bare = bare
+        return text
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.bare, self[len(self.bare) :])
+
+
 class EngineError(VoicebotError):
     """A model could not do its work on this input."""
 
@@ -46,6 +63,12 @@ class EngineError(VoicebotError):
         self.stage = stage
         """Which kind of engine: vad, stt, llm or tts."""
         self.reason = reason
+
+    @property
+    def bare(self) -> str:
+        """Its text without what its reason quotes."""
+        reason = self.reason.bare if isinstance(self.reason, Quoting) else self.reason
+        return f"{self.stage}: {reason}"
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         # An exception is rebuilt from `args`, which hold one string: crossing a process needs both.

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from voicebot import request
 from voicebot.config import LogSettings
-from voicebot.errors import ConfigError
+from voicebot.errors import ConfigError, EngineError, Quoting
 from voicebot.observe.log import Deferred, Log
 
 OURS = logging.getLogger("voicebot.somewhere")
@@ -166,6 +167,40 @@ def test_what_was_said_is_only_measured_unless_asked_for(path):
     assert line["turn"]["outcome"] == "answered"
     (line,) = objects(path.with_name("other"), serve, transcripts=True)
     assert line["turn"] == turn
+
+
+def test_what_a_line_quotes_of_people_is_left_out_unless_asked_for(path):
+    failure = EngineError("llm", Quoting("http://a answered 400", ": I cannot read 'planted'"))
+    turn = {"outcome": "failed", "reason": failure.reason}
+
+    def serve():
+        OURS.warning("%s", failure)
+        OURS.warning("%s", Quoting("a call that is no JSON", ': {"tree": "planted"'))
+        OURS.info("turn 1 failed", extra={"turn": turn})
+
+    lines = objects(path, serve)
+    assert [line["message"] for line in lines] == [
+        "llm: http://a answered 400",
+        "a call that is no JSON",
+        "turn 1 failed",
+    ]
+    assert lines[2]["turn"]["reason"] == "http://a answered 400"
+    lines = objects(path.with_name("other"), serve, transcripts=True)
+    assert lines[0]["message"] == "llm: http://a answered 400: I cannot read 'planted'"
+    assert lines[1]["message"] == 'a call that is no JSON: {"tree": "planted"'
+    assert lines[2]["turn"] == turn
+
+
+def test_a_quoting_failure_comes_whole_from_another_process():
+    failure = EngineError("llm", Quoting("answered 400", ": planted"))
+    again = pickle.loads(pickle.dumps(failure))
+    assert (str(again), again.bare) == ("llm: answered 400: planted", "llm: answered 400")
+
+
+def test_the_file_is_for_its_owner_alone(path):
+    kept(path, lambda: [OURS.info("x" * 1000) for _ in range(1500)], size_mb=1, keep=1)
+    for file in (path, path.with_name("voicebot.log.1")):
+        assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_file_is_begun_anew_before_it_grows_too_large(path):

@@ -15,6 +15,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from ..errors import Quoting
 from .phonemes import Spoken, pieces, sounding
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class English:
         try:
             return self._phonemes([text])[0]
         except Exception as error:  # noqa: BLE001 - one word less is better than no answer
-            log.warning("cannot read %r aloud: %s", text, error)
+            log.warning("%s", Quoting("a word cannot be read aloud", f": {text!r} ({error})"))
             return ""
 
     def _phonemes(self, texts: list[str]) -> list[str]:

@@ -194,7 +194,7 @@ class OpenAIChat:
         except (LookupError, TypeError, AttributeError):
             text = calls = finish = None
         if not (isinstance(text, str) and isinstance(calls, list) and isinstance(finish, str)):
-            raise self._server.error(f"sent no chat completion: {event}")
+            raise self._server.error("sent no chat completion", f": {event}")
         return text, calls, finish, _usage(event), chances
 
 

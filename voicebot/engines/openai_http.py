@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from ..errors import ConfigError, ContextExceeded, EngineError
+from ..errors import ConfigError, ContextExceeded, EngineError, Quoting
 from .breaker import COOLDOWN_S, Breaker
 from .openai_answer import TOO_LONG, Answer, Refused, brief, complaint
 
@@ -60,9 +60,9 @@ def retry_after(header: str, now: datetime) -> float | None:
 class _Unlucky(Exception):
     """An attempt that failed in a way that another may not."""
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(self, reason: str, wait: float | None = None, said: str = "") -> None:
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.said = wait, said
 
 
 class Server:
@@ -122,17 +122,21 @@ class Server:
         finally:
             await response.aclose()
 
-    def error(self, reason: str, kind: type[EngineError] = EngineError) -> EngineError:
+    def error(
+        self, reason: str, said: str = "", kind: type[EngineError] = EngineError
+    ) -> EngineError:
         """The reason on one line after the server's url, without the key: servers quote it.
 
         One that says the messages are too long is a ContextExceeded.
+        said: what follows in the server's words, in which there may be the user's.
         """
-        if self._stage == "llm" and TOO_LONG.search(reason):
+        if self._stage == "llm" and TOO_LONG.search(reason + said):
             kind = ContextExceeded
-        line = " ".join(f"{self._shown} {reason}".split())
-        if self._key:
-            line = line.replace(self._key, "***")  # before it is cut, or half a key would stay
-        return kind(self._stage, line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
+        bare, line = (" ".join(f"{self._shown} {text}".split()) for text in (reason, reason + said))
+        if self._key:  # before it is cut, or half a key would stay
+            bare, line = (text.replace(self._key, "***") for text in (bare, line))
+        line = line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+        return kind(self._stage, Quoting(bare, line[len(bare) :]) if said else line)
 
     async def _send(self, path: str, body: dict[str, Any], deadline: float) -> httpx.Response:
         """The first response that is not worth another try, whatever its status."""
@@ -148,7 +152,7 @@ class Server:
                 wait = failure.wait
                 pause = backoff(attempt, random.random()) if wait is None else wait
                 if attempt + 1 == ATTEMPTS or loop.time() + pause >= deadline:
-                    raise self.error(str(failure)) from failure
+                    raise self.error(str(failure), failure.said) from failure
             except BaseException:
                 self._breaker.left()
                 raise
@@ -183,7 +187,7 @@ class Server:
             await response.aclose()
         wait = retry_after(response.headers.get("retry-after", ""), datetime.now(UTC))
         asked = f", asks to wait {wait:g} s" if wait else ""
-        raise _Unlucky(f"answered {response.status_code}{asked}{said}", wait)
+        raise _Unlucky(f"answered {response.status_code}{asked}", wait, said)
 
     async def _refusal(self, path: str, answer: Answer) -> EngineError:
         status, said = answer.status, await complaint(answer)
@@ -192,12 +196,12 @@ class Server:
             cure = "refused the key in" if self._key else "wants a key; put it in"
             return self.error(f"{cure} the environment variable {self._key_env} ({status})")
         if status == 404:
-            return self.error(f"has no {path} or no such model (404{said}); urls often end in /v1")
+            reason = f"has no {path} or no such model (404); urls often end in /v1"
+            return self.error(reason, said)
         if status < 400:
             return self.error(f"sends us elsewhere ({status}); put that url in the configuration")
-        return self.error(
-            f"answered {status}{said}", Refused if status in (400, 422) else EngineError
-        )
+        kind = Refused if status in (400, 422) else EngineError
+        return self.error(f"answered {status}", said, kind)
 
     async def _client(self, loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
         if loop not in self._clients:

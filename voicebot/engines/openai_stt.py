@@ -108,7 +108,7 @@ class OpenAITranscriber:
         try:
             yield from self._segments(document, seconds)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise self._server.error(f"sent no transcription: {document}") from error
+            raise self._server.error("sent no transcription", f": {document}") from error
 
     def _segments(self, document: dict[str, Any], seconds: float) -> Iterator[Segment]:
         """Those the document lists; its words are OpenAI's beside the segments, others' in them."""
@@ -138,7 +138,7 @@ class OpenAITranscriber:
     def _text(self, event: dict[str, Any], key: str) -> str:
         text = event.get(key)
         if not isinstance(text, str):
-            raise self._server.error(f"sent no transcription: {event}")
+            raise self._server.error("sent no transcription", f": {event}")
         return text
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import Quoting
 from . import Delta, Tool, ToolCall
 from .thoughts import begun
 
@@ -150,7 +151,7 @@ class Calls:
             self.called = True
             yield Delta(call=call)
         else:
-            logger.warning("no call that can be made: %.200s", body[:end])
+            logger.warning("%s", Quoting("no call that can be made", f": {body[:end][:200]}"))
 
     def _broken(self, body: str, error: json.JSONDecodeError, last: bool) -> None:
         """Decide what becomes of a call that is no JSON, or not yet."""
@@ -158,11 +159,11 @@ class Calls:
         if self._marker == MARKERS[0] and not last:
             before, closed, rest = body.partition(CLOSE)
             if closed and error.pos <= len(before) and not open_string:
-                logger.warning("a call that is no JSON: %.200s", body)
+                logger.warning("%s", Quoting("a call that is no JSON", f": {body[:200]}"))
                 self._after(rest)
         elif last or (error.pos < len(body) - _UNFINISHED and not open_string):
             if self._marker or any(f'"{name}"' in body for name in self._names):
-                logger.warning("a call that is no JSON: %.200s", body)
+                logger.warning("%s", Quoting("a call that is no JSON", f": {body[:200]}"))
                 self.over = True
             else:
                 self._begun, self._marker = True, None

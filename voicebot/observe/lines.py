@@ -10,6 +10,8 @@ import textwrap
 from datetime import UTC, datetime
 from typing import Any
 
+from ..errors import EngineError, Quoting
+
 _SECRET = re.compile(
     r"(Bearer\s+|openai-insecure-api-key\.|\bvb-|\bek_|\bsk-|\bhf_|\"token\\?\":\s*\\?\")"
     r"[\w.~+/=-]{16,}"
@@ -26,12 +28,17 @@ def hidden(line: str) -> str:
     return _SECRET.sub(r"\1***", line)
 
 
+def bare(value: object) -> object:
+    """The text or failure without what it quotes, or else itself."""
+    return value.bare if isinstance(value, Quoting | EngineError) else value
+
+
 def redacted(turn: dict[str, Any]) -> dict[str, Any]:
     """A turn's record with only the length and a hash of what was said.
 
     The hash tells whoever has the text that it is the same; a word or two can be guessed from it.
     """
-    return {key: _measured(v) if key in SPOKEN else v for key, v in turn.items()}
+    return {key: _measured(v) if key in SPOKEN else bare(v) for key, v in turn.items()}
 
 
 def _measured(text: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .. import request
 from ..errors import ConfigError
 from ..streams import ESCAPED
-from .lines import Json, Text
+from .lines import Json, Text, bare
 
 if TYPE_CHECKING:
     from ..config import LogSettings
@@ -49,6 +49,7 @@ class Log:
         terminal.setLevel(logging.DEBUG if verbose else logging.WARNING)
         self._terminal, self._verbose = terminal, verbose
         self._deferred = Deferred(terminal)
+        self._deferred.quotes = verbose
 
     def keep(self, settings: LogSettings) -> None:
         """Write it down from now on, as these settings say.
@@ -59,6 +60,7 @@ class Log:
         if not settings.file:
             return
         level = logging.getLevelNamesMapping()[settings.level.upper()]
+        self._deferred.quotes = settings.transcripts or self._verbose
         written = self._terminal if settings.file == "-" else _opened(settings)
         as_json = settings.format == "json"
         written.setFormatter(Json(transcripts=settings.transcripts) if as_json else Text(_DATED))
@@ -169,6 +171,8 @@ class Deferred(QueueHandler):
     """
 
     def __init__(self, *handlers: logging.Handler, waiting: int = WAITING) -> None:
+        self.quotes = True
+        """Write down what people said, where a line quotes it."""
         self._waiting: Queue[logging.LogRecord | None] = Queue(waiting)
         super().__init__(self._waiting)
         self._handlers = [*handlers]
@@ -185,6 +189,8 @@ class Deferred(QueueHandler):
         record = copy(record)
         if not hasattr(record, "request"):
             record.request = request.label()
+        if not self.quotes and isinstance(record.args, tuple):
+            record.args = tuple(map(bare, record.args))
         record.msg, record.args = record.getMessage(), None
         if record.exc_info and not record.exc_text:
             # Kept, a traceback would keep all that was in its frames.
