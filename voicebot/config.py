@@ -87,6 +87,9 @@ class ServerSettings:
     """The file of those who may come in, made by `voicebot keys add`; relative to this file."""
     open: bool = False
     """Let everybody in who can reach the address, without a key."""
+    hosts: tuple[str, ...] = ()
+    """Names that this machine is reached by, like ["voice.example"], where no key is asked for. Its
+    own name, localhost and addresses count without; any other may be a web page's trick."""
     sessions: int = 100
     """Conversations at once; two cores listen to a hundred. One more is asked to come back."""
     origins: str = ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import logging
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -13,7 +15,10 @@ from .client_secrets import PREFIX, ClientSecrets
 from .keys import Key, Keys
 from .limits import Allowance, Exceeded, Limits
 from .refusals import Refusal, response
+from .seldom import Seldom
 from .tokens import token
+
+log = logging.getLogger(__name__)
 
 GUARDED = "/v1/", "/metrics"
 """What begins so costs work, or tells what others do, and needs a key; the page, health and the
@@ -32,7 +37,8 @@ class Doorkeeper:
 
     keys: None where everybody may come in who can reach the server.
     origins: pages of others that may talk to us; our own always may.
-    hosts: the names we are reached by, where no key is needed; empty for any.
+    hosts: the names we are reached by, where no key is needed.
+    any_address: whether we are reached by addresses beyond those among them.
     allowances: what each key has left, by its hash, where that is to outlive us.
     """
 
@@ -44,9 +50,13 @@ class Doorkeeper:
         origins: tuple[str, ...] = (),
         hosts: tuple[str, ...] = LOCAL,
         allowances: dict[str, Allowance] | None = None,
+        *,
+        any_address: bool = False,
     ) -> None:
         self._app, self._keys, self._secrets = app, keys, secrets
-        self._origins, self._hosts = origins, hosts
+        self._origins, self._any_address = origins, any_address
+        self._hosts = {host.lower() for host in hosts}
+        self._refused = Seldom()
         self._allowances = {} if allowances is None else allowances
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,18 +69,30 @@ class Doorkeeper:
             self._admit(scope)
             await self._app(scope, receive, send)
         except (Refusal, Exceeded) as refused:
+            client = (scope.get("client") or ("?",))[0]
+            more = self._refused.due(asyncio.get_running_loop().time())
+            if more is not None:
+                log.info("refused %s at %s: %s%s", client, scope["path"][:100], refused, more)
             await _refuse(_refusal(refused), scope, receive, send)
 
     def _look(self, headers: Headers) -> None:
         """A page of somebody else's, in the user's browser, must not talk for the user."""
         host, origin = headers.get("host", ""), headers.get("origin")
         # A stranger's name may be made to lead here; the browser then takes us for the stranger.
-        if self._keys is None and self._hosts and _name(host) not in self._hosts:
-            raise Refusal(403, f"this server is not {host[:100]!r}", code="unknown_host")
+        if self._keys is None and not self._is_ours(_name(host)):
+            reason = f"this server is not {host[:100]!r}"
+            remedy = "[server] hosts lists the names it is reached by"
+            raise Refusal(403, f"{reason}; {remedy}", code="unknown_host")
         if origin and origin not in self._origins and _reached(origin) != host.lower():
             reason = f"pages of {origin[:100]!r} may not talk to {host[:100]!r}"
             remedy = "a proxy has to pass Host on; [server] origins lets other pages talk"
             raise Refusal(403, f"{reason}; {remedy}", code="unknown_origin")
+
+    def _is_ours(self, name: str | None) -> bool:
+        if not name or name in self._hosts:
+            return bool(name)
+        # A browser that was led here by a stranger's name says that name, never an address.
+        return self._any_address and _is_address(name)
 
     def _admit(self, scope: Scope) -> None:
         if self._keys is None or not scope["path"].startswith(GUARDED):
@@ -121,6 +143,14 @@ def _name(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _refusal(refused: Refusal | Exceeded) -> Refusal:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -39,6 +40,7 @@ from .refusals import HANDLERS, Refusal, response
 from .request_id import RequestId
 from .responses_kept import KeptResponses
 from .talk_call import Call
+from .tokens import token
 from .unread import Unread
 from .webrtc import calls as webrtc
 
@@ -88,6 +90,11 @@ class Standing:
         """Why the last reload failed; empty if it did not."""
         return self.reload.removeprefix(FAILED) if self.reload.startswith(FAILED) else ""
 
+    def brief(self) -> Standing:
+        """The same without the reasons, which the log has."""
+        engines = {kind: state.partition(":")[0] for kind, state in self.engines.items()}
+        return replace(self, engines=engines, reload=self.reload.partition(":")[0])
+
 
 def site(
     parts: Parts,
@@ -107,9 +114,14 @@ def site(
 
     async def ready(request: Request) -> Response:
         now = standing()
+        if not _is_known(request):  # why something failed names files and servers of this machine
+            now = now.brief()
         states = {"ready": now.ready, "engines": now.engines, "reload": now.reload}
         headers = {} if now.ready else {"retry-after": str(SOON_S)}
         return JSONResponse(states, 200 if now.ready else 503, headers)
+
+    def _is_known(request: Request) -> bool:
+        return keys.find(token(request.scope)) is not None if keys else not settings.open
 
     async def description(request: Request) -> Response:
         return JSONResponse(described)
@@ -154,6 +166,12 @@ async def _nowhere(websocket: WebSocket) -> None:
     raise Refusal(404, f"there is no {path} here; a websocket opens /v1/realtime or /v1/talk")
 
 
+def _own_names() -> tuple[str, ...]:
+    """This machine's name, alone and as the local network knows it."""
+    name = socket.gethostname().lower()
+    return name, f"{name.partition('.')[0]}.local"
+
+
 def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> list[Middleware]:
     """What lies between strangers and the routes."""
     origins = tuple(settings.origins.split())
@@ -162,8 +180,9 @@ def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> lis
         keys,
         lasting.secrets,
         origins,
-        () if settings.open else (*LOCAL, settings.host),
+        (*LOCAL, settings.host, *settings.hosts, *(_own_names() if settings.open else ())),
         lasting.allowances,
+        any_address=settings.open,
     )
     if not origins:
         return [doorkeeper]
