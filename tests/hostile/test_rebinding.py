@@ -11,7 +11,6 @@ from voicebot.config import ServerSettings
 from voicebot.server import keys
 from voicebot.server.app import create
 
-
 OWN = socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"
 
 

@@ -297,8 +297,12 @@ def test_keys_are_read_again(tmp_path):
             "/v1/realtime", headers={"authorization": f"Bearer {secret}"}
         )
         file.write_text("[")
-        failed = (await house.reload())["reload"]
-        return before, after, orphan.status_code, failed, (await models(new)).status_code
+        strangers = (await house.reload())["reload"]
+        assert strangers == "failed"  # without the path, which is told to those with a key
+        failed = (
+            await house.client.get("/ready", headers=bearer(new)["additional_headers"])
+        ).json()
+        return before, after, orphan.status_code, failed["reload"], (await models(new)).status_code
 
     before, after, orphan, failed, still = evening(parts(), script, settings)
     assert before == [200, 401]
