@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -306,3 +307,25 @@ def gone(pids):
             return False
         os.sched_yield()
     return True
+
+
+def test_an_answer_is_written_in_the_format_that_its_name_ends_in(place):
+    done = ask(place, "--text", "When was the old apple tree planted?", "-o", "answer.mp3")
+    assert done.returncode == 0, done.stderr
+    with av.open(str(place / "answer.mp3")) as container:
+        assert container.format.name == "mp3"
+    assert sound(place / "answer.mp3").seconds > 2
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_document_steers_no_terminal(place, form):
+    folder = place / "documents"
+    folder.mkdir()
+    (folder / "trap.md").write_text("The boiler \x1b]52;c;aGFja2Vk\x07 is in \x9b2J the cellar.")
+    settings = (place / "voicebot.toml").read_text().partition("[documents]")[0]
+    (place / "voicebot.toml").write_text(f'{settings}[documents]\nfolder = "documents"')
+    done = ask(place, "--text", "Where is the boiler?", "-o", "a.wav", *form)
+    assert done.returncode == 0, done.stderr
+    told = (done.stdout + done.stderr).decode()
+    assert "cellar" in told
+    assert not set(told) & {"\x1b", "\x07", "\x9b"}

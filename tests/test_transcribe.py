@@ -146,3 +146,43 @@ def test_silence_is_an_empty_transcript_and_no_error(place):
     done = transcribe(place, "quiet.wav", "--format", "json")
     assert done.returncode == 0
     assert json.loads(done.stdout) == {"file": "quiet.wav", "text": "", "segments": []}
+
+
+STUMBLES = """
+from voicebot.engines import Segment
+
+class Stumbles:
+    calls = 0
+    async def transcribe(self, audio):
+        Stumbles.calls += 1
+        if Stumbles.calls == 1:
+            raise ZeroDivisionError("a mistake of the engine's")
+        yield Segment("heard \\x1b]52;c;aGFja2Vk\\x07\\x9b2J it", 0.0, 1.0)
+"""
+
+
+@pytest.fixture
+def stumbling(place):
+    (place / "stumbling.py").write_text(STUMBLES)
+    (place / "voicebot.toml").write_text(
+        '[vad]\nengine = "silero"\n[stt]\nengine = "stumbling:Stumbles"'
+    )
+    return place
+
+
+def test_whatever_one_file_raises_the_others_are_read(stumbling):
+    question = str(EXAMPLES / "question.wav")
+    done = transcribe(stumbling, question, question)
+    assert done.returncode == 1
+    assert done.stdout.startswith("heard")
+    assert f"{question}: our fault" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["txt", "srt", "json"])
+def test_what_was_heard_steers_no_terminal(stumbling, form):
+    question = str(EXAMPLES / "question.wav")
+    done = transcribe(stumbling, question, question, "--format", form)
+    assert "heard \\u001b]52;c;aGFja2Vk\\u0007\\u009b2J it" in done.stdout
+    if form == "json":
+        assert "\x1b]52" in json.loads(done.stdout)["text"]

@@ -35,6 +35,7 @@ from .flow import Stream
 from .observe.traces import traced
 from .recordings import recording
 from .sound_files import SoundFile, sound_file
+from .streams import printable
 
 RATE = 16000
 BLOCK = 512
@@ -213,9 +214,8 @@ class _Report:
                 self._line(f"passages: {', '.join(p.id for p in passages)}")
             case Said(text):
                 # One line for the whole answer, growing as it is spoken.
-                print(
-                    f" {text}" if self._answering else f"answer:   {text}", end="", file=self._out
-                )
+                said = f" {text}" if self._answering else f"answer:   {text}"
+                print(printable(said), end="", file=self._out)
                 self._out.flush()
                 self._answering = True
             case RungTaken(rung):
@@ -227,7 +227,8 @@ class _Report:
                 self._line(f"timeline: {times} (seconds after the end of speech)")
 
     def _line(self, text: str) -> None:
-        print(f"\n{text}" if self._answering else text, file=self._out, flush=True)
+        line = printable(text)
+        print(f"\n{line}" if self._answering else line, file=self._out, flush=True)
         self._answering = False
 
 
@@ -240,5 +241,5 @@ class _Lines(_Report):
 
     def show(self, event: Event) -> None:
         told = {**as_json(event), "request": request.of_turn(request.current(), self._turn)}
-        print(json.dumps(told, ensure_ascii=False), file=self._out, flush=True)
+        print(printable(json.dumps(told, ensure_ascii=False)), file=self._out, flush=True)
         self._turn += isinstance(event, TurnEnded)

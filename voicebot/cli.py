@@ -17,6 +17,7 @@ from . import __version__, completion
 from .arguments import Parser, anywhere
 from .bench import arguments as bench_arguments
 from .errors import Missing, VoicebotError
+from .streams import printable
 
 if TYPE_CHECKING:
     from .config import Config
@@ -57,7 +58,7 @@ def _done(args: argparse.Namespace) -> int:
         known += [VoicebotError(_told(e)) for e in inner if isinstance(e, OSError)]
         if not known or args.verbose:
             raise
-        print(f"voicebot: {known[0]}", file=sys.stderr)
+        print(f"voicebot: {printable(str(known[0]))}", file=sys.stderr)
         return known[0].exit_code
     return code
 

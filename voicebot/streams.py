@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import sys
 import tempfile
 from typing import IO, TextIO
@@ -60,3 +61,15 @@ def writes(stream: TextIO, text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text, with whatever would steer a terminal written as JSON escapes it, \\u001b.
+
+    Documents, recordings and models may hold sequences that set the clipboard, the title or the
+    order of letters. New lines and tabs stay. JSON stays the same JSON.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,9 @@ from .events import Utterance
 from .flow import Stream
 from .recordings import recording
 from .resample import Windows
+from .streams import printable
+
+log = logging.getLogger(__name__)
 
 RATE = 16000
 """Samples per second a recording is read at: what every voice detector and recogniser hears."""
@@ -54,10 +58,15 @@ def run(
         print(*listening.describe(), sep="\n", file=sys.stderr)
         for file in files:
             try:
-                text = FORMATS[form](file, asyncio.run(_segments(listening, file)))
+                heard = asyncio.run(_segments(listening, file))
+                text = printable(FORMATS[form](file, heard))
             except (InputError, EngineError) as error:
-                print(f"voicebot: {_named(file, error)}", file=sys.stderr)
+                print(f"voicebot: {printable(_named(file, error))}", file=sys.stderr)
                 code = error.exit_code
+                continue
+            except Exception as error:  # ours, not the file's: the others are read all the same
+                log.error("%s: our fault, please report it", file, exc_info=error)
+                code = 1
                 continue
             if output:
                 try:

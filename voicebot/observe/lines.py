@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import EngineError, Quoting
+from ..streams import printable
 
 _SECRET = re.compile(
     r"(Bearer\s+|openai-insecure-api-key\.|\bvb-|\bek_|\bsk-|\bhf_|\"token\\?\":\s*\\?\")"
@@ -88,4 +89,4 @@ class Json(logging.Formatter):
             line["error"] = record.exc_text
         if turn := getattr(record, "turn", None):
             line["turn"] = turn if self._transcripts else redacted(turn)
-        return hidden(json.dumps(line, ensure_ascii=False, default=str))
+        return printable(hidden(json.dumps(line, ensure_ascii=False, default=str)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..streams import printable
 from . import turns_page
 from .history import History, PastTurn, read
 
@@ -39,7 +40,7 @@ def run(log: str, *, last: int, page: str | None, as_lines: bool) -> int:
     elif as_lines:
         for turn in history.turns:
             line = {"at": turn.at, "request": turn.request, **turn.record}
-            text = json.dumps(line, ensure_ascii=False)
+            text = printable(json.dumps(line, ensure_ascii=False))
             print(text.encode(errors="backslashreplace").decode())  # which is how JSON has it too
     else:
         for text in _shown(history, shutil.get_terminal_size().columns, sys.stdout.isatty()):
