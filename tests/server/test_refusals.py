@@ -197,7 +197,8 @@ def test_an_engine_that_takes_no_voice_speaks_in_its_own(costless):
             "response_format.json_schema.schema",
             "is missing",
         ),
-        ({"modalities": ["text", "audio"]}, "modalities[1]", "should be text, not 'audio'"),
+        ({"modalities": ["text", "video"]}, "modalities[1]", "one of text, audio, not 'video'"),
+        ({"modalities": ["text", "audio"], "n": 2}, "n", "should be 1"),
         ({"web_search_options": {}}, "web_search_options", "should be null, not {}"),
         ({"n": 17}, "n", "at most 16, not 17"),
         ({"max_tokens": 0}, "max_tokens", "at least 1, not 0"),
@@ -215,7 +216,7 @@ def test_a_picture_is_refused_where_it_stands(costless):
     says = refused(
         chat(costless, {"role": "user", "content": [picture]}), 400, "messages[0].content[0].type"
     )
-    assert says == "messages[0].content[0].type should be one of text, refusal, not 'image_url'"
+    assert says.endswith("type should be one of text, input_audio, refusal, not 'image_url'")
 
 
 def test_a_misspelt_field_is_named_beside_the_one_it_should_have_been(costless):
@@ -253,8 +254,14 @@ def test_what_is_no_json_is_refused(costless, body):
     assert "the body is no JSON" in sent.json()["error"]["message"]
 
 
-def test_a_body_larger_than_1_mib_is_refused(costless):
-    refused(chat(costless, {"role": "user", "content": "a" * 2**20}), 413, code="too_large")
+def test_a_conversation_larger_than_1_mib_is_more_than_a_model_reads(costless):
+    sent = chat(costless, {"role": "user", "content": "a" * 2**20})
+    says = refused(sent, 400, "messages", code="context_length_exceeded")
+    assert "longer than 1048576 bytes" in says
+
+
+def test_another_body_larger_than_1_mib_is_refused(costless):
+    refused(speak(costless, input="a" * 2**20), 413, code="too_large")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from ..engines import Message, Tool, ToolCall
 from ..engines.prompt import OPENING
 from .catalogue import PLAIN
+from .encode import FORMS
 from .lenient import body
 from .refusals import Refusal
 from .schema import Schema, listed, one_of
@@ -19,17 +20,20 @@ _HINT = "Followed by engines that choose at random; others have nothing to apply
 
 
 _PART = body(
-    {"type": one_of("text", "refusal")},
+    {"type": one_of("text", "input_audio", "refusal")},
     {
         "text": _TEXT,
         "refusal": _TEXT,
+        "input_audio": body(
+            {"data": _NAME | {"description": "Base64."}},
+            {"format": _TEXT | {"description": "Any that FFmpeg reads; it is found out."}},
+        ),
     },
 )
 _SAID: Schema = {"anyOf": [_TEXT, listed(_PART)]}
 _FUNCTION = body({"name": _NAME}, {"arguments": _TEXT})
 _CALL = body({"id": _NAME, "function": _FUNCTION}, {"type": one_of("function")})
 _AUTHOR: Schema = _TEXT | {"description": _IGNORED}
-_ANY_OBJECT: Schema = {"type": "object", "description": _IGNORED}
 _MESSAGE = body(
     {"role": one_of("system", "developer", "user", "assistant", "tool", "function")},
     {
@@ -41,7 +45,7 @@ _MESSAGE = body(
         # Programs send back what they were answered.
         "refusal": _TEXT,
         "annotations": listed({"type": "object"}),
-        "audio": _ANY_OBJECT,
+        "audio": body({}, {"id": _TEXT | {"description": "Of an earlier answer's sound."}}),
         "reasoning_content": _AUTHOR,
     },
 )
@@ -117,8 +121,15 @@ CHAT: Schema = body(
         "response_format": FORMAT,
         "logprobs": {"type": "boolean", "default": False},
         "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
+        "modalities": listed(one_of("text", "audio"), 1),
+        "audio": body(
+            {},
+            {
+                "voice": {"anyOf": [_NAME, body({"id": _NAME})]},
+                "format": one_of(*FORMS, "pcm16") | {"default": "wav"},
+            },
+        ),
         # What changes the answer, and is not done here.
-        "modalities": listed(one_of("text")),
         "web_search_options": {"type": "null"},
     },
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -38,10 +38,16 @@ PACE = 32 * 2**10
 holds a place that others want."""
 
 
-async def document(request: Request, schema: Schema, most: int = DOCUMENT) -> dict[str, Any]:
+async def document(
+    request: Request,
+    schema: Schema,
+    most: int = DOCUMENT,
+    sound: Callable[[dict[str, Any]], int] | None = None,
+) -> dict[str, Any]:
     """The JSON object in the body, less what is null or not known to the schema.
 
     most: bytes of the body.
+    sound: of a conversation, how many of them are sound; the rest may be DOCUMENT.
 
     Raises:
         Refusal: it is too large, no JSON, or not as the schema says.
@@ -51,7 +57,11 @@ async def document(request: Request, schema: Schema, most: int = DOCUMENT) -> di
     if len(body) < LARGE:
         return _document(request, body, schema)
     # Other conversations go on meanwhile.
-    return await asyncio.to_thread(_document, request, body, schema)
+    fields = await asyncio.to_thread(_document, request, body, schema)
+    if sound and len(body) - sound(fields) > DOCUMENT:
+        says = f"the conversation is longer than {DOCUMENT} bytes; shorten it"
+        raise Refusal(400, says, param="messages", code="context_length_exceeded")
+    return fields
 
 
 def _document(request: Request, body: bytes, schema: Schema) -> dict[str, Any]:

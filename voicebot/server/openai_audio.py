@@ -14,33 +14,27 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Scope
 
 from ..assembly import Parts
-from ..audio import Audio, silence
-from ..conversation.clauses import clauses
-from ..conversation.trim import trimmed
 from ..engines import Segment, Speech
 from ..engines.per_call import estimated_tokens
-from ..flow import Stream, ahead
+from ..flow import Stream
 from ..recordings import recording
 from ..transcribe import RATE, segments
 from . import transcripts
 from .catalogue import Catalogue, header
-from .doorkeeper import charge
 from .encode import FORMS, encoded
 from .house import House, InHouse
 from .intake import FORM, UPLOAD, content_type, document, form
 from .lenient import body
 from .refusals import Refusal
 from .schema import Schema
+from .speaking import Counted, sound, spoken
 from .streamed import Streamed, begun, events, unless_gone
 from .transcripts import Transcript
 
 TEXT = 4096
 """Characters of a text to speak, as at OpenAI: five minutes."""
-AHEAD = 2
-"""Chunks of speech made before the client has taken those before them."""
 
 _MODEL: Schema = {
     "type": "string",
@@ -182,14 +176,14 @@ class _Audio:
             )
         headers = self._catalogue.headers("vad", "stt")
         file = fields["file"]
-        sound = _Counted(recording(file.file, RATE, file.filename or "file"), request.scope)
-        heard = segments(self._parts, sound.blocks(), **options)
+        heard_of = Counted(recording(file.file, RATE, file.filename or "file"), request.scope)
+        heard = segments(self._parts, heard_of.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
             told = await begun(request, transcripts.deltas(heard), stack)
             return Streamed(events(told), "text/event-stream", headers, stack.pop_all())
         task = "translate" if options.get("translate") else "transcribe"
         found = await unless_gone(request, _all(heard))
-        transcript = Transcript(found, sound.seconds, task)
+        transcript = Transcript(found, heard_of.seconds, task)
         response = transcripts.answer(transcript, style, granularities)
         response.headers.update(headers)
         return response
@@ -204,42 +198,27 @@ class _Audio:
             "x-voicebot-voice": header(voice.get("voice", "default"))
         }
         async with AsyncExitStack() as stack:
-            spoken = await begun(request, self._spoken(fields["input"], options), stack)
-            counted = _Counted(_sound(spoken), request.scope).blocks()
-            sound = await begun(request, encoded(counted, style), stack)
+            speech = await begun(request, self._said(fields["input"], options), stack)
+            counted = Counted(sound(speech), request.scope).blocks()
+            file = await begun(request, encoded(counted, style), stack)
             if fields.get("stream_format") == "sse":
-                told = events(_told(sound, fields["input"]))
+                told = events(_told(file, fields["input"]))
                 return Streamed(told, "text/event-stream", headers, stack.pop_all())
-            return Streamed(sound, FORMS[style][0], headers, stack.pop_all())
+            return Streamed(file, FORMS[style][0], headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
-    async def _spoken(self, text: str, options: dict[str, Any]) -> Stream[Speech]:
-        """The text spoken piece by piece, so that its beginning is there first.
-
+    async def _said(self, text: str, options: dict[str, Any]) -> Stream[Speech]:
+        """
         Raises:
             Refusal: there is nothing in it to say.
         """
         silent = True
-        async with ahead(self._pieces(text, options), AHEAD) as speech:
+        async with aclosing(spoken(self._parts, _once(text), options)) as speech:
             async for chunk in speech:
                 silent = False
                 yield chunk
         if silent:
             raise Refusal(400, "there is nothing in input that can be said", param="input")
-
-    async def _pieces(self, text: str, options: dict[str, Any]) -> Stream[Speech]:
-        synthesize: Any = self._parts.tts.synthesize
-        async with aclosing(clauses(_once(text))) as pieces:
-            async for piece in pieces:
-                if piece.silent:
-                    continue
-                pause = self._parts.reserve.speech.seconds(piece.pause)
-                async with aclosing(trimmed(synthesize(piece.spoken, **options))) as speech:
-                    async for chunk in speech:
-                        if pause:
-                            yield Speech(silence(pause, chunk.audio.rate))
-                        pause = 0.0
-                        yield chunk
 
 
 async def _sent_as_json(request: Request) -> dict[str, Any]:
@@ -279,21 +258,6 @@ def voice_named(voice: str | dict[str, str] | None) -> str | None:
     return voice["id"] if isinstance(voice, dict) else voice
 
 
-class _Counted:
-    """Sound on its way, and how much of it there was, on the client's account."""
-
-    def __init__(self, sound: Stream[Audio], scope: Scope) -> None:
-        self._sound, self._scope = sound, scope
-        self.seconds = 0.0
-
-    async def blocks(self) -> Stream[Audio]:
-        async with aclosing(self._sound):
-            async for audio in self._sound:
-                self.seconds += audio.seconds
-                charge(self._scope, audio_s=audio.seconds)
-                yield audio
-
-
 async def _once(text: str) -> Stream[str]:
     yield text
 
@@ -301,12 +265,6 @@ async def _once(text: str) -> Stream[str]:
 async def _all(stream: Stream[Segment]) -> list[Segment]:
     async with aclosing(stream):
         return [segment async for segment in stream]
-
-
-async def _sound(speech: Stream[Speech]) -> Stream[Audio]:
-    async with aclosing(speech):
-        async for chunk in speech:
-            yield chunk.audio
 
 
 async def _told(sound: Stream[bytes], text: str) -> Stream[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -14,18 +15,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from ..assembly import Parts
 from ..engines import ToolCall
 from ..flow import Stream
+from . import chat_audio
 from . import chat_fields as chat
 from .catalogue import Catalogue
+from .chat_audio import Aloud
 from .house import House, InHouse
-from .intake import document
-from .replies import Account, Piece, Wish, another, in_turn, reply, sampling, usage, whole
+from .intake import DOCUMENT, UPLOAD, document
+from .replies import Account, Wish, another, in_turn, reply, sampling, usage, whole
+from .responses_kept import KeptResponses
 from .streamed import Streamed, begun, events, unless_gone
 
 
-def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
-    replies = _Chat(catalogue)
+def routes(
+    parts: Parts, catalogue: Catalogue, house: House, kept: KeptResponses
+) -> Sequence[BaseRoute]:
+    """kept: the words of answers that were read aloud."""
+    replies = _Chat(parts, catalogue, kept)
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": catalogue.models()})
@@ -69,6 +77,8 @@ class _Answer:
     """It was asked in the old form: a call is `function_call`."""
     likely: bool
     """How likely its tokens are is told."""
+    aloud: Aloud | None
+    """How it is read aloud, if it is."""
     accounts: list[Account]
     """One for each choice."""
 
@@ -85,11 +95,15 @@ class _Answer:
 
 
 class _Chat:
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, parts: Parts, catalogue: Catalogue, kept: KeptResponses) -> None:
+        self._parts, self._catalogue, self._kept = parts, catalogue, kept
 
     async def completions(self, request: Request) -> Response:
-        fields = await document(request, chat.CHAT)
+        most = DOCUMENT + UPLOAD * 4 // 3
+        fields = await document(request, chat.CHAT, most, chat_audio.size)
+        aloud = chat_audio.aloud(fields, self._parts, self._catalogue, request.scope)
+        chat_audio.recalled(fields, self._kept, request)
+        await unless_gone(request, chat_audio.listened(self._parts, fields, request.scope))
         messages, wish = chat.messages(fields), _wish(fields)
         answer = _Answer(
             f"chatcmpl-{uuid4().hex}",
@@ -97,6 +111,7 @@ class _Chat:
             fields["model"],
             old="functions" in fields and "tools" not in fields,
             likely=wish.chances is not None,
+            aloud=aloud,
             accounts=[Account() for _ in range(fields.get("n", 1))],
         )
         # All of them now, so that what cannot be done is said before anything is.
@@ -104,15 +119,20 @@ class _Chat:
             reply(self._catalogue, messages, another(wish, index), account, request.scope)
             for index, account in enumerate(answer.accounts)
         ]
-        told = in_turn(replies)
+        told: Stream[chat_audio.Heard] = in_turn(replies)
         headers = self._catalogue.headers("llm")
+        if aloud:
+            headers |= self._catalogue.headers("tts")
+            told = aloud.read(told)
         if not fields.get("stream"):
             pieces = await unless_gone(request, whole(told))
+            if aloud:
+                aloud.remember(self._kept, _text(pieces, 0))
             return JSONResponse(_completion(answer, pieces), headers=headers | answer.headers)
         async with AsyncExitStack() as stack:
             told = await begun(request, told, stack)
             with_usage = fields.get("stream_options", {}).get("include_usage", False)
-            chunks = events(_chunks(answer, told, with_usage), last="[DONE]")
+            chunks = events(_chunks(answer, told, with_usage, self._kept), last="[DONE]")
             return Streamed(chunks, "text/event-stream", headers | answer.headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
@@ -133,15 +153,21 @@ def _wish(fields: dict[str, Any]) -> Wish:
     )
 
 
-def _completion(answer: _Answer, told: Sequence[Piece]) -> dict[str, Any]:
+def _text(told: Sequence[chat_audio.Heard], index: int) -> str:
+    return "".join(piece for at, piece in told if at == index and isinstance(piece, str))
+
+
+def _completion(answer: _Answer, told: Sequence[chat_audio.Heard]) -> dict[str, Any]:
     choices = []
     for index in range(len(answer.accounts)):
         pieces = [piece for at, piece in told if at == index]
-        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        text = _text(told, index)
         calls = [_call(piece) for piece in pieces if isinstance(piece, ToolCall)]
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if answer.aloud:
+            message |= {"content": None, "audio": answer.aloud.whole(told, answer.created)}
         if calls:
-            message["content"] = text or None
+            message["content"] = None if answer.aloud else text or None
             message |= (
                 {"function_call": calls[0]["function"]} if answer.old else {"tool_calls": calls}
             )
@@ -180,7 +206,9 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-async def _chunks(answer: _Answer, told: Stream[Piece], with_usage: bool) -> Stream[dict[str, Any]]:
+async def _chunks(
+    answer: _Answer, told: Stream[chat_audio.Heard], with_usage: bool, kept: KeptResponses
+) -> Stream[dict[str, Any]]:
     head = answer.head("chat.completion.chunk")
     if with_usage:
         head["usage"] = None
@@ -192,11 +220,24 @@ async def _chunks(answer: _Answer, told: Stream[Piece], with_usage: bool) -> Str
         return {**head, "choices": [choice]}
 
     for index in range(len(answer.accounts)):
-        yield chunk(index, {"role": "assistant", "content": ""})
+        first: dict[str, Any] = {"role": "assistant", "content": ""}
+        if answer.aloud:
+            first = {"role": "assistant", "audio": {"id": answer.aloud.id, "transcript": ""}}
+        yield chunk(index, first)
+    words = ""
     calls = 0
     async with aclosing(told):
         async for index, piece in told:
-            if piece is None:
+            if isinstance(piece, bytes):
+                yield chunk(index, {"audio": {"data": base64.b64encode(piece).decode()}})
+            elif answer.aloud and isinstance(piece, str):
+                words += piece
+                yield chunk(index, {"audio": {"transcript": piece}})
+            elif piece is None:
+                if answer.aloud:
+                    answer.aloud.remember(kept, words)
+                    expires = answer.created + chat_audio.GOOD_S
+                    yield chunk(index, {"audio": {"expires_at": expires}})
                 yield chunk(index, {}, answer.finish(index))
                 calls = 0
             elif isinstance(piece, str):

@@ -43,7 +43,11 @@ _COMPLETION = record(
                     "index": _WHOLE,
                     "message": record(
                         {"role": _TEXT, "content": _BOTH},
-                        {"tool_calls": listed(_CALL), "function_call": {"type": "object"}},
+                        {
+                            "tool_calls": listed(_CALL),
+                            "function_call": {"type": "object"},
+                            "audio": record({"id": _TEXT, "data": _TEXT, "transcript": _TEXT}),
+                        },
                     ),
                     "finish_reason": _FINISH,
                 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import Scope
 
@@ -166,6 +166,8 @@ async def _told(
         charge(scope, tokens=account.read + account.written)
 
 
+T = TypeVar("T")
+
 Piece = tuple[int, str | ToolCall | None]
 """Of which of several replies it is; words, a call, or None at the end of that reply."""
 
@@ -181,7 +183,7 @@ async def in_turn(replies: Sequence[Stream[str | ToolCall]]) -> Stream[Piece]:
             yield index, None
 
 
-async def whole(told: Stream[Piece]) -> list[Piece]:
+async def whole(told: Stream[T]) -> list[T]:
     """All of it, once it has ended."""
     async with aclosing(told):
         return [piece async for piece in told]

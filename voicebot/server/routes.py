@@ -63,6 +63,8 @@ class Lasting:
     """The conversations of `/v1/talk` that can be resumed, by their token."""
     responses: KeptResponses = field(default_factory=KeptResponses)
     """What `/v1/responses` can go on from."""
+    spoken: KeptResponses = field(default_factory=KeptResponses)
+    """The words of chat completions that were read aloud."""
     webrtc: dict[str, webrtc.Standing] = field(default_factory=dict)
     """The calls over WebRTC, by their ids."""
     metrics: Metrics = field(default_factory=Metrics)
@@ -73,6 +75,7 @@ class Lasting:
             self.allowances.pop(gone).withdrawn.set()
             self.secrets.revoke(gone)
             self.responses.forget(gone)
+            self.spoken.forget(gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def site(
             Route("/openapi.json", description),
             measured.route(lasting.metrics, parts, house),
             *openai_audio.routes(parts, catalogue, house),
-            *openai_text.routes(catalogue, house),
+            *openai_text.routes(parts, catalogue, house, lasting.spoken),
             *completions.routes(catalogue, house),
             *responses.routes(catalogue, house, lasting.responses),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),

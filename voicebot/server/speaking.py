@@ -1,0 +1,66 @@
+"""A text spoken while it is being written, for routes that send sound."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from starlette.types import Scope
+
+from ..assembly import Parts
+from ..audio import Audio, silence
+from ..conversation.clauses import clauses
+from ..conversation.trim import trimmed
+from ..engines import Speech
+from ..flow import Stream, ahead
+from .doorkeeper import charge
+
+AHEAD = 2
+"""Chunks of speech made before the client has taken those before them."""
+
+
+async def spoken(parts: Parts, text: Stream[str], options: dict[str, Any]) -> Stream[Speech]:
+    """The text spoken piece by piece, so that its beginning is there first.
+
+    options: as the synthesizer takes them for one call.
+    """
+    async with ahead(_pieces(parts, text, options), AHEAD) as speech:
+        async for chunk in speech:
+            yield chunk
+
+
+async def _pieces(parts: Parts, text: Stream[str], options: dict[str, Any]) -> Stream[Speech]:
+    synthesize: Any = parts.tts.synthesize
+    async with aclosing(clauses(text)) as pieces:
+        async for piece in pieces:
+            if piece.silent:
+                continue
+            pause = parts.reserve.speech.seconds(piece.pause)
+            async with aclosing(trimmed(synthesize(piece.spoken, **options))) as speech:
+                async for chunk in speech:
+                    if pause:
+                        yield Speech(silence(pause, chunk.audio.rate))
+                    pause = 0.0
+                    yield chunk
+
+
+async def sound(speech: Stream[Speech]) -> Stream[Audio]:
+    """What is heard of it."""
+    async with aclosing(speech):
+        async for chunk in speech:
+            yield chunk.audio
+
+
+class Counted:
+    """Sound on its way, and how much of it there was, on the client's account."""
+
+    def __init__(self, sound: Stream[Audio], scope: Scope) -> None:
+        self._sound, self._scope = sound, scope
+        self.seconds = 0.0
+
+    async def blocks(self) -> Stream[Audio]:
+        async with aclosing(self._sound):
+            async for audio in self._sound:
+                self.seconds += audio.seconds
+                charge(self._scope, audio_s=audio.seconds)
+                yield audio
