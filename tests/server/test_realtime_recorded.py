@@ -405,7 +405,8 @@ def story(*lines):
 
 SESSION = {"session": 1, "rate": 16000, "window": 512, "partial": False, "light": False,
            "ahead": [], "settings": {},
-           "realtime": {"changes": [], "speaks_beta": False, "root": "mine", "takes": [],
+           "realtime": {"changes": [], "speaks_beta": False, "has_track": False, "root": "mine",
+                        "takes": [],
                         "utterance_s": 0}}  # fmt: skip
 
 

@@ -59,6 +59,11 @@ class Realtime:
 
 def begun(about: dict[str, Any]) -> Realtime:
     """As the first line of a recording has it."""
-    opening = Opening(list(about["changes"]), bool(about["speaks_beta"]), str(about["root"]))
+    opening = Opening(
+        list(about["changes"]),
+        bool(about["speaks_beta"]),
+        str(about["root"]),
+        bool(about["has_track"]),
+    )
     limits = Limits(utterance_s=int(about["utterance_s"]))
     return Realtime(opening, frozenset(about["takes"]), limits)

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..conversation.reserve import Reserve
 from ..engines import ENGINES, ChatModel, Synthesizer, Transcriber, VoiceDetector
 from ..engines.per_call import taken
 from ..events import Event, as_json
-from ..flow import Stream
+from ..flow import Stream, started
 from ..recordings import decode
 from ..server.limits import Allowance
 from ..server.realtime_actions import Action, Append
@@ -32,6 +33,7 @@ from ..server.realtime_outside import Outside
 from ..server.realtime_protocol import Protocol, ids
 from ..server.realtime_recorded import USED_UP, as_happening, track, with_sounds
 from ..server.realtime_speaker import encoded
+from ..server.webrtc.playout import PACKET_S, Playout
 from .again import SAME
 from .differences import Happened
 from .given import Appended, Realtime, Sent
@@ -73,9 +75,11 @@ async def hold(
         opening.settings(outside.parts), speaks_beta=opening.speaks_beta, new_id=ids(opening.root)
     )
     outside.watcher = protocol.watcher = _Watcher(session, story)
-    call = Call(outside, protocol, Allowance(realtime.limits, _now()))
+    playout = Playout() if opening.has_track else None
+    call = Call(outside, protocol, Allowance(realtime.limits, _now()), playout)
     client = _Client(session, realtime, protocol, aloud)
-    await call.run(client.actions())
+    async with started(_take(playout)) if playout else nullcontext():
+        await call.run(client.actions())
 
 
 def unlike(session: Recorded, *, live: bool) -> Iterator[str]:
@@ -177,6 +181,13 @@ class _Watcher:
             if abs(at - _now()) <= SAME and abs(before - seconds) <= SAME:
                 return before
         return seconds
+
+
+async def _take(playout: Playout) -> None:
+    """Take the sound as a track does."""
+    while True:
+        playout.next()
+        await asyncio.sleep(PACKET_S)
 
 
 async def _until(at: float) -> None:

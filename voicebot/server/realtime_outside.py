@@ -80,6 +80,8 @@ class Opening:
     speaks_beta: bool
     root: str
     """What the session's ids have in common."""
+    has_track: bool = False
+    """Answers are sent on a track of their own, as over WebRTC, in real time."""
 
     def settings(self, parts: Parts) -> Settings:
         """What the session is set to then.

@@ -133,6 +133,7 @@ class Calls:
                     [*changes(request, self._secrets), *session],
                     speaks_beta="realtime=v1" in request.headers.get("openai-beta", ""),
                     root=root(scope.get("request_id", "")),
+                    has_track=True,
                 )
                 connection = _Connection(self._parts, opening, self._peer, self._stun)
             call_id, standing = new_id("rtc"), Standing(scope.get("key"))
