@@ -46,10 +46,22 @@ def test_a_tool_is_called_and_its_result_answered(talker):
     assert answered.text == "It returned sunshine over Rome"
 
 
-@pytest.mark.parametrize("method", ["function_calling"])
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
 def test_a_structure_is_filled_in(talker, method):
     found = chat(talker).with_structured_output(City, method=method).invoke("Where is it sunny?")
     assert found == City(city="Rome")
+
+
+def test_the_responses_route_answers_streams_and_calls_tools(talker):
+    model = chat(talker, use_responses_api=True)
+    assert model.invoke("Good morning.").text == "You said, as number 1: Good morning."
+    pieces = [piece.text for piece in model.stream("Good morning.")]
+    assert "".join(pieces) == "You said, as number 1: Good morning."
+    asked = HumanMessage("What is the weather in Rome?")
+    called = model.bind_tools([weather]).invoke([asked])
+    (call,) = called.tool_calls
+    answered = model.bind_tools([weather]).invoke([asked, called, weather.invoke(call)])
+    assert answered.text == "It returned sunshine over Rome"
 
 
 def test_batches_are_answered_each_on_its_own(talker):

@@ -3,6 +3,7 @@
 import litellm
 import pytest
 from conftest import QUESTION
+from pydantic import BaseModel
 
 HELLO = [{"role": "user", "content": "Good morning."}]
 WEATHER = {
@@ -40,6 +41,20 @@ def test_a_tool_is_called_and_its_result_answered(talker):
     returned = {"role": "tool", "tool_call_id": call.id, "name": "weather", "content": "sunshine"}
     answered = litellm.completion(messages=[*HELLO, called, returned], **options)
     assert answered.choices[0].message.content == "It returned sunshine"
+
+
+def test_a_structure_is_filled_in(talker):
+    class City(BaseModel):
+        city: str
+
+    reply = litellm.completion(messages=HELLO, response_format=City, **at(talker, "gpt-4o"))
+    assert City.model_validate_json(reply.choices[0].message.content) == City(city="Rome")
+
+
+def test_responses_are_made_and_go_on(talker):
+    first = litellm.responses(input="Good morning.", **at(talker, "gpt-4o"))
+    said = first.output[0].content[0].text
+    assert said == "You said, as number 1: Good morning."
 
 
 def test_a_recording_is_written_down(house, recording):

@@ -16,8 +16,15 @@ from agents.voice import (
 )
 from conftest import QUESTION
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 
 agents.set_tracing_disabled(True)
+CHAT, RESPONSES = agents.OpenAIChatCompletionsModel, agents.OpenAIResponsesModel
+either = pytest.mark.parametrize("route", [CHAT, RESPONSES], ids=["chat", "responses"])
+
+
+class City(BaseModel):
+    city: str
 
 
 @agents.function_tool
@@ -30,8 +37,8 @@ def client(url):
     return AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
 
 
-def agent(url, **options):
-    model = agents.OpenAIChatCompletionsModel("gpt-4o", client(url))
+def agent(url, route=CHAT, **options):
+    model = route("gpt-4o", openai_client=client(url))
     return agents.Agent("assistant", instructions="Be brief.", model=model, **options)
 
 
@@ -44,18 +51,53 @@ def samples(path):
     return np.interp(at, np.arange(len(pcm)), pcm).astype(np.int16)
 
 
-def test_a_question_is_answered_from_the_documents(house):
-    assert "1931" in agents.Runner.run_sync(agent(house), QUESTION).final_output
+@either
+def test_a_question_is_answered_from_the_documents(house, route):
+    assert "1931" in agents.Runner.run_sync(agent(house, route), QUESTION).final_output
 
 
-def test_a_tool_is_called_and_its_result_answered(talker):
-    done = agents.Runner.run_sync(agent(talker, tools=[weather]), "What is the weather in Rome?")
+@either
+def test_a_conversation_goes_on(talker, route):
+    first = agents.Runner.run_sync(agent(talker, route), "Good morning.")
+    again = [*first.to_input_list(), {"role": "user", "content": "Again?"}]
+    said = agents.Runner.run_sync(agent(talker, route), again).final_output
+    assert said == "You said, as number 2: Again?"
+
+
+def test_the_server_keeps_a_conversation_of_responses(talker):
+    first = agents.Runner.run_sync(agent(talker, RESPONSES), "Good morning.")
+    again = agents.Runner.run_sync(
+        agent(talker, RESPONSES), "Again?", previous_response_id=first.last_response_id
+    )
+    assert again.final_output == "You said, as number 2: Again?"
+
+
+@either
+def test_a_tool_is_called_and_its_result_answered(talker, route):
+    whole = agent(talker, route, tools=[weather])
+    done = agents.Runner.run_sync(whole, "What is the weather in Rome?")
     assert done.final_output == "It returned sunshine over Rome"
 
 
-def test_a_stream_calls_tools_too(talker):
+@either
+def test_another_agent_takes_over(talker, route):
+    second = agent(talker, route)
+    first = agent(talker, route, handoffs=[second])
+    done = agents.Runner.run_sync(first, "Good morning.")
+    assert done.last_agent is second
+
+
+@either
+def test_a_structure_is_filled_in(talker, route):
+    done = agents.Runner.run_sync(agent(talker, route, output_type=City), "Where is it sunny?")
+    assert done.final_output == City(city="Rome")
+
+
+@either
+def test_a_stream_calls_tools_too(talker, route):
     async def streamed():
-        running = agents.Runner.run_streamed(agent(talker, tools=[weather]), "The weather?")
+        whole = agent(talker, route, tools=[weather])
+        running = agents.Runner.run_streamed(whole, "The weather?")
         kinds = [event.type async for event in running.stream_events()]
         return kinds, running.final_output
 
