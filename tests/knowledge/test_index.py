@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 from pathlib import Path
 
@@ -147,11 +148,59 @@ def test_other_languages_are_found_with_or_without_accents_and_spaces(library):
     assert ids(house.search("где ключи")) == ["ru.md#1"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"]
+)
 def test_a_document_may_be_in_any_usual_encoding(library, encoding):
     house = library({"a.txt": "Der Schlüssel hängt an der Tür.".encode(encoding)})
     (passage,) = house.search("Schlüssel")
     assert passage.text == "Der Schlüssel hängt an der Tür."
+
+
+def test_quotes_dashes_and_the_euro_of_windows_are_read(library):
+    text = "The boiler \u2013 \u201cold Bertha\u201d \u2013 cost \u20ac900, didn\u2019t it?"
+    (passage,) = library({"a.txt": text.encode("cp1252")}).search("boiler")
+    assert passage.text == text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_only_regular_files_inside_the_folder_are_read(library, tmp_path, tmp_path_factory, caplog):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.md").write_text("The boiler is a secret.")
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "endless.md").symlink_to("/dev/zero")
+    (tmp_path / "link.md").symlink_to(outside / "secret.md")
+    (tmp_path / "folder").symlink_to(outside)
+    (tmp_path / "circle.md").symlink_to(tmp_path / "circle.md")
+    (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere.md")
+    house = library({"heating.md": "The boiler is in the cellar."})
+    assert ids(house.search("boiler")) == ["heating.md#1"]
+    assert len(house) == 1
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    for name in ("pipe.md", "endless.md", "link.md", "circle.md", "gone.md"):
+        assert told.count(name) >= 1
+    assert "not a file" in told
+    assert "leaves the folder" in told
+
+
+def test_a_link_within_the_folder_is_read_and_the_folder_may_be_one(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "heating.md").write_text("The boiler is in the cellar.")
+    (tmp_path / "real" / "again.md").symlink_to("heating.md")
+    (tmp_path / "documents").symlink_to("real")
+    house = Library(tmp_path / "documents")
+    assert sorted(ids(house.search("boiler"))) == ["again.md#1", "heating.md#1"]
+    house.close()
+
+
+def test_documents_of_other_kinds_are_named_in_one_line(library, caplog):
+    others = {f"{n}.pdf": b"%PDF-1.7\0" for n in range(6)} | {"plan.docx": b"PK\0"}
+    library({"heating.md": "The boiler is in the cellar.", **others})
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert "0.pdf, 1.pdf, 2.pdf, 3.pdf, 4.pdf and 2 more" in message
+    assert "pdftotext or pandoc" in message
+    assert "\n" not in message
 
 
 def test_files_that_are_no_documents_are_passed_over(library, caplog):

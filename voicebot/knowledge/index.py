@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,36 @@ from .chunks import Chunk, chunks
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".md", ".markdown", ".txt"})
+OTHERS = frozenset(
+    [
+        ".pdf",
+        ".doc",
+        ".docx",
+        ".odt",
+        ".rtf",
+        ".pages",
+        ".tex",
+        ".epub",
+        ".htm",
+        ".html",
+        ".org",
+        ".rst",
+        ".adoc",
+        ".csv",
+        ".tsv",
+        ".xls",
+        ".xlsx",
+        ".ods",
+        ".ppt",
+        ".pptx",
+        ".odp",
+        ".eml",
+        ".msg",
+    ]
+)
+"""Documents too, which are not read: people are told, or they would wait for answers from them."""
+NAMED = 5
+"""How many of those are named."""
 BIGGEST = 8_000_000
 """Bytes of a document. A larger one is a log or an export, and would hold up the start."""
 CLOSE = 0.3
@@ -116,17 +148,33 @@ class Library:
 
 def _read(folder: Path) -> Iterator[tuple[str, Chunk]]:
     """The chunks of every document below `folder`, each with the name of its document."""
+    inside = folder.resolve()
+    unread: list[str] = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or any(p.startswith(".") for p in name.parts):
+        if any(part.startswith(".") for part in name.parts):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() in OTHERS:
+                unread.append(name.as_posix())
+            continue
+        if path.is_dir():
             continue
         try:
+            if not path.resolve().is_relative_to(inside):
+                raise ValueError("it is a link that leaves the folder; copy it into the folder")
             text = _text(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
             log.warning("document %s is left out: %s", path, error)
             continue
         for chunk in chunks(name.as_posix(), text):
             yield name.with_suffix("").as_posix(), chunk
+    if unread:
+        more = f" and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+        log.warning(
+            "only .md and .txt are read; save %s%s in %s as text, with pdftotext or pandoc",
+            *(", ".join(unread[:NAMED]), more, folder),
+        )
 
 
 def _text(path: Path) -> str:
@@ -134,17 +182,39 @@ def _text(path: Path) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, or too much.
+        ValueError: it is no text, no regular file, or too much.
     """
-    if (size := path.stat().st_size) > BIGGEST:
-        raise ValueError(f"{size / 1e6:.0f} MB is more than {BIGGEST / 1e6:.0f} MB; split it")
-    data = path.read_bytes()
+    # A pipe would hold us up until somebody writes to it, were it not for O_NONBLOCK.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is a pipe or a device, not a file")
+        if about.st_size > BIGGEST:
+            raise ValueError(
+                f"{about.st_size / 1e6:.0f} MB is more than {BIGGEST / 1e6:.0f} MB; split it"
+            )
+        data = file.read(BIGGEST)  # it may be growing, and files of /proc tell no length
+    return _decoded(data)
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return data.decode("utf-32", "replace")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if b"\0" in data:
+        # Western text in UTF-16 has a zero in every second byte, also where no mark says so.
+        begin = data[:1000]
+        for zeros, others, encoding in ((1, 0, "utf-16-le"), (0, 1, "utf-16-be")):
+            if begin[zeros::2].count(0) > len(begin) / 4 and not begin[others::2].count(0):
+                return data.decode(encoding, "replace")
         raise ValueError("it is not text")
     try:
         return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("cp1252")  # of Windows: latin-1 with quotes, dashes and the euro
     except UnicodeDecodeError:
         return data.decode("latin-1")
 
