@@ -1,12 +1,16 @@
 """Devices are chosen as a person names them; sound goes out and comes in; a lost one is told."""
 
+import asyncio
 import subprocess
 import sys
+from contextlib import aclosing
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from sound_server import needed, sound_server
 
-from voicebot.devices import Device, choose
+from voicebot.devices import Device, choose, microphone
 from voicebot.errors import ConfigError, Missing
 
 STUDIO = [
@@ -95,6 +99,49 @@ try:
 except Missing as error:
     print(error)
 """
+
+
+class OnlyWith:
+    """sounddevice on a machine whose microphone opens with so many channels, one of them spoken
+    into.
+    """
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, channels, spoken_into):
+        self.default = SimpleNamespace(device=(0, -1))
+        self._channels, self._spoken_into = channels, spoken_into
+
+    def query_devices(self, index=None):
+        array = {"index": 0, "name": "Array", "max_output_channels": 0}
+        array |= {"max_input_channels": max(self._channels, 8), "default_samplerate": 48000.0}
+        return [array] if index is None else array
+
+    def InputStream(self, *, samplerate, channels, blocksize, callback, **_):
+        if channels != self._channels:
+            raise self.PortAudioError("Invalid number of channels")
+        heard = np.zeros((blocksize, channels), np.float32)
+        heard[:, self._spoken_into] = np.sin(np.arange(blocksize))
+        return SimpleNamespace(
+            samplerate=float(samplerate),
+            start=lambda: callback(heard, blocksize, None, None),
+            close=lambda: None,
+        )
+
+
+@pytest.mark.parametrize("channels", [4, 6, 8, 16, 60])
+def test_an_array_of_microphones_that_opens_only_whole_is_heard(monkeypatch, channels):
+    array = OnlyWith(channels, spoken_into=3)
+    monkeypatch.setattr("voicebot.devices.library", lambda: array)
+    monkeypatch.setattr("voicebot.portaudio.library", lambda: array)
+
+    async def hear():
+        async with aclosing(microphone()) as sound:
+            return await anext(sound)
+
+    heard = asyncio.run(hear())
+    assert heard.samples == pytest.approx(np.sin(np.arange(len(heard.samples))), abs=1e-5)
 
 
 # Real sound, through PortAudio and a sound server

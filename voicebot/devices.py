@@ -17,6 +17,7 @@ import numpy as np
 from .audio import Audio, Samples
 from .errors import Missing
 from .flow import Stream
+from .mixing import Mixer
 from .playback import Playback
 from .portaudio import Device, choose, close, devices, library
 from .resample import Resampler
@@ -70,8 +71,11 @@ async def microphone(wanted: str | None = None) -> Stream[Audio]:
         with suppress(RuntimeError):  # the loop has closed: nobody is left to listen
             loop.call_soon_threadsafe(put, block)
 
+    mixer = Mixer()
+
     def on_sound(data: Samples, frames: int, time: Any, status: Any) -> None:
-        tell(data.mean(axis=1))  # a new array: PortAudio uses its own again
+        # A new array: PortAudio uses its own again.
+        tell(mixer.mix(data.T, round(stream.samplerate)).copy())
 
     stream = _open_input(device, on_sound, lambda: tell(None))
     try:
@@ -98,7 +102,7 @@ def _open_input(device: Device, on_sound: Any, on_end: Any) -> Any:
     own_rate = sounddevice.query_devices(device.index)["default_samplerate"]
     reason: Exception | None = None
     for rate in (_LISTENING_RATE, own_rate):
-        for channels in sorted({1, min(2, device.inputs)}):
+        for channels in _channels(device.inputs):
             try:
                 return sounddevice.InputStream(
                     device=device.index,
@@ -112,6 +116,14 @@ def _open_input(device: Device, on_sound: Any, on_end: Any) -> Any:
             except sounddevice.PortAudioError as error:
                 reason = error
     raise Missing(f"the microphone {device.name!r} cannot be opened: {reason}") from reason
+
+
+def _channels(most: int) -> list[int]:
+    """How many to ask a microphone for, in order: some arrays open only with all they have, and
+    some drivers claim more than there are.
+    """
+    usual = [count for count in (1, 2, most, 4, 6, 8, 16) if count <= most]
+    return list(dict.fromkeys(usual))
 
 
 class LocalSpeaker:
