@@ -28,6 +28,7 @@ from typing import IO, Any
 
 from . import __version__, engines
 from .engines import Entry, probe_child
+from .engines.child import signal_name
 from .observe.identity import Chosen
 from .streams import scratch
 
@@ -124,7 +125,7 @@ class Probe:
             time.sleep(LOOK_S)
         status = self._process.returncode
         if status < 0:
-            name = _signal(-status)
+            name = signal_name(-status)
             return self._died(name, f"died of {name}")
         assert self._process.stdout
         answer = self._process.stdout.read()
@@ -160,13 +161,6 @@ def _remedy(how: str, entry: Entry) -> str:
     if how == "SIGILL":
         return f"this processor lacks what {package} was built for: take another engine"
     return f"`{pip} {package}` if that is damaged, or take another model or another engine"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 class Known:

@@ -20,6 +20,14 @@ PATIENCE = 10.0
 a shorter wait would end calls on a machine that is only busy."""
 
 
+def signal_name(number: int) -> str:
+    """SIGKILL and the like; real-time signals have a number only."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Child:
     """One process and our end of its socket."""
 
@@ -49,7 +57,7 @@ class Child:
         # The socket's end is the process's end, give or take a moment.
         status = self.process.wait(PATIENCE)
         if status < 0:
-            reason = f"was ended by {signal.Signals(-status).name}"
+            reason = f"was ended by {signal_name(-status)}"
         else:
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
