@@ -3,6 +3,7 @@
 (cd tests/server/javascript && npm ci && cd beta && npm ci)
 """
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 import room
 from scripted import Scripted
 from serving import app, served
+
+from voicebot.engines import Delta
 
 HERE = Path(__file__).parent / "javascript"
 FORECAST = ("One two three. Four five six. Seven eight nine. " * 3).strip()
@@ -46,3 +49,34 @@ def test_agents_ask_carry_out_a_function_hear_and_interrupt(folder):
     assert whole["said"] == FORECAST
     calls = [item for item in told["history"] if item["type"] == "function_call"]
     assert [(call["name"], call["output"]) for call in calls] == [("weather", FORECAST)] * 2
+
+
+class Forecaster(Scripted):
+    """Says all that functions have returned."""
+
+    async def reply(self, messages, *, max_tokens=None, tools=(), must_call=False):
+        results = [m.text for m in messages if m.role == "tool"]
+        if messages[-1].role != "tool":
+            async for delta in super().reply(messages, tools=tools, must_call=must_call):
+                yield delta
+            return
+        await asyncio.sleep(0.3)
+        yield Delta(" ".join(results))
+        yield Delta(finish="stop")
+
+
+@pytest.mark.parametrize("late_ms", [0, 100, 1500])
+@pytest.mark.parametrize("folder", [installed("."), installed("beta")])
+def test_functions_that_agents_carry_out_together_are_all_answered(folder, late_ms):
+    llm = Forecaster({"city": "Rome"}, {"city": "Paris"}, takes=0)
+    with served(app(llm=llm, tts=room.Synthesizer(times=True))) as url:
+        node = subprocess.run(
+            ["node", "agents.mjs", f"ws{url[4:]}/v1/realtime", str(late_ms), "together"],
+            cwd=HERE / folder, capture_output=True, text=True, timeout=50, check=False,
+        )  # fmt: skip
+    assert node.returncode == 0, node.stderr
+    told = json.loads(node.stdout)
+    assert told["errors"] == []
+    assert told["calls"] == ["Rome", "Paris"]
+    assert "Rome is dry." in told["said"][0]
+    assert "Paris is dry." in told["said"][-1]

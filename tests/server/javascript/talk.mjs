@@ -54,3 +54,35 @@ export async function talk({ RealtimeAgent, RealtimeSession, OpenAIRealtimeWebSo
   session.close();
   console.log(JSON.stringify(told));
 }
+
+/** Carry out two functions at once, of which one takes longer; what was said of them is printed. */
+export async function together({ RealtimeAgent, RealtimeSession, OpenAIRealtimeWebSocket, tool }) {
+  const [, , url, late] = process.argv;
+  const told = { errors: [], calls: [], types: {} };
+  const weather = tool({
+    name: 'weather',
+    description: 'The weather of a city.',
+    strict: false,
+    parameters: {
+      type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: true,
+    },
+    execute: async ({ city }) => {
+      told.calls.push(city);
+      if (city === 'Paris') await pause(Number(late));
+      return `${city} is dry.`;
+    },
+  });
+  const agent = new RealtimeAgent({ name: 'assistant', instructions: 'Be brief.', tools: [weather] });
+  const session = new RealtimeSession(agent, { transport: new OpenAIRealtimeWebSocket({ url, useInsecureApiKey: true }) });
+  session.on('error', (error) => told.errors.push(error));
+  session.on('transport_event', (event) => { told.types[event.type] = (told.types[event.type] ?? 0) + 1; });
+  await session.connect({ apiKey: 'any', url });
+  session.sendMessage('What is the weather in Rome and in Paris?');
+  const said = () => session.history.filter((item) => item.role === 'assistant')
+    .flatMap((item) => item.content.map((part) => part.transcript ?? part.text ?? ''));
+  for (let i = 0; i < 400 && !said().join(' ').includes('Paris is dry.'); i++) await pause(50);
+  await pause(1500); // for an answer too many
+  told.said = said();
+  session.close();
+  console.log(JSON.stringify(told));
+}

@@ -1,5 +1,5 @@
 // node agents.mjs ws://127.0.0.1:8124/v1/realtime "It rains."
 import * as client from '@openai/agents/realtime';
-import { talk } from '../talk.mjs';
+import { talk, together } from '../talk.mjs';
 
-await talk(client);
+await (process.argv[4] === 'together' ? together : talk)(client);
