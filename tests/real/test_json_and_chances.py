@@ -50,6 +50,31 @@ def test_a_reply_is_parsed_as_the_class_it_was_asked_for_as(client, seed):
     assert isinstance(reply.choices[0].message.parsed, City)
 
 
+def test_a_response_is_parsed_likewise(client):
+    reply = client.responses.parse(model="gpt-4o", input=CITY, text_format=City)
+    assert isinstance(reply.output_parsed, City)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_beside_functions_a_reply_is_a_call_or_follows_the_schema(client, seed):
+    function = {"name": "look_up_city", "parameters": Person.model_json_schema()}
+    reply = client.chat.completions.create(
+        model="gpt-4o",
+        messages=CITY,
+        tools=[{"type": "function", "function": function}],
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "person", "schema": Person.model_json_schema()},
+        },
+        seed=seed,
+    )
+    message = reply.choices[0].message
+    if message.tool_calls:
+        Person.model_validate_json(message.tool_calls[0].function.arguments)
+    else:
+        Person.model_validate_json(message.content)
+
+
 def test_a_reply_may_be_any_json_object(client):
     reply = client.chat.completions.create(
         model="gpt-4o",

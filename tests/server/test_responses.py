@@ -257,6 +257,15 @@ def test_a_conversation_that_is_too_long_is_the_clients_error(serve, stream):
     assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "input")
 
 
+def test_a_conversation_does_not_grow_beyond_what_is_read(serve):
+    client = serve(room.ChatModel("Noon.", takes=0))
+    half = "a" * 600_000
+    first = client.responses.create(model="gpt-4o", input=half)
+    with pytest.raises(openai.BadRequestError, match="1200") as refused:
+        client.responses.create(model="gpt-4o", input=half, previous_response_id=first.id)
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "input")
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "says"),
     [

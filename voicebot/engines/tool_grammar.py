@@ -58,7 +58,8 @@ def gbnf_of_json(
     if calls:
         lines.append(_prefixed(calls, "call-"))
         written += " | call-root"
-    return "\n".join([f"root ::= {written}", *lines])
+    grammar = "\n".join([f"root ::= {written}", *lines])
+    return grammar if valid(grammar) else None
 
 
 def _arguments(tool: Tool, valid: Callable[[str], bool]) -> str:

@@ -22,7 +22,7 @@ from ..flow import Stream
 from . import responses_fields as fields_of
 from .catalogue import Catalogue
 from .house import House, InHouse
-from .intake import document
+from .intake import DOCUMENT, document
 from .refusals import Refusal, too_long
 from .replies import Account, Wish, reply, sampling
 from .responses_kept import Kept, KeptResponses
@@ -62,6 +62,9 @@ class _Responses:
             says = f"the conversation has more than {fields_of.ITEMS} items"
             raise Refusal(400, says, param="input", code="context_length_exceeded")
         messages = fields_of.messages(fields.get("instructions"), [*before, *asked])
+        if (letters := sum(len(message.text) for message in messages)) > DOCUMENT:
+            says = f"the conversation has {letters} characters, and {DOCUMENT} are read at most"
+            raise Refusal(400, says, param="input", code="context_length_exceeded")
         answer = _Answer(fields, Account())
         told = reply(self._catalogue, messages, _wish(fields), answer.account, request.scope)
         headers = self._catalogue.headers("llm")
