@@ -1,12 +1,16 @@
 """Options are checked against the engines when they are set, not when they are first needed."""
 
 import asyncio
+import json
 import random
 from contextlib import aclosing
 
+import httpx
 import pytest
 import room
 from realtime_client import ASK, COMPLETED, Client
+from serving import app, served, wav
+from websockets.sync.client import connect
 
 from voicebot.engines import Segment, Speech
 from voicebot.engines.per_call import OptionError
@@ -198,3 +202,52 @@ def test_a_language_has_the_same_names_in_settings(name):
     choices = Choices(English(), Voice()).choosing(language=name)
     assert choices.language == "en"
     assert asyncio.run(heard(choices)) == ["hello there"]
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served(app(stt=English(), tts=Voice())) as url:
+        yield url
+
+
+def transcribed(url, language):
+    about = {"model": "whisper-1", "language": language}
+    return httpx.post(f"{url}/v1/audio/transcriptions", data=about, files={"file": wav()})
+
+
+@pytest.mark.parametrize("language", ["en", "EN", "en-US", "english", "auto", ""])
+def test_over_http_a_language_has_the_same_names(url, language):
+    answer = transcribed(url, language)
+    assert (answer.status_code, answer.json()["text"]) == (200, "hello there")
+
+
+def test_over_http_a_language_nobody_understands_is_named(url):
+    answer = transcribed(url, "de")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "language"
+    assert "there is en" in answer.json()["error"]["message"]
+
+
+def test_a_secret_for_a_session_is_checked_as_the_session_is(url):
+    def asked(**session):
+        answer = httpx.post(f"{url}/v1/realtime/client_secrets", json={"session": session})
+        return answer.status_code, answer.json()
+
+    status, told = asked(type="realtime", voice="anna", turn_detection=None)
+    assert status == 200
+    assert told["session"]["audio"]["input"]["turn_detection"] is None
+    assert told["session"]["audio"]["output"]["voice"] == "anna"
+    status, told = asked(type="realtime", temprature=1)
+    assert (status, told["error"]["code"]) == (400, "unknown_parameter")
+    status, told = asked(audio={"input": {"transcription": {"language": "de"}}})
+    assert (status, told["error"]["code"]) == (400, "invalid_value")
+
+
+def test_in_a_plain_conversation_a_language_has_the_same_names(url):
+    with connect(f"ws{url[4:]}/v1/talk", proxy=None) as socket:
+        socket.send(json.dumps({"type": "hello", "rate": 24000, "language": "EN-us"}))
+        assert json.loads(socket.recv())["language"] == "en"
+        socket.send(json.dumps({"type": "choose", "language": "de"}))
+        assert json.loads(socket.recv())["code"] == "bad_field"
+        socket.send(json.dumps({"type": "choose", "language": "auto"}))
+        assert json.loads(socket.recv())["language"] == ""

@@ -221,6 +221,72 @@ def test_a_wrong_setting_is_named(session, param):
     assert table.action is None
 
 
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"type": "realtime", "temprature": 0.5}, "session.temprature"),
+        ({"audio": {"inputs": {}}}, "session.audio.inputs"),
+        ({"audio": {"input": {"vad": "on"}}}, "session.audio.input.vad"),
+        ({"audio": {"output": {"pitch": 2}}}, "session.audio.output.pitch"),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad", "silence_ms": 5}}}},
+            "session.audio.input.turn_detection.silence_ms",
+        ),
+    ],
+)
+def test_a_setting_that_nobody_knows_is_named_and_none_beside_it_is_set(session, param):
+    table = Table()
+    error = table.error(table.update(instructions="New.", **session))
+    assert (error["code"], error["param"]) == ("unknown_parameter", param)
+    assert param in error["message"]
+    assert table.protocol.settings.instructions == "Be brief."
+
+
+def test_what_is_unknown_and_null_is_not_there():
+    table = Table()
+    assert table.update(temprature=None)[0]["type"] == "session.updated"
+
+
+def test_a_response_that_is_asked_for_by_unknown_names_is_refused():
+    table = Table()
+    error = table.error(table.says("response.create", response={"voise": "x"}))
+    assert (error["code"], error["param"]) == ("unknown_parameter", "response.voise")
+
+
+def test_a_half_migrated_session_is_understood():
+    """The type and the events of the present dialect, with names of the first."""
+    table = Table()
+    (updated,) = table.update(
+        type="realtime", turn_detection=None, voice="alloy", modalities=["text"], temperature=0.8,
+        input_audio_format="g711_ulaw", input_audio_transcription={"model": "whisper-1"},
+        max_response_output_tokens=50, audio={"output": {"speed": 1.2}},
+    )  # fmt: skip
+    session = updated["session"]
+    assert session["audio"]["input"]["turn_detection"] is None
+    assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+    assert session["audio"]["input"]["transcription"] == {"model": "whisper-1"}
+    assert (session["audio"]["output"]["voice"], session["audio"]["output"]["speed"]) == (
+        "alloy", 1.2,
+    )  # fmt: skip
+    assert (session["output_modalities"], session["max_output_tokens"]) == (["text"], 50)
+
+
+def test_of_a_setting_under_both_names_the_present_one_counts():
+    table = Table()
+    (updated,) = table.update(type="realtime", voice="ash", audio={"output": {"voice": "alloy"}})
+    assert updated["session"]["audio"]["output"]["voice"] == "alloy"
+
+
+def test_content_by_its_first_names_is_understood_too():
+    table = Table()
+    for role, kind in (("user", "text"), ("assistant", "text"), ("system", "text")):
+        content = [{"type": kind, "text": role}]
+        table.says(
+            "conversation.item.create", item={"type": "message", "role": role, "content": content}
+        )
+    assert table.told == [("user", "user"), ("assistant", "assistant"), ("system", "system")]
+
+
 # What the user says
 
 
