@@ -193,6 +193,9 @@ class Terminal:
         while not re.search(pattern, self.written):
             assert self._read(), self.written
 
+    def type(self, keys):
+        os.write(self._screen, keys.encode())
+
     def control_c(self):
         os.write(self._screen, b"\x03")
 
@@ -257,6 +260,25 @@ def test_a_spoken_question_is_answered_aloud_until_control_c(tmp_path, question,
         assert terminal.exit_code() == 130
     assert "Traceback" not in terminal.written
     assert screen(terminal.written.replace("\r\n", "\n"))[-1] == ""
+
+
+@needed
+def test_what_is_typed_while_it_listens_is_answered_and_stays_in_sight(tmp_path, settings):
+    with (
+        sound_server(tmp_path) as server,
+        Terminal(talking(settings), server.environment) as terminal,
+    ):
+        terminal.wait_for(r"\] listening")
+        terminal.type("Is anybody")
+        terminal.wait_for(r"#*\.*\] listening > Is anybody")
+        terminal.type(" there?\r")
+        terminal.wait_for(r"you: Is anybody there\?")
+        terminal.wait_for(r"bot: ")
+        terminal.type("\r")  # enough
+        terminal.wait_for(r"(?s)first sound after.*\] listening")
+        terminal.control_c()
+        assert terminal.exit_code() == 130
+    assert "Traceback" not in terminal.written
 
 
 @needed

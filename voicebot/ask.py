@@ -104,8 +104,8 @@ def _loudspeaker(closing: ExitStack) -> Speaker | None:
         return None
 
 
-def _file(output: str | None, closing: ExitStack) -> _FileSpeaker:
-    return _FileSpeaker(closing.enter_context(sound_file(output)) if output else None)
+def _file(output: str | None, closing: ExitStack) -> FileSpeaker:
+    return FileSpeaker(closing.enter_context(sound_file(output)) if output else None)
 
 
 async def _converse(
@@ -119,14 +119,14 @@ async def _converse(
         report.note(event)
 
     conversation = parts.conversation(speaker, emit)
-    conversation.at_once = not isinstance(speaker, _FileSpeaker)
+    conversation.at_once = not isinstance(speaker, FileSpeaker)
     if microphone:
         await conversation.run(microphone.listen())
     else:
         await conversation.ask(text or "")
 
 
-class _FileSpeaker:
+class FileSpeaker:
     """Takes sound as fast as it is made; all of it counts as heard."""
 
     def __init__(self, file: SoundFile | None) -> None:

@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     talk.add_argument("--devices", action="store_true", help="list the sound devices and exit")
     talk.add_argument("--input", metavar="DEVICE", help="number or part of a name")
     talk.add_argument("--output", metavar="DEVICE", help="number or part of a name")
+    talk.add_argument("--type", action="store_true", help="type instead of speaking")
     talk.add_argument(
         "--mute", action="store_true", help="do not listen while speaking (no headphones)"
     )
@@ -244,6 +245,7 @@ def _talk(args: argparse.Namespace) -> int:
             input=args.input,
             output=args.output,
             mute=args.mute,
+            typing=args.type,
             url=args.url,
             voice=args.voice,
             language=args.language,

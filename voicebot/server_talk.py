@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from .audio import Audio, from_pcm16, to_pcm16
-from .conversation import Speaker
+from .conversation import Hush, Speaker, Typed
 from .errors import ConfigError, Missing
 from .events import (
     Event,
@@ -61,7 +61,7 @@ REFUSED, BROKEN, TAKEN_OVER = 1008, 1011, 4001
 async def converse(
     url: str,
     speaker: Speaker,
-    microphone: Stream[Audio],
+    microphone: Stream[Audio | Typed | Hush],
     note: Callable[[Event], None],
     *,
     tell: Callable[[str], object] = lambda line: None,
@@ -69,7 +69,7 @@ async def converse(
     voice: str = "",
     language: str = "",
 ) -> None:
-    """Talk with the server at `url` until cancelled or until either end is gone.
+    """Talk with the server at `url` until cancelled, until `microphone` ends or the server is gone.
 
     tell: is given each line of what the server says that it is: its engines, whether it records.
     opus: send and get a tenth of the bytes.
@@ -84,8 +84,11 @@ async def converse(
     hello = {name: wish for name, wish in wishes.items() if wish}
     async with asyncio.TaskGroup() as tasks:
         call = _Call(address, speaker, note, tell, tasks, hello, opus=opus)
-        tasks.create_task(call.hear(microphone))
-        await call.carry()  # ends in no other way than by an error, which ends the others
+        carrying = tasks.create_task(call.carry())  # which ends only by an error
+        await call.hear(microphone)
+        await speaker.drain()
+        await call.end()
+        await stop(carrying)
 
 
 def _address(url: str) -> str:
@@ -133,7 +136,7 @@ class _Call:
             self._hello["codec"] = "opus"
         self._encoder = Encoder(self._rate) if opus else None
         self._decoder, self._skip = Decoder(), 0
-        self._said: deque[bytes] = deque()
+        self._said: deque[bytes | str] = deque()
         self._more = asyncio.Event()
         self._token, self._window = "", 0.0
         self._told = self._turn = self._received = 0
@@ -141,12 +144,23 @@ class _Call:
         self._sounds: asyncio.Queue[tuple[int, int, Audio] | _End] = asyncio.Queue()
         self._playing = tasks.create_task(self._play())
 
-    async def hear(self, microphone: Stream[Audio]) -> None:
-        """Keep what is said until a connection takes it."""
+    async def end(self) -> None:
+        """Play no more."""
+        await stop(self._playing)
+
+    async def hear(self, microphone: Stream[Audio | Typed | Hush]) -> None:
+        """Keep what is said and typed until a connection takes it."""
         resampler = Resampler(self._rate)
         most = KEPT * (BITS / 8 if self._encoder else 2 * self._rate)
         async with aclosing(microphone):
             async for audio in microphone:
+                if not isinstance(audio, Audio):
+                    told = {"type": "stop"}
+                    if isinstance(audio, Typed):
+                        told = {"type": "text", "text": audio.text}
+                    self._said.append(json.dumps(told))
+                    self._more.set()
+                    continue
                 samples = resampler.feed(audio)
                 if self._encoder:
                     self._said += self._encoder.feed(samples)

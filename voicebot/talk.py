@@ -14,11 +14,13 @@ from typing import TextIO
 import numpy as np
 
 from . import request
+from .ask import FileSpeaker
 from .assembly import Parts, assemble, offers
 from .audio import Audio, silence
 from .config import Config
+from .conversation import Hush, Typed
 from .conversation.choices import Choices
-from .devices import LocalSpeaker, choose, devices, microphone
+from .devices import Device, LocalSpeaker, choose, devices, microphone
 from .errors import Missing
 from .events import (
     Event,
@@ -34,6 +36,7 @@ from .events import (
     TurnEnded,
 )
 from .flow import Stream, started
+from .keyboard import Keyboard
 from .observe.traces import traced
 from .warm import Warmth
 
@@ -55,6 +58,7 @@ def run(
     input: str | None,
     output: str | None,
     mute: bool,
+    typing: bool = False,
     url: str | None = None,
     voice: str = "",
     language: str = "",
@@ -64,30 +68,41 @@ def run(
     url: a server to talk with instead of the engines of this machine.
     input, output: the number of a device or part of its name; None is the system's choice.
     mute: hear nothing while speaking, where the loudspeaker reaches the microphone.
+    typing: hear nothing at all; what is typed is answered, and only shown without a loudspeaker.
     voice, language: of those that the engines have; empty for what the settings say.
 
     Raises:
         VoicebotError: before anything was said, or because a device is gone.
     """
     # Devices before engines: a missing microphone is told now, not after a model has loaded.
-    found = devices()
-    ear = choose(found, "microphone", input)
-    mouth = choose(found, "loudspeaker", output)
+    ear = None if typing else choose(devices(), "microphone", input)
+    mouth = _mouth(output, typing=typing)
     with ExitStack() as closing:
         spans = None if url else closing.enter_context(traced(config))
         parts = None if url else closing.enter_context(assemble(config, models))
         if spans and parts:
             parts.observers.append(spans.observer)
-        speaker = closing.enter_context(LocalSpeaker(str(mouth.index)))
+        speaker: LocalSpeaker | FileSpeaker = FileSpeaker(None)
+        if mouth:
+            speaker = closing.enter_context(LocalSpeaker(str(mouth.index)))
         tty = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         view = View(sys.stdout, tty)
         closing.callback(view.end)
         view.say(*((*parts.describe(), *offers(config)) if parts else [f"talking with {url}"]))
-        view.say(f"{ear.name} hears, {mouth.name} sounds", "Speak when you like; Ctrl-C ends.")
-        heard = _hear(speaker, str(ear.index), mute, view)
+        hears, sounds = ear.name if ear else "nothing", mouth.name if mouth else "nothing"
+        does = "Type" if typing else "Speak or type" if sys.stdin.isatty() else "Speak"
+        view.say(f"{hears} hears, {sounds} sounds", f"{does} when you like; Ctrl-C ends.")
+        keyboard = Keyboard(view.typing)
+        if typing or keyboard.is_terminal:
+            closing.enter_context(keyboard)
+        given: Stream[Audio | Typed | Hush]
+        if ear:
+            given = _hear(speaker, str(ear.index), mute, view, keyboard)
+        else:
+            given = _typed(keyboard, view)
         wish = {"voice": voice, "language": language}
         request.begin(request.new_id())
-        asyncio.run(_converse(parts or str(url), speaker, heard, view, wish))
+        asyncio.run(_converse(parts or str(url), speaker, given, view, wish))
     return 0
 
 
@@ -112,8 +127,8 @@ def print_devices() -> int:
 
 async def _converse(
     where: Parts | str,
-    speaker: LocalSpeaker,
-    heard: Stream[Audio],
+    speaker: LocalSpeaker | FileSpeaker,
+    given: Stream[Audio | Typed | Hush],
     view: View,
     wish: dict[str, str],
 ) -> None:
@@ -123,26 +138,69 @@ async def _converse(
 
         opus = not server_talk.is_near(where)
         await server_talk.converse(
-            where, speaker, heard, view.note, tell=view.say, opus=opus, **wish
+            where, speaker, given, view.note, tell=view.say, opus=opus, **wish
         )
         return
     conversation = where.conversation(speaker, view.note)
+    conversation.at_once = isinstance(speaker, LocalSpeaker)
     choices = Choices(conversation.stt, conversation.tts).choosing(**wish)
     conversation.choose(choices.ears, choices.mouth)
     # What is done for the first time takes longest: before the first question is over.
     async with started(Warmth(where).once()):
-        await conversation.run(heard)
+        await conversation.run(given)
 
 
-async def _hear(speaker: LocalSpeaker, ear: str, mute: bool, view: View) -> Stream[Audio]:
+def _mouth(output: str | None, *, typing: bool) -> Device | None:
+    """The loudspeaker; None where what is typed is answered without one.
+
+    Raises:
+        Missing: there is none, and only sound would do.
+    """
+    try:
+        return choose(devices(), "loudspeaker", output)
+    except Missing as error:
+        if not typing:
+            raise
+        print(f"the answers are not played ({str(error).partition(';')[0]})", file=sys.stderr)
+        return None
+
+
+async def _hear(
+    speaker: LocalSpeaker | FileSpeaker, ear: str, mute: bool, view: View, keyboard: Keyboard
+) -> Stream[Audio | Typed | Hush]:
+    """What the microphone hears, and between two blocks of it what was typed meanwhile."""
     deaf = 0.0
+    if keyboard.is_terminal:
+        keyboard.begin()
     async with aclosing(microphone(ear)) as blocks:
         async for audio in blocks:
-            deaf = _ECHO if mute and speaker.speaking else deaf - audio.seconds
+            for line in keyboard.typed():
+                yield _meant(line)
+            speaking = isinstance(speaker, LocalSpeaker) and speaker.speaking
+            deaf = _ECHO if mute and speaking else deaf - audio.seconds
             # Silence instead of nothing: the conversation's clock is the sound it is given.
             heard = silence(audio.seconds, audio.rate) if deaf > 0 else audio
             view.level(heard)
             yield heard
+
+
+async def _typed(keyboard: Keyboard, view: View) -> Stream[Audio | Typed | Hush]:
+    """What is typed. A pipe's next line is not asked before the one before it is answered."""
+    keyboard.begin()
+    view.typing("")
+    async with aclosing(keyboard.lines()) as lines:
+        async for line in lines:
+            if not line.strip() and not keyboard.is_terminal:
+                continue
+            view.answered.clear()
+            yield _meant(line)
+            if not keyboard.is_terminal:
+                await view.answered.wait()
+
+
+def _meant(line: str) -> Typed | Hush:
+    """A question; an empty line silences the answer."""
+    return Typed(line.strip()) if line.strip() else Hush()
 
 
 class View:
@@ -157,7 +215,10 @@ class View:
         self._tty = tty
         self._state = "listening"
         self._meter = ""
+        self._typing: str | None = None
         self._shown = ""
+        self.answered = asyncio.Event()
+        """Set when a turn has ended."""
 
     def say(self, *lines: str) -> None:
         for line in lines:
@@ -172,6 +233,8 @@ class View:
                 self._state = "thinking"
             case Heard(text):
                 self._line(f"you: {text}", _BOLD)
+                if self._state == "listening":  # it was typed
+                    self._state = "thinking"
             case Passages(passages):
                 self._line(f"     from {', '.join(passage.id for passage in passages)}", _DIM)
             case Said(text):
@@ -184,6 +247,7 @@ class View:
             case Failed(stage, reason):
                 self._line(f"     {stage} failed: {reason}", _BOLD)
             case TurnEnded(marks):
+                self.answered.set()
                 if (first := marks.get("speaker.first")) is not None:
                     self._line(f"     (first sound after {first:.2f} s)", _DIM)
                 # Who interrupts is being heard already.
@@ -197,6 +261,11 @@ class View:
         decibels = 10 * log10(max(power, 1e-12))
         bars = round(_BARS * min(1.0, max(0.0, 1 - decibels / _QUIETEST)))
         self._meter = "#" * bars + "." * (_BARS - bars)
+        self._draw()
+
+    def typing(self, text: str) -> None:
+        """Show the line that is being typed."""
+        self._typing = text
         self._draw()
 
     def end(self) -> None:
@@ -216,8 +285,14 @@ class View:
         self._stream.flush()
 
     def _draw(self) -> None:
-        live = f"[{self._meter}] {self._state}"[: shutil.get_terminal_size().columns - 1]
-        if self._tty and self._meter and live != self._shown:
+        columns = shutil.get_terminal_size().columns - 1
+        live = f"[{self._meter}] {self._state}" if self._meter else ""
+        if self._typing or (self._typing is not None and not self._meter):
+            # The end of a long line is what one is typing.
+            prompt = f"{live} > " if live else "> "
+            live = prompt + self._typing[-max(1, columns - len(prompt)) :]
+        live = live[:columns]
+        if self._tty and live != self._shown:
             self._stream.write(f"{_CLEAR}{live}")
             self._stream.flush()
             self._shown = live
