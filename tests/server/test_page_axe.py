@@ -1,4 +1,4 @@
-"""axe-core finds nothing on the page: light, dark, on a phone, and in all that a call goes through."""
+"""axe-core finds nothing on the page: light, dark, on a phone, whatever a call goes through."""
 
 from pathlib import Path
 
