@@ -119,6 +119,7 @@ def test_who_does_not_read_its_answer_is_hung_up_on():
 
 def test_one_connection_too_many_is_hung_up_on(monkeypatch):
     monkeypatch.setattr(connections, "MOST", 3)
+    monkeypatch.setattr(connections, "RESERVE", 0)
     monkeypatch.setattr(connections, "LOOK_S", 10.0)
     with served(app()) as url:
         with line(url) as a, line(url), line(url), line(url) as late:
@@ -126,6 +127,24 @@ def test_one_connection_too_many_is_hung_up_on(monkeypatch):
             a.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answer(a).startswith(b"HTTP/1.1 200 ")
         assert httpx.get(f"{url}/health").status_code == 200
+
+
+def test_where_all_connections_are_taken_the_server_still_says_that_it_lives(monkeypatch):
+    monkeypatch.setattr(connections, "MOST", 2)
+    monkeypatch.setattr(connections, "RESERVED_S", 0.2)
+    monkeypatch.setattr(connections, "LOOK_S", 10.0)
+    with served(app()) as url, line(url), line(url), line(url) as late:
+        assert httpx.get(f"{url}/health").status_code == 200
+        refused = httpx.get(f"{url}/v1/models")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "full")
+        assert rest(late) == b""  # it may not stay for all that
+
+
+def test_who_asks_again_and_again_and_never_reads_is_hung_up_on():
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400_000  # 19 MB
+    # A connection that stays would be a TimeoutError.
+    with served(app()) as url, line(url, reads=False) as end, pytest.raises(ConnectionError):
+        end.sendall(asked)
 
 
 class Wire:

@@ -14,6 +14,7 @@ from collections import deque
 from typing import Any
 from weakref import ref
 
+import h11
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -21,13 +22,19 @@ from websockets.frames import Frame
 
 from .fragments import Cutter
 from .realtime_long import LONG, LONGEST
+from .refusals import Refusal, response
 from .unread import LINGER_S
 
 log = logging.getLogger(__name__)
 
 MOST = 500
 """Connections at once: half of the files a process may usually have open, and several for each
-conversation. One more is hung up on, because to refuse it in words would have to wait for its."""
+conversation. One more is asked for its question only if that is how we are."""
+RESERVE = 20
+"""Connections more for whoever watches: /health and /ready, and a refusal for all else."""
+RESERVED_S = 2.0
+"""Seconds that one of them may stay."""
+WATCHED = "/health", "/ready"
 LOOK_S = 10.0
 """Seconds between two looks at a connection. It is given up if it has not moved between them: if
 it has not said what it wants, or not read the end of what it was told."""
@@ -73,15 +80,44 @@ def _look_again(connection: ref[_Looked], before: object) -> None:
 class Http(_Looked, H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > MOST:
+        self._is_reserved = len(self.connections) > MOST
+        if len(self.connections) > MOST + RESERVE:
             transport.abort()
+        elif self._is_reserved:
+            self.app = _only_watched(self.app)
+            self.loop.call_later(RESERVED_S, transport.abort)
         self._look()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        if self._is_reserved:
+            self.transport.abort()
+        else:
+            super().handle_websocket_upgrade(event)
 
     def _waits_for(self) -> object:
         if self.cycle is None:
             return "to ask"
-        # After an answer, the next question: `cycle` tells one from the other.
-        return self.cycle if self.cycle.response_complete else super()._waits_for()
+        if self.cycle.response_complete:
+            return self.cycle  # after an answer, the next question
+        unread = self.transport.get_write_buffer_size()
+        if unread and not self.cycle.scope["path"].startswith("/v1/"):
+            # What costs no work is short, and a player that pauses asks for none of it. To ask
+            # again and again without reading would keep the connection for ever.
+            return self.cycle, unread
+        return super()._waits_for()
+
+
+def _only_watched(app: Any) -> Any:
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] in WATCHED:
+            await app(scope, receive, send)
+            return
+        full = Refusal(503, "all connections are taken", code="full", retry_after=int(LOOK_S))
+        answer = response(full)
+        answer.headers["connection"] = "close"
+        await answer(scope, receive, send)
+
+    return watched
 
 
 class Websocket(_Looked, WebSocketsSansIOProtocol):

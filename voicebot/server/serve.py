@@ -28,6 +28,7 @@ from ..warm import READY
 from . import certificate, connections, systemd
 from . import reached as reached_at
 from .app import App, create
+from .door import Door, Guests, Loop
 from .keys import check_door, wanted
 from .routes import UNDER_WAY, Standing
 
@@ -94,7 +95,9 @@ def run(
             settings = replace(settings, tls_certificate=str(certified))
         # The port before the engines: that it is taken is told now, not after a model has loaded.
         if not doors:
-            doors = [closing.enter_context(_listening(settings.host, settings.port))]
+            doors = [_listening(settings.host, settings.port)]
+        guests = Guests(settings.proxies)
+        doors = [closing.enter_context(Door(each, guests)) for each in doors]
         _check(settings)
 
         is_safe = bool(settings.tls_certificate)
@@ -134,7 +137,8 @@ def run(
             manager,
             url,
         )
-        asyncio.run(server.serve(sockets=doors))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(server.serve(sockets=doors))
     return 0
 
 
