@@ -25,7 +25,7 @@ from ..errors import ConfigError, VoicebotError
 from ..flow import started
 from ..observe.traces import traced
 from ..warm import READY
-from . import certificate, connections, systemd
+from . import certificate, connections, memory, systemd
 from . import reached as reached_at
 from .app import App, create
 from .door import Door, Guests, Loop
@@ -72,6 +72,7 @@ def run(
         ConfigError: others can reach the address, and nothing says that they may.
         VoicebotError: an engine cannot be built, or a certificate cannot be used.
     """
+    memory.give_back()
     manager = systemd.Manager()
     settings = replace(
         config.server,
