@@ -18,6 +18,12 @@ MOST = 128
 """Repetitions that a schema may demand or limit. Each is spelled out: a million would hang us."""
 ANY = {"type": "object"}
 
+CHOICES = ("enum", "const")
+LONGEST = 32_000
+"""Characters of a schema's grammar. With 240,000, an enum of 20,000, a token took 3 s, which other
+replies would wait."""
+
+_HALVES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _QUOTED_OR_NAME = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[a-zA-Z][a-zA-Z0-9-]*')
 
 
@@ -50,7 +56,7 @@ def gbnf_of_json(
 
     Patterns and sizes above MOST are not enforced.
     """
-    rules = _rules(schema, valid)
+    rules = None if _has_escaped_choice(dict(schema)) else _rules(schema, valid)
     if rules is None:
         return None
     lines = [_prefixed(rules, "json-")]
@@ -73,8 +79,11 @@ def _rules(schema: Mapping[str, Any], valid: Callable[[str], bool]) -> str | Non
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     try:
-        rules: str = json_schema_to_gbnf(json.dumps(_bounded(dict(schema))))
-        if valid(rules):
+        bounded = _bounded(dict(schema))
+        if _has_escaped_name(bounded):
+            return None
+        rules = _whole_characters(json_schema_to_gbnf(json.dumps(bounded)))
+        if len(rules) <= LONGEST and valid(rules):
             return rules
     except Exception:  # anything may be wrong with a schema, or unknown to the library
         logger.debug("the schema makes no grammar", exc_info=True)
@@ -90,11 +99,44 @@ def _bounded(schema: Any) -> Any:
     return {key: _bounded(value) for key, value in schema.items() if not _left_out(key, value)}
 
 
+def _has_escaped_name(schema: Any) -> bool:
+    """Whether a name in it has what JSON escapes. The library does not escape it again: a grammar
+    with a NUL in a name would end the process when a reply reaches it."""
+    return _has(schema, lambda part: _is_escaped([*part]))
+
+
+def _has_escaped_choice(schema: Any) -> bool:
+    """Whether it has choices that no grammar is made of."""
+    return _has(schema, lambda part: any(_left_out(k, part[k]) for k in CHOICES if k in part))
+
+
+def _has(schema: Any, test: Callable[[dict[str, Any]], bool]) -> bool:
+    if isinstance(schema, list):
+        return any(_has(item, test) for item in schema)
+    if not isinstance(schema, dict):
+        return False
+    return test(schema) or any(_has(item, test) for item in schema.values())
+
+
+def _is_escaped(value: Any) -> bool:
+    return "\\" in json.dumps(value, ensure_ascii=False)
+
+
+def _whole_characters(grammar: str) -> str:
+    """The grammar with one escape for each character: of two halves a model makes no UTF-8."""
+
+    def whole(found: re.Match[str]) -> str:
+        high, low = (int(half, 16) for half in found.groups())
+        return f"\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08X}"
+
+    return _HALVES.sub(whole, grammar)
+
+
 def _left_out(key: str, value: Any) -> bool:
     if key in SIZES:
         return isinstance(value, int) and value > MOST
-    if key in ("enum", "const"):  # the library does not escape what JSON has escaped
-        return "\\" in json.dumps(value, ensure_ascii=False)
+    if key in CHOICES:  # the library does not escape what JSON has escaped
+        return _is_escaped(value)
     return key == "pattern" and isinstance(value, str)  # and no property of that name
 
 
