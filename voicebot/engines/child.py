@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from ..streams import scratch
@@ -31,7 +31,10 @@ def signal_name(number: int) -> str:
 class Child:
     """One process and our end of its socket."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """environment: all of it that the process gets; None: ours."""
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE)
         self._errors: IO[bytes] = scratch()
@@ -43,6 +46,7 @@ class Child:
                 stderr=self._errors,
                 # Ctrl-C in the terminal goes to every process of our group.
                 process_group=0,
+                env=environment,
             )
 
     @property

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NoReturn
 
 from starlette.datastructures import UploadFile
@@ -99,7 +99,13 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
     _expect(request, "multipart/form-data")
     try:
         sent = limited(request, UPLOAD + FORM).form(max_files=1, max_fields=40, max_part_size=FORM)
-        async with sent as received:
+        async with AsyncExitStack() as kept:
+            try:
+                received = await kept.enter_async_context(sent)
+            except OSError as error:  # the disk for temporary files is full, or cannot be written
+                raise Refusal(
+                    507, f"there is no room for the file on this machine ({error.strerror})"
+                ) from error
             fields: dict[str, Any] = {}
             for sent_as in received:
                 # An empty field is one that a page has and nobody filled in.

@@ -39,12 +39,18 @@ class Limits:
     """Conversations at once."""
     upload_bytes: int = 0
     """Of the body of a request; what all may send at most stays as it is."""
+    recording_s: int = 0
+    """Seconds of sound in one recording that is sent; what all may send stays as it is."""
     utterance_s: int = 0
     """Seconds of speech that are taken for one utterance."""
 
     def upload(self, most: int) -> int:
         """Bytes that a body may have where others may send `most`."""
         return min(most, self.upload_bytes or most)
+
+    def recording(self, longest_s: float) -> float:
+        """Seconds that a recording may have where others may send `longest_s`."""
+        return min(longest_s, self.recording_s or longest_s)
 
     def utterance(self, longest_s: float) -> float:
         """Seconds that an utterance may have where others may say `longest_s`."""

@@ -19,11 +19,12 @@ from ..assembly import Parts
 from ..engines import Segment, Speech
 from ..engines.per_call import estimated_tokens
 from ..flow import Stream
-from ..recordings import recording
 from ..transcribe import RATE, segments
 from . import transcripts
 from .catalogue import Catalogue, header
+from .doorkeeper import allowance
 from .encode import FORMS, encoded
+from .foreign import LONGEST_S, foreign
 from .house import House, InHouse
 from .intake import FORM, UPLOAD, content_type, document, form
 from .lenient import body
@@ -44,7 +45,7 @@ _HEARD: Schema = {
     "file": {
         "type": "string",
         "format": "binary",
-        "description": "Any recording FFmpeg can read, at most 25 MiB.",
+        "description": "A recording of at most 25 MiB and four hours.",
     },
     "model": _MODEL,
     "response_format": {"type": "string", "enum": [*transcripts.FORMS], "default": "json"},
@@ -176,7 +177,9 @@ class _Audio:
             )
         headers = self._catalogue.headers("vad", "stt")
         file = fields["file"]
-        heard_of = Counted(recording(file.file, RATE, file.filename or "file"), request.scope)
+        longest = allowance(request.scope).limits.recording(LONGEST_S)
+        sound = foreign(file.file, RATE, file.filename or "file", longest)
+        heard_of = Counted(sound, request.scope)
         heard = segments(self._parts, heard_of.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
             told = await begun(request, transcripts.deltas(heard), stack)
