@@ -71,6 +71,11 @@ class Agent:
         """When something was heard."""
         return [at for at, level in self.told["levels"] if level > LOUD]
 
+    @property
+    def is_quiet(self):
+        """Whether nothing was heard for a second: a slow machine plays late."""
+        return self.voiced[-1] < self.told["levels"][-1][0] - 1
+
     def until(self, claim, seconds=40):
         end = time.monotonic() + seconds
         while not claim():

