@@ -18,7 +18,7 @@ from voicebot.audio import Audio
 from voicebot.config import Config, RecordSettings, ServerSettings
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.reserve import Reserve
-from voicebot.engines import Speech, Word
+from voicebot.engines import Segment, Speech, Word
 from voicebot.errors import ConfigError
 from voicebot.observe.recording import Recorder
 from voicebot.replay.recorded import found, read
@@ -56,8 +56,8 @@ class Voice(room.Synthesizer):
             yield Speech(hum, (Word("word", i * WORD_S, (i + 1) * WORD_S),))
 
 
-def storyteller(llm=None):
-    made = parts(llm=llm or room.ChatModel(*STORY, takes=0), tts=Voice())
+def storyteller(llm=None, stt=None):
+    made = parts(stt=stt, llm=llm or room.ChatModel(*STORY, takes=0), tts=Voice())
     return create(replace(made, reserve=Reserve(speech=room.NO_PAUSES)), ServerSettings())
 
 
@@ -112,6 +112,28 @@ def test_speaking_over_the_answer_silences_it_and_keeps_only_what_was_heard():
     (answer,) = [each.text for each in llm.given[-1] if each.role == "assistant"]
     assert " ".join(LONG).startswith(answer)
     assert answer != " ".join(LONG)
+
+
+def test_what_held_no_word_lets_the_answer_go_on_in_the_next_response():
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.until(lambda: len(client.voiced) > 60)
+        client.microphone.hum(0.3)
+        await client.told("output_audio_buffer.stopped")
+        cut = await client.told("conversation.item.truncated")
+        heard = int(cut["audio_end_ms"] / 1000 / WORD_S)
+        rest = client.all("response.done")[-1]["response"]["output"][0]["content"][0]["transcript"]
+        assert rest == " ".join(STORY[heard:])
+        # All of it was heard once, but for what was on its way at the cut and the client's buffer.
+        assert len(client.voiced) * 0.02 == pytest.approx(len(STORY) * WORD_S, abs=0.4)
+
+    class Ear(room.Transcriber):
+        """Finds no word in what is short, with the silence around it."""
+
+        async def transcribe(self, audio):
+            yield Segment("a story" if audio.seconds > 1.0 else "", 0.0, audio.seconds)
+
+    held(storyteller(stt=Ear()), talk)
 
 
 def test_a_client_can_silence_an_answer_that_is_over_but_still_heard():
