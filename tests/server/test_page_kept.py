@@ -142,9 +142,7 @@ def test_a_page_that_is_refused_says_why(tmp_path):
         person.driver.get(f"http://elsewhere.test:{port}/")
         person.type("hello")
         person.waits_for(lambda: "The server refuses" in person.sees("#notice")[0])
-        assert person.sees("#notice") == [
-            f"The server refuses: this server is not 'elsewhere.test:{port}'."
-        ]
+        assert f"this server is not 'elsewhere.test:{port}'" in person.sees("#notice")[0]
         assert person.state == "Ready when you are"
 
 
