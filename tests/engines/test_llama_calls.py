@@ -15,7 +15,8 @@ from miniatures.gguf import CHATML, build  # noqa: E402 - after the skips
 
 from voicebot.engines import Message, Tool, ToolCall, load  # noqa: E402
 from voicebot.engines.llama_prompt import ChatTemplate  # noqa: E402
-from voicebot.engines.per_call import taken  # noqa: E402
+from voicebot.engines.per_call import OptionError, taken  # noqa: E402
+from voicebot.errors import EngineError  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
 
 # Templates in the manner of well-known models, with this vocabulary's tokens.
@@ -465,3 +466,16 @@ def test_the_oldest_exchange_is_forgotten_with_its_calls(engine, caplog):
 
 def test_the_engine_says_that_it_takes_functions(engine):
     assert {"tools", "must_call"} <= taken(engine().reply)
+
+
+@pytest.mark.parametrize("option", ["tools", "schema"])
+def test_a_name_with_a_nul_in_it_is_refused_and_the_model_answers_on(engine, option):
+    model = engine()
+    properties = {"a\0b": {"type": "string"}}
+    asked = {
+        "tools": {"tools": (Tool("a\0b"),), "must_call": True},
+        "schema": {"schema": {"type": "object", "properties": properties}},
+    }
+    with pytest.raises((OptionError, EngineError), match="no grammar"):
+        replied(model, **asked[option])
+    assert replied(model)

@@ -158,6 +158,11 @@ def test_what_a_function_returned_may_have_its_name_as_home_assistant_sends_it(a
     ("messages", "options", "says"),
     [
         ([ASKED], {"tool_choice": "required"}, "there are no tools"),
+        (
+            [ASKED],
+            {"tools": [{**TOOL, "function": {"name": "a\0b"}}], "tool_choice": "required"},
+            "no model can be made to call",
+        ),
         ([ASKED], {"tools": [TOOL], "tool_choice": {**TIME}}, "names 'time'"),
         ([ASKED], {"tools": [{**TOOL, "type": "custom"}]}, r"tools\[0\].type should be function"),
         ([ASKED, RETURNED], {}, "nothing before it called a function as 'c'"),

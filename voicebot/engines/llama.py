@@ -348,9 +348,17 @@ class Llama:
         return grammar
 
     def _calling(self, tools: Sequence[Tool]) -> str:
-        """A grammar of nothing but one call to one of the tools."""
+        """A grammar of nothing but one call to one of the tools.
+
+        Raises:
+            EngineError: no grammar can be made of their names.
+        """
         opening = f"{CLOSE}\n\n" if self._template.thinking else ""
-        return gbnf(tools, self._template.layout, partial(is_grammar, self._vocab), opening)
+        valid = partial(is_grammar, self._vocab)
+        grammar = gbnf(tools, self._template.layout, valid, opening)
+        if not valid(grammar):
+            raise EngineError("llm", "llama.cpp can make no grammar of these functions' names")
+        return grammar
 
 
 def _check(file: Path) -> None:

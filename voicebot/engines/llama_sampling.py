@@ -74,4 +74,6 @@ def is_grammar(vocabulary: Any, text: str) -> bool:
 def _grammar(vocabulary: Any, text: str) -> Any:
     import llama_cpp
 
+    if "\0" in text:  # where C would see the end of it
+        return None
     return llama_cpp.llama_sampler_init_grammar(vocabulary, text.encode(), b"root")

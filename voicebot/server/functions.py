@@ -42,6 +42,9 @@ def offer(
         raise Unsuitable(
             "the model here cannot be made to call a function; tool_choice may be auto or none"
         )
+    for tool in tools:
+        if not tool.name.isprintable():
+            raise Unsuitable(f"no model can be made to call {tool.name!r}: it holds no plain text")
     return {"tools": tools, "must_call": True}
 
 
