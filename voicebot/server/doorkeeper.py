@@ -8,12 +8,13 @@ import logging
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ..flow import started
 from .client_secrets import PREFIX, ClientSecrets
 from .keys import Key, Keys
-from .limits import Allowance, Exceeded, Limits
+from .limits import WITHDRAWN, Allowance, Exceeded, Limits
 from .refusals import Refusal, response
 from .seldom import Seldom
 from .tokens import token
@@ -67,7 +68,10 @@ class Doorkeeper:
             if scope["type"] == "websocket" or not _is_page(scope["path"]):
                 self._look(Headers(scope=scope))
             self._admit(scope)
-            await self._app(scope, receive, send)
+            if scope["type"] == "http" and "allowance" in scope:
+                await self._while_known(scope, receive, send)
+            else:  # conversations end at what they say next, with a word
+                await self._app(scope, receive, send)
         except (Refusal, Exceeded) as refused:
             client = (scope.get("client") or ("?",))[0]
             more = self._refused.due(asyncio.get_running_loop().time())
@@ -103,6 +107,35 @@ class Doorkeeper:
         allowance.limit(key.limits, now)
         allowance.admit(now)
         scope["key"], scope["allowance"] = key.hash, allowance
+
+    async def _while_known(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve until the key is removed; then what is not begun is refused, and the rest cut off.
+
+        Raises:
+            Refusal: the key was removed before the answer began.
+        """
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        withdrawn = scope["allowance"].withdrawn
+        try:
+            async with asyncio.timeout(None) as limit, started(withdrawn.wait()) as watch:
+
+                def end(watch: asyncio.Task[object]) -> None:
+                    if not watch.cancelled():
+                        limit.reschedule(0.0)  # in the past: at once
+
+                watch.add_done_callback(end)
+                await self._app(scope, receive, watched)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if not begun:
+                raise Refusal(401, WITHDRAWN, code="invalid_api_key") from None
 
     def _key(self, keys: Keys, token: str, path: str) -> Key:
         if token.startswith(PREFIX):
