@@ -11,11 +11,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from starlette.requests import Request
 
 from voicebot.audio import Audio, to_pcm16
 from voicebot.errors import InputError
 from voicebot.recordings import decode, endless_wav
 from voicebot.server.foreign import foreign
+from voicebot.server.intake import form
+from voicebot.server.refusals import Refusal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its processes are found in /proc")
 
@@ -185,3 +188,23 @@ def test_secrets_of_the_environment_stay_here(monkeypatch):
     (held,) = asyncio.run(read())
     assert b"PATH=" in held
     assert b"hf_secret" not in held
+
+
+def test_without_room_for_an_upload_the_answer_is_507(tmp_path, monkeypatch):
+    """A recording of more than 1 MB is kept on disk while it arrives."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    file = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    body = file + bytes(3 * 2**20) + b"\r\n--x--\r\n"
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def read():
+        kind = (b"content-type", b"multipart/form-data; boundary=x")
+        request = Request({"type": "http", "headers": [kind], "state": {}}, receive)
+        async with form(request, {"type": "object", "properties": {"file": {"type": "string"}}}):
+            pass
+
+    with pytest.raises(Refusal, match="no room for the file") as refused:
+        asyncio.run(read())
+    assert refused.value.status == 507
