@@ -27,7 +27,7 @@ from .recordings import decode, endless_wav
 MEMORY = 512 * 2**20
 """Bytes that decoding may take; the largest frames of the formats that are read need 50 MB."""
 CPU_S = 240
-"""Seconds of processor time. Four hours of Opus take 41, of MP3 28; the rest is for slower machines."""
+"""Seconds of processor time. Four hours of Opus take 41, of MP3 28; some machines are slower."""
 SAID = 64 * 2**10
 """Bytes that may be written to the file of errors, and so to any."""
 
