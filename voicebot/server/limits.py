@@ -155,6 +155,13 @@ class Allowance:
                 return f"{_WORDS[what]} of this {span}"
         return ""
 
+    def overdrawn(self, now: float) -> Exceeded | None:
+        """Why even what was let in has to stop: it owes more than a whole minute's or day's."""
+        for what, span, bucket in self._all():
+            if what == "audio_s" and bucket.left(now) < -bucket.most:
+                return Exceeded(f"{_WORDS[what]} of this {span}", bucket.wait(1e-6, now))
+        return None
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """The time of a conversation, however many connections carry it.

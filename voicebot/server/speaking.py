@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..conversation.clauses import clauses
 from ..conversation.trim import trimmed
 from ..engines import Speech
 from ..flow import Stream, ahead
-from .doorkeeper import charge
+from .doorkeeper import allowance, charge
+from .refusals import Refusal
 
 AHEAD = 2
 """Chunks of speech made before the client has taken those before them."""
@@ -63,4 +65,8 @@ class Counted:
             async for audio in self._sound:
                 self.seconds += audio.seconds
                 charge(self._scope, audio_s=audio.seconds)
+                if over := allowance(self._scope).overdrawn(asyncio.get_running_loop().time()):
+                    raise Refusal(
+                        429, str(over), code="rate_limit_exceeded", retry_after=over.retry_after
+                    )
                 yield audio

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ..errors import EngineError
 from ..flow import Stream, started
-from .refusals import error
+from .refusals import Refusal, error
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Streamed(StreamingResponse):
         async with self._closing, aclosing(self._content):
             try:
                 await super().__call__(scope, receive, send)
-            except (EngineError, _Stalled) as failure:
+            except (EngineError, Refusal, _Stalled) as failure:
                 # Too late for a status. The body ends in the middle, and so the client knows.
                 log.warning("%s", failure)
 
@@ -72,6 +72,9 @@ async def events(objects: Stream[dict[str, Any]], last: str = "") -> Stream[byte
                 yield _event(json.dumps(item, ensure_ascii=False))
     except EngineError as failure:
         yield _event(json.dumps(error(str(failure), 500, code=f"{failure.stage}_failed")))
+        return
+    except Refusal as refused:  # a limit that was reached on the way
+        yield _event(json.dumps(error(str(refused), refused.status, code=refused.code)))
         return
     if last:
         yield _event(last)
