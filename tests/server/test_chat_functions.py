@@ -154,6 +154,22 @@ def test_what_a_function_returned_may_have_its_name_as_home_assistant_sends_it(a
     assert answer.choices[0].message.content == "Rain at noon."
 
 
+def test_what_a_function_returned_stands_alone_as_extended_openai_conversation_sends_it(ask):
+    """It sends back each result in the old form, and never the call."""
+    llm = Scripted("Yes.", takes=0)
+    returned = {"role": "function", "name": "weather", "content": "Rain at noon."}
+    again = {"role": "function", "name": "time", "content": "It is eleven."}
+    answer = ask(llm)(ASKED, returned, again, functions=[WEATHER])
+    assert answer.choices[0].message.content == "It is eleven."
+    assert [(m.role, m.text, *(call.name for call in m.calls)) for m in llm.given[-1]] == [
+        ("user", ASKED["content"]),
+        ("assistant", "", "weather"),
+        ("tool", "Rain at noon."),
+        ("assistant", "", "time"),
+        ("tool", "It is eleven."),
+    ]
+
+
 @pytest.mark.parametrize(
     ("messages", "options", "says"),
     [

@@ -147,7 +147,12 @@ def messages(fields: dict[str, Any]) -> list[Message]:
     """
     read: list[Message] = []
     for index, sent in enumerate(fields["messages"]):
-        read.append(_message(sent, read[-1] if read else None, f"messages[{index}]"))
+        message = _message(sent, read[-1] if read else None, f"messages[{index}]")
+        if sent["role"] == "function" and not (read and read[-1].calls):
+            # In the old form some clients send back what was returned without the call.
+            call = ToolCall(message.call_id, sent.get("name") or "function", "{}")
+            read.append(Message("assistant", "", calls=(call,)))
+        read.append(message)
     paired(read, "messages")
     return asked(read)
 
