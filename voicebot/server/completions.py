@@ -58,7 +58,7 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
 async def _completions(request: Request, catalogue: Catalogue) -> Response:
     fields = await document(request, COMPLETION)
     prompts = [fields["prompt"]] if isinstance(fields["prompt"], str) else fields["prompt"]
-    count = fields.get("n", 1)
+    count = int(fields.get("n", 1))
     if len(prompts) * count > CHOICES:
         raise Refusal(400, f"at most {CHOICES} replies to one request", param="n")
     wish, accounts, replies = _wish(fields), [], []

@@ -112,7 +112,7 @@ class _Chat:
             old="functions" in fields and "tools" not in fields,
             likely=wish.chances is not None,
             aloud=aloud,
-            accounts=[Account() for _ in range(fields.get("n", 1))],
+            accounts=[Account() for _ in range(int(fields.get("n", 1)))],
         )
         # All of them now, so that what cannot be done is said before anything is.
         replies = [
