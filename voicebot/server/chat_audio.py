@@ -16,10 +16,11 @@ from starlette.types import Scope
 
 from ..assembly import Parts
 from ..flow import Stream
-from ..recordings import recording
 from ..transcribe import RATE, segments
 from .catalogue import Catalogue
+from .doorkeeper import allowance
 from .encode import encoded
+from .foreign import LONGEST_S, foreign
 from .openai_audio import decoded, voice_named
 from .refusals import Refusal
 from .replies import Piece
@@ -47,7 +48,8 @@ async def listened(parts: Parts, fields: dict[str, Any], scope: Scope) -> None:
     for at, part in _parts(fields):
         field = f"messages[{at}].content"
         data = await asyncio.to_thread(decoded, part["input_audio"]["data"], field)
-        blocks = recording(io.BytesIO(data), RATE, "input_audio")
+        longest = allowance(scope).limits.recording(LONGEST_S)
+        blocks = foreign(io.BytesIO(data), RATE, "input_audio", longest)
         counted = Counted(blocks, scope).blocks()
         async with aclosing(segments(parts, counted)) as heard:
             said = [segment.text.strip() async for segment in heard]
