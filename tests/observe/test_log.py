@@ -191,6 +191,19 @@ def test_what_a_line_quotes_of_people_is_left_out_unless_asked_for(path):
     assert lines[2]["turn"] == turn
 
 
+def test_what_a_command_tells_its_user_is_whole(capsys):
+    with Log():
+        OURS.warning("%s", Quoting("a recording is damaged", ": half.flac"))
+    assert capsys.readouterr().err == "voicebot: a recording is damaged: half.flac\n"
+
+
+def test_nor_is_it_told_on_a_servers_standard_error(capsys):
+    with Log() as log:
+        log.keep(LogSettings())
+        OURS.warning("%s", Quoting("a recording is damaged", ": half.flac"))
+    assert capsys.readouterr().err == "voicebot: a recording is damaged\n"
+
+
 def test_a_quoting_failure_comes_whole_from_another_process():
     failure = EngineError("llm", Quoting("answered 400", ": planted"))
     again = pickle.loads(pickle.dumps(failure))

@@ -49,7 +49,6 @@ class Log:
         terminal.setLevel(logging.DEBUG if verbose else logging.WARNING)
         self._terminal, self._verbose = terminal, verbose
         self._deferred = Deferred(terminal)
-        self._deferred.quotes = verbose
 
     def keep(self, settings: LogSettings) -> None:
         """Write it down from now on, as these settings say.
@@ -57,10 +56,11 @@ class Log:
         Raises:
             ConfigError: the file cannot be written.
         """
+        # Standard error may be kept, too: by a service manager.
+        self._deferred.quotes = settings.transcripts or self._verbose
         if not settings.file:
             return
         level = logging.getLevelNamesMapping()[settings.level.upper()]
-        self._deferred.quotes = settings.transcripts or self._verbose
         written = self._terminal if settings.file == "-" else _opened(settings)
         as_json = settings.format == "json"
         written.setFormatter(Json(transcripts=settings.transcripts) if as_json else Text(_DATED))

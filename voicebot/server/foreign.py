@@ -17,7 +17,7 @@ import numpy as np
 from ..audio import Audio
 from ..decoder import END, HEADER, REFUSED, SOUND, WARNING
 from ..engines.child import Child
-from ..errors import InputError
+from ..errors import InputError, Quoting
 from ..flow import Stream
 from ..streams import scratch
 
@@ -51,7 +51,8 @@ async def foreign(
                 if kind == SOUND:
                     yield Audio(np.frombuffer(data, "<f4"), rate)
                 elif kind == WARNING:
-                    log.warning("%s", data.decode(errors="replace"))
+                    told = data.decode(errors="replace")
+                    log.warning("%s", Quoting("a recording is damaged", f": {told}"))
                 elif kind == REFUSED:
                     raise InputError(data.decode(errors="replace"))
                 elif kind == END:
@@ -59,7 +60,7 @@ async def foreign(
         except (asyncio.IncompleteReadError, OSError) as error:
             child.socket.setblocking(True)
             why = await asyncio.to_thread(child.post_mortem, error)
-            log.warning("the process that decoded %s %s", name, why)
+            log.warning("%s", Quoting(f"the process that decoded a recording {why}", f": {name}"))
             raise InputError(f"{name}: cannot be decoded; its process {why}") from error
         finally:
             writer.transport.abort()
