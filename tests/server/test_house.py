@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,9 +30,9 @@ def spend(evening):
         runner.run(evening)
 
 
-async def visit(house, seconds):
+async def visit(house, seconds, client=""):
     """Have a place for so long; gives when it was there."""
-    async with house.request():
+    async with house.request(client):
         there = room.now()
         await asyncio.sleep(seconds)
     return there
@@ -72,6 +73,50 @@ def test_who_finds_a_long_line_is_told_at_once():
             last = asyncio.create_task(visit(house, 0))
             await asyncio.sleep(1)
         assert await last == 1
+
+    spend(evening())
+
+
+def test_one_client_leaves_others_a_place_however_many_it_takes():
+    async def evening():
+        house = House(places=4)
+        greedy = [asyncio.create_task(visit(house, 1, "greedy")) for _ in range(LINE)]
+        await asyncio.sleep(0)
+        assert await asyncio.gather(*(visit(house, 0, name) for name in ("a", "b", "c"))) == [0] * 3
+        found = await asyncio.gather(*greedy, return_exceptions=True)
+        assert [there for there in found if there == 0] == [0] * 4
+
+    spend(evening())
+
+
+def test_one_client_leaves_others_room_in_the_line():
+    async def evening():
+        house = House(places=1)
+        async with AsyncExitStack() as taken:
+            for client in ("greedy", "other", "third"):  # all places there are
+                await taken.enter_async_context(house.request(client))
+            line = [asyncio.create_task(visit(house, 0, "greedy")) for _ in range(2 * LINE)]
+            await asyncio.sleep(0)
+            refused = [guest for guest in line if guest.done()]
+            assert len(refused) == LINE
+            waiting = asyncio.create_task(visit(house, 0, "fourth"))
+            await asyncio.sleep(1)
+        assert await waiting == 1
+        await asyncio.gather(*line, return_exceptions=True)
+
+    spend(evening())
+
+
+def test_a_place_that_comes_as_its_client_leaves_is_the_next_ones():
+    async def evening():
+        house = House(places=1)
+        async with house.request("a"):
+            gone = asyncio.create_task(visit(house, 0, "a"))
+            waits = asyncio.create_task(visit(house, 0, "a"))
+            await asyncio.sleep(0)
+        gone.cancel()  # after it was given the place, before it has noticed
+        assert await waits == 0
+        await asyncio.wait_for(visit(house, 0, "a"), 1)
 
     spend(evening())
 

@@ -66,15 +66,26 @@ class Guests:
             del self._held[origin]
 
     def _origin(self, address: str) -> tuple[str, bool]:
-        try:
-            found = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:  # a Unix socket has none
+        found = _parsed(address)
+        if found is None:  # a Unix socket has none
             return address, True
-        found = getattr(found, "ipv4_mapped", None) or found
-        is_proxy = any(found in network for network in self._proxies)
-        if found.version == 6:
-            return str(ipaddress.ip_network((int(found) >> 64 << 64, 64))), is_proxy
-        return str(found), is_proxy
+        return network(address), any(found in each for each in self._proxies)
+
+
+def network(address: str) -> str:
+    """The address, or its network of IPv6 (/64): one client may have all of that."""
+    found = _parsed(address)
+    if found is None or found.version == 4:
+        return str(found or address)
+    return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 class Door(socket.socket):

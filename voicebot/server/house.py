@@ -9,14 +9,17 @@ from contextlib import asynccontextmanager, contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .door import network
 from .refusals import Refusal
 
 PLACES = 8
-"""Requests that engines work for at once. They take turns there: more would not be served sooner,
-only wait with their bodies in our memory."""
+"""Requests of one client that engines work for at once. They take turns there: more would not be
+served sooner, only wait with their bodies in our memory."""
+SPARE = 2
+"""Places beside those: whoever takes all that one client may have leaves others these."""
 LINE = 100
-"""Requests that wait for a place: a program's batch. Each holds at most 64 kB of its body; the
-rest is still the client's."""
+"""Requests of one client that wait for a place: a program's batch. Each holds at most 64 kB of its
+body; the rest is still the client's. All clients together may have twice as many waiting."""
 PATIENCE_S = 2.0
 """Seconds a request waits for a place before its client is told; most places are left sooner."""
 FULL_S = 2
@@ -32,8 +35,12 @@ CLOSED_S = 10
 
 class House:
     def __init__(self, places: int = PLACES) -> None:
-        self._places, self._free = places, asyncio.Semaphore(places)
-        self._waiting = self._inside = 0
+        """places: that one client may have."""
+        self._each, self._all = places, places + SPARE
+        self._held: Counter[str] = Counter()
+        """Places, by the client that has them."""
+        self._line: list[tuple[str, asyncio.Future[None]]] = []
+        self._inside = 0
         self.sessions: Counter[str] = Counter()
         """How many conversations there are, by what they speak."""
         self.closing = asyncio.Event()
@@ -42,37 +49,62 @@ class House:
         self._empty.set()
 
     @asynccontextmanager
-    async def request(self) -> AsyncIterator[None]:
+    async def request(self, client: str = "") -> AsyncIterator[None]:
         """A place for the time of a request, once there is one.
+
+        client: whose it is: a key or an address.
 
         Raises:
             Refusal: none becomes free in time, too many wait, or the house is closing.
         """
         with self._counted():
-            await self._place()
+            await self._place(client)
             try:
                 yield
             finally:
-                self._free.release()
+                self._leave(client)
 
-    async def _place(self) -> None:
+    async def _place(self, client: str) -> None:
         """Wait for a place, those who came before going first."""
+        if self._may_enter(client):
+            self._held[client] += 1
+            return
         full = Refusal(
             503,
-            f"all {self._places} places are taken; ask again in {FULL_S} s",
+            f"all {self._each} places are taken; ask again in {FULL_S} s",
             code="full",
             retry_after=FULL_S,
         )
-        if self._waiting >= LINE:
+        waiting = sum(client == other for other, _ in self._line)
+        if waiting >= LINE or len(self._line) >= 2 * LINE:
             raise full
-        self._waiting += 1
+        turn = client, asyncio.get_running_loop().create_future()
+        self._line.append(turn)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await self._free.acquire()
-        except TimeoutError:
-            raise full from None
-        finally:
-            self._waiting -= 1
+                await turn[1]
+        except BaseException as error:
+            if turn in self._line:
+                self._line.remove(turn)
+            else:  # the place came as we left
+                self._leave(client)
+            if isinstance(error, TimeoutError):
+                raise full from None
+            raise
+
+    def _may_enter(self, client: str) -> bool:
+        return self._held.total() < self._all and self._held[client] < self._each
+
+    def _leave(self, client: str) -> None:
+        self._held[client] -= 1
+        if not self._held[client]:
+            del self._held[client]
+        for turn in [*self._line]:
+            waits, place = turn
+            if self._may_enter(waits) and not place.done():
+                self._held[waits] += 1
+                self._line.remove(turn)
+                place.set_result(None)
 
     @contextmanager
     def session(self, most: int = SESSIONS, *, speaks: str = "") -> Iterator[None]:
@@ -123,6 +155,12 @@ def _closed() -> Refusal:
     return Refusal(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
 
 
+def _client(scope: Scope) -> str:
+    """Whose request it is: that of a key, or else of an address."""
+    key: str = scope.get("key", "")
+    return key or network((scope.get("client") or ("", 0))[0])
+
+
 class InHouse:
     """ASGI middleware: a place from before the body is read until the last byte is sent."""
 
@@ -138,7 +176,7 @@ class InHouse:
             await send(message)
 
         try:
-            async with self._house.request():
+            async with self._house.request(_client(scope)):
                 await self._app(scope, receive, watched)
         except asyncio.CancelledError:
             if not self._house.closing.is_set():
