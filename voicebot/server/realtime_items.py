@@ -20,6 +20,8 @@ UNHEARD = 300.0
 """Seconds of sound that wait to be recognised, 100 kB each. What is answered waits for no more."""
 LONGEST = 200_000
 """Characters of one item's text: more than any of our models can read."""
+WRITTEN = 8_000_000
+"""Characters of all items together, which is more too. Bounds memory."""
 
 _CONTENT = {
     "system": ("input_text",),
@@ -88,6 +90,12 @@ class Item:
         return {**about, **self.call}
 
     @property
+    def characters(self) -> int:
+        """How much text it holds."""
+        told = (len(value) for value in self.call.values() if isinstance(value, str))
+        return sum(told) + sum(len(part.text or "") for part in self.content)
+
+    @property
     def is_encoded(self) -> bool:
         """Whether there is sound in it that is still to be decoded."""
         return any(part.encoded for part in self.content)
@@ -126,6 +134,9 @@ class Items:
         """
         if len(self._items) >= MOST:
             raise Refused("too_many_items", f"a conversation has at most {MOST} items")
+        if item.characters + sum(other.characters for other in self._items) > WRITTEN:
+            reason = f"a conversation has at most {WRITTEN} characters; delete some of its items"
+            raise Refused("too_many_characters", reason)
         if any(item.id == other.id for other in self._items):
             raise Refused("item_exists", f"there is an item {item.id[:60]!r} already", "item.id")
         at = len(self._items)

@@ -1,0 +1,32 @@
+"""A Realtime conversation holds so much text and no more, however it is cut into items."""
+
+import pytest
+
+from voicebot.server.realtime_fields import Refused
+from voicebot.server.realtime_items import LONGEST, MOST, WRITTEN, Item, Items, Part
+
+
+def message(number):
+    return Item(f"item_{number}", role="user", content=[Part("input_text", "x" * LONGEST)])
+
+
+def output(number):
+    call = {"call_id": "a", "output": "x" * LONGEST}
+    return Item(f"item_{number}", type="function_call_output", call=call)
+
+
+def _fill(items):
+    for number in range(MOST, 2 * MOST):
+        items.add(message(number))
+
+
+@pytest.mark.parametrize("item", [message, output])
+def test_text_beyond_what_a_conversation_may_hold_is_refused(item):
+    items = Items()
+    items.add(item(0))
+    with pytest.raises(Refused) as refused:
+        _fill(items)
+    assert refused.value.code == "too_many_characters"
+    assert sum(each.characters for each in items) <= WRITTEN
+    items.delete("item_0")
+    items.add(item(0))
