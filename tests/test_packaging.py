@@ -233,3 +233,33 @@ def test_a_python_without_venv_is_one_line_and_leaves_nothing_half_made(tmp_path
     (line,) = done.stderr.splitlines()
     assert "apt install python3-venv" in line
     assert not (tmp_path / ".venv").exists()
+
+
+def locked():
+    """The versions in packaging/requirements.txt, and how many hashes each has."""
+    text = (PACKAGING / "requirements.txt").read_text().replace("\\\n", " ")
+    rows = (line.split(";")[0].split("==") for line in text.splitlines())
+    hashes = [line.count("--hash=sha256:") for line in text.splitlines()]
+    return {
+        name: (version.split()[0], count)
+        for (name, version), count in zip(rows, hashes, strict=True)
+    }
+
+
+def test_what_the_image_installs_is_pinned_by_hash_at_the_versions_of_the_tests():
+    constraints = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    for name, (version, hashes) in locked().items():
+        assert hashes, name
+        assert constraints.get(name, version) == version, name
+
+
+def test_all_that_its_usual_extras_need_is_pinned_by_hash():
+    extras = re.search(r"EXTRAS=([\w,-]+)\n", (PACKAGING / "Dockerfile").read_text())[1]
+    needed = [*PROJECT["dependencies"]]
+    for extra in extras.split(","):
+        needed += PROJECT["optional-dependencies"][extra]
+    assert {re.match(r"[\w-]+", each)[0] for each in needed} <= set(locked())
