@@ -9,6 +9,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from .. import prose
@@ -59,6 +60,9 @@ and 2 to 8 more where a recogniser got one word wrong."""
 TERMS = 64
 """Terms of a question that are searched for, the rarest of those in the documents: SQLite takes
 time for each, and others wait meanwhile. Nobody asks a question of more."""
+
+LONGEST_TOPIC = 60
+"""Characters of a heading that is offered as something to ask about."""
 
 
 class Library:
@@ -114,6 +118,24 @@ class Library:
             if share >= CLOSE:
                 passages.append(Passage(id, text, -rank))
         return passages
+
+    def overview(self, most: int = 6) -> tuple[list[str], list[str]]:
+        """The names of the documents, and at most `most` topics to ask about: headings, each of
+        which finds its own section first. They are from as many documents as there are."""
+        rows = self._index.execute("SELECT id, text FROM chunk ORDER BY rowid").fetchall()
+        headings: dict[str, list[str]] = {}
+        for id, text in rows:
+            document, _, section = id.partition("#")
+            found = headings.setdefault(document, [])
+            heading = text.partition("\n")[0].removeprefix("# ").rpartition(": ")[2]
+            if not section or ": " not in text.partition("\n")[0] or heading in found:
+                continue
+            if len(found) < most and len(heading) <= LONGEST_TOPIC:
+                first = self.search(heading, 1)
+                if first and first[0].id == id:
+                    found.append(heading)
+        in_turn = chain.from_iterable(zip_longest(*headings.values()))
+        return [*headings], [heading for heading in in_turn if heading][:most]
 
     def close(self) -> None:
         self._index.close()

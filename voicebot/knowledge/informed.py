@@ -70,6 +70,10 @@ class Informed:
         """What its answers depend on, as JSON's values."""
         return {"documents": self._library.digest, "passages": self._passages}
 
+    async def overview(self) -> tuple[list[str], list[str]]:
+        """The names of the documents, and a few topics to ask about."""
+        return await self._worker.run(self._library.overview)
+
     def _find(self, questions: Sequence[str], most: int) -> tuple[Passage, ...]:
         """The passages for the last of `questions`, at most so many.
 

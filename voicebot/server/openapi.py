@@ -302,6 +302,18 @@ def description() -> dict[str, Any]:
                 record({"voices": listed(record({"id": _TEXT, "name": _TEXT}))}),
                 guarded,
             ),
+            "/v1/documents": _get(
+                "What answers are drawn from, what may be asked about it, and whether the answers "
+                "only quote it.",
+                record(
+                    {
+                        "data": listed(record({"id": _TEXT})),
+                        "topics": listed(_TEXT),
+                        "quotes": {"type": "boolean"},
+                    }
+                ),
+                guarded,
+            ),
             "/metrics": {
                 "get": {
                     "summary": "What was done since the start, for Prometheus.",

@@ -20,6 +20,7 @@ from ..engines import Kind
 from ..observe.metrics import Metrics
 from . import (
     completions,
+    documents,
     measured,
     openai_audio,
     openai_text,
@@ -137,6 +138,7 @@ def site(
             measured.route(lasting.metrics, parts, house),
             *openai_audio.routes(parts, catalogue, house),
             *openai_text.routes(parts, catalogue, house, lasting.spoken),
+            documents.route(parts),
             *completions.routes(catalogue, house),
             *responses.routes(catalogue, house, lasting.responses),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),

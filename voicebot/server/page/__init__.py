@@ -10,7 +10,9 @@ from starlette.routing import BaseRoute, Route
 
 FOLDER = Path(__file__).parent
 FILES = (
+    "about.js",
     "app.js",
+    "app.webmanifest",
     "call.js",
     "icon.svg",
     "kept.js",
@@ -18,13 +20,18 @@ FILES = (
     "sound.js",
     "style.css",
     "transcript.js",
+    "voice.js",
     "worklet.js",
 )
+
+MANIFEST = {"app.webmanifest": "application/manifest+json"}
+"""A type that not every system knows by the name."""
 
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
@@ -43,6 +50,6 @@ def routes() -> list[BaseRoute]:
 
 def _route(path: str, name: str) -> Route:
     async def file(request: Request) -> Response:
-        return FileResponse(FOLDER / name, headers=HEADERS)
+        return FileResponse(FOLDER / name, headers=HEADERS, media_type=MANIFEST.get(name))
 
     return Route(path, file, name=name, include_in_schema=False)

@@ -1,10 +1,12 @@
 // The page: one button, and what follows from it.
 
+import { about, sample, voices } from "./about.js";
 import { Call } from "./call.js";
 import { forgetKey, keepKey } from "./kept.js";
 import { Settings } from "./settings.js";
 import { Sound, why } from "./sound.js";
 import { Transcript } from "./transcript.js";
+import { Voice } from "./voice.js";
 
 const QUIETEST = -60; // decibels at the left end of the level
 const $ = (id) => document.getElementById(id);
@@ -28,7 +30,8 @@ let trouble = ""; // what stands in the notice until there is a connection
 const transcript = new Transcript($("transcript"));
 const sound = new Sound({ frame, played, lost });
 const call = new Call({ event, sound: hearReply, connected, broken, over, refused, locked });
-const settings = new Settings({ microphone: hearThrough, speaker: speakThrough, choose }, sound);
+const settings = new Settings({ microphone: hearThrough, speaker: speakThrough, choose, hold: () => setMuted(settings.holds) }, sound);
+const voice = new Voice($("voice-drawn"), () => sound.levels);
 
 function show(next) {
   state = next;
@@ -37,6 +40,8 @@ function show(next) {
   $("state").ariaLive = sound.hears && next !== "broken" ? "off" : "polite";
   $("state").textContent = STATES[next];
   const going = next !== "idle";
+  if (going) voice.stir();
+  $("keeping").hidden = !$("transcript").childElementCount;
   $("talk").querySelector(".words").textContent = sound.hears ? "End" : "Start talking";
   $("talk").classList.toggle("on", going && sound.hears);
   $("mute").disabled = !sound.hears;
@@ -178,6 +183,7 @@ function hearReply(of, at, pcm) {
 
 function played(of, samples, latency) {
   call.say({ type: "played", turn: of, samples });
+  voice.stir();
   const reply = transcript.of(of);
   reply.latency ||= latency;
   transcript.played(of, samples / sound.rate);
@@ -187,6 +193,7 @@ function played(of, samples, latency) {
 function frame(buffer, rms) {
   if (sound.muted) return;
   level(rms);
+  if (rms > 0.006) voice.stir();
   call.hear(buffer);
 }
 
@@ -237,13 +244,59 @@ $("talk").onclick = async () => {
   } catch (error) {
     return notice(why(error));
   }
-  setMuted(false);
+  setMuted(settings.holds);
   if (call.socket) rest();
   join();
   settings.listDevices();
 };
 
-$("mute").onclick = () => setMuted(!sound.muted);
+$("mute").onclick = () => settings.holds || setMuted(!sound.muted);
+$("mute").onpointerdown = () => hold(true);
+for (const away of ["pointerup", "pointercancel", "pointerleave"])
+  $("mute").addEventListener(away, () => hold(false));
+
+// Push to talk: the microphone is open as long as something is held down.
+function hold(down) {
+  if (settings.holds && sound.hears && sound.muted === down) setMuted(!down);
+}
+
+for (const [happens, down] of [["keydown", true], ["keyup", false]])
+  addEventListener(happens, (key) => {
+    if (key.key !== " " || key.repeat || !settings.holds || !sound.hears || settings.open) return;
+    if (key.target.matches("input, select, textarea")) return;
+    key.preventDefault();
+    hold(down);
+  });
+
+$("hear").onclick = async () => {
+  $("hear").disabled = true;
+  try {
+    await sound.open(call.rate);
+    const heard = await sample($("voice").value, sound.context);
+    heard.connect(sound.output);
+    heard.start();
+    voice.stir();
+  } catch (error) {
+    notice(`This voice cannot be heard now: ${error.message}`);
+  }
+  $("hear").disabled = false;
+};
+
+$("copy").onclick = async () => {
+  await navigator.clipboard.writeText(transcript.text).then(
+    () => ($("copy").textContent = "Copied"),
+    () => notice("This browser does not let a page copy; save the conversation instead."),
+  );
+};
+
+$("save").onclick = () => {
+  const file = new Blob([transcript.text], { type: "text/plain" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = `conversation ${new Date().toISOString().slice(0, 16).replace(":", ".")}.txt`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
 
 function setMuted(muted) {
   sound.muted = muted;
@@ -265,11 +318,14 @@ $("stop").onclick = () => {
   call.say({ type: "stop" });
 };
 
-$("typing").onsubmit = async (submit) => {
+$("typing").onsubmit = (submit) => {
   submit.preventDefault();
   const text = $("line").value.trim();
-  if (!text) return;
   $("line").value = "";
+  if (text) ask(text);
+};
+
+async function ask(text) {
   notice("");
   await sound.open(call.rate).catch((error) => notice(why(error)));
   join();
@@ -282,7 +338,7 @@ $("typing").onsubmit = async (submit) => {
   gate = performance.now();
   call.say({ type: "text", text });
   transcript.following = true;
-};
+}
 
 addEventListener("keydown", (key) => {
   if (key.key === "Escape" && !settings.open && !$("stop").disabled) $("stop").click();
@@ -300,3 +356,6 @@ if (before) {
   show("connecting");
   call.goOn(before);
 }
+
+about(ask);
+voices().then((names) => settings.offerVoices(names));

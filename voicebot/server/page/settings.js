@@ -19,6 +19,11 @@ export class Settings {
     $("speaker").onchange = () => on.speaker($("speaker").value);
     $("speaker-label").hidden = !canChooseSpeaker;
     if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = () => this.listDevices();
+    $("hold").checked = Boolean(remembered().hold);
+    $("hold").onchange = () => {
+      remember({ ...remembered(), hold: $("hold").checked });
+      on.hold();
+    };
     for (const id of ["voice", "language"])
       $(id).onchange = () => {
         const choice = { [id]: $(id).value };
@@ -29,6 +34,16 @@ export class Settings {
 
   get open() {
     return $("settings").open;
+  }
+
+  get holds() {
+    return $("hold").checked;
+  }
+
+  // The voices there are, before a conversation tells which.
+  offerVoices(names) {
+    fill($("voice"), names.map((name) => [name, label(name)]).sort(byLabel), remembered().voice);
+    $("voice-label").hidden = names.length < 2;
   }
 
   get microphone() {

@@ -35,6 +35,11 @@ export class Sound {
     return Boolean(this.stream);
   }
 
+  // Root mean squares of the last 40 ms: of the microphone, and of what is being played.
+  get levels() {
+    return [this.hears && !this.muted ? rms(this.input) : 0, rms(this.output)];
+  }
+
   // Must be called while the user presses something, and not after waiting, or browsers keep silent.
   async open(rate = RATE) {
     this.context ??= new AudioContext({ ...(OWN_RATE ? {} : { sampleRate: rate }), latencyHint: "interactive" });
@@ -56,7 +61,8 @@ export class Sound {
     this.playback = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0 });
     this.playback.port.onmessage = ({ data }) =>
       this.on.played(data.turn, data.samples, (TELLS_LATENCY && this.context.outputLatency) || 0);
-    this.playback.connect(this.context.destination);
+    this.output = new AnalyserNode(this.context, { fftSize: 1024 });
+    this.playback.connect(this.output).connect(this.context.destination);
     for (const message of this.early.splice(0)) this.tell(message);
     await this.speakThrough(this.sink).catch(() => {}); // unplugged since: then the system's own
   }
@@ -84,6 +90,8 @@ export class Sound {
       this.deaf();
       throw error;
     }
+    this.input = new AnalyserNode(this.context, { fftSize: 1024 });
+    this.source.connect(this.input);
     this.capture = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 1 });
     this.capture.port.onmessage = ({ data }) => this.on.frame(data.frame, data.rms);
     // It gives silence; unconnected, some browsers would not run it at all.
@@ -141,6 +149,13 @@ export class Sound {
     const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
     return all.filter((device) => device.label && device.deviceId !== "default");
   }
+}
+
+function rms(analyser) {
+  if (!analyser) return 0;
+  const samples = new Float32Array(analyser.fftSize);
+  analyser.getFloatTimeDomainData(samples);
+  return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
 }
 
 // Phones ask what sound is for: or else their silent switch silences it.

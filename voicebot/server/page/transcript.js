@@ -188,6 +188,17 @@ export class Transcript {
     if (words.length > shown) this.follow();
   }
 
+  // What people keep of it: who said what, and a line for each break.
+  get text() {
+    const lines = [...this.list.children].map((item) => {
+      if (item.classList.contains("begun")) return `— ${item.textContent} —`;
+      const who = item.classList.contains("you") ? "You" : "voicebot";
+      const said = item.querySelector(item.classList.contains("you") ? "p" : ".reply");
+      return `${who}: ${said.textContent.trim()}`;
+    });
+    return `${lines.join("\n\n")}\n`;
+  }
+
   add(item) {
     this.list.append(item);
     this.follow();
