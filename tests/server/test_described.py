@@ -27,6 +27,7 @@ OPERATIONS = [
     ("post", "/v1/realtime/transcription_sessions"),
     ("post", "/v1/realtime/calls"),
     ("post", "/v1/realtime/calls/{call_id}/hangup"),
+    ("get", "/v1/documents"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model}"),
     ("get", "/metrics"),
