@@ -254,6 +254,7 @@ $("mute").onclick = () => settings.holds || setMuted(!sound.muted);
 $("mute").onpointerdown = () => hold(true);
 for (const away of ["pointerup", "pointercancel", "pointerleave"])
   $("mute").addEventListener(away, () => hold(false));
+addEventListener("blur", () => hold(false)); // what is released elsewhere is not told
 
 // Push to talk: the microphone is open as long as something is held down.
 function hold(down) {
@@ -263,7 +264,7 @@ function hold(down) {
 for (const [happens, down] of [["keydown", true], ["keyup", false]])
   addEventListener(happens, (key) => {
     if (key.key !== " " || key.repeat || !settings.holds || !sound.hears || settings.open) return;
-    if (key.target.matches("input, select, textarea")) return;
+    if (key.target.closest("input, select, textarea, summary, button:not(#mute)")) return;
     key.preventDefault();
     hold(down);
   });
@@ -274,6 +275,7 @@ $("hear").onclick = async () => {
     await sound.open(call.rate);
     const heard = await sample($("voice").value, sound.context);
     heard.connect(sound.output);
+    heard.onended = () => state === "idle" && sound.close(); // or the machine could not sleep
     heard.start();
     voice.stir();
   } catch (error) {
@@ -283,10 +285,12 @@ $("hear").onclick = async () => {
 };
 
 $("copy").onclick = async () => {
-  await navigator.clipboard.writeText(transcript.text).then(
-    () => ($("copy").textContent = "Copied"),
-    () => notice("This browser does not let a page copy; save the conversation instead."),
-  );
+  try {
+    await navigator.clipboard.writeText(transcript.text);
+    $("copy").textContent = "Copied";
+  } catch {
+    $("copy").textContent = "Not allowed here: save it"; // on http pages, for one
+  }
 };
 
 $("save").onclick = () => {

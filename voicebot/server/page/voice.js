@@ -25,6 +25,7 @@ export class Voice {
 
   // Something sounds, or may soon: drawn until it has been quiet for a while.
   stir() {
+    if (still.matches) return; // the words at the top say what happens
     this.stirred = performance.now();
     this.frame ??= requestAnimationFrame((now) => this.draw(now));
   }
@@ -39,6 +40,7 @@ export class Voice {
   }
 
   draw(now) {
+    if (still.matches) return this.clear();
     const [heard, played] = this.levels();
     this.heard = nearer(this.heard, loudness(heard));
     this.played = nearer(this.played, loudness(played));
@@ -54,6 +56,12 @@ export class Voice {
     this.frame = resting ? undefined : requestAnimationFrame((next) => this.draw(next));
   }
 
+  clear() {
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.frame = undefined;
+    this.heard = this.played = 0;
+  }
+
   curve(pen, level, colour, now) {
     const { width, height } = this.canvas;
     const middle = height / 2;
@@ -66,7 +74,7 @@ export class Voice {
       for (let step = 0; step <= STEPS; step++) {
         const along = step / STEPS;
         const swell = Math.sin(Math.PI * along) ** 2; // flat at both ends
-        const phase = still.matches ? 0 : now * speed;
+        const phase = now * speed;
         const up = Math.sin(along * waves * 2 * Math.PI + phase) * swell * level * high;
         pen.lineTo(along * width, middle - up * (middle - pen.lineWidth));
       }
