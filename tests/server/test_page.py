@@ -192,6 +192,31 @@ def test_speaking_over_the_answer_cuts_it(tmp_path):
         assert parts.history[1] == ("assistant", heard)
 
 
+class HearsUntilSpoken:
+    """Understands a question, and no word of what is said once it is being answered."""
+
+    answered = False
+
+    async def transcribe(self, audio):
+        if not self.answered:
+            yield Segment("tell me a story", 0.0, audio.seconds)
+
+
+def test_an_answer_that_a_noise_stopped_goes_on_where_it_was(tmp_path):
+    stt = HearsUntilSpoken()
+    parts = Parts(*STORY, stt=stt)
+    said = recording(tmp_path, "ask", 0.8, "ask", 60)
+    with visiting(parts, tmp_path, microphone=said) as person:
+        person.press("talk")
+        person.waits_for_state("Speaking")
+        stt.answered = True
+        person.waits_for(lambda: any(text.endswith("…") for text in person.sees(".bot > p")))
+        person.waits_for(lambda: len(person.sees(".bot > p")) == 2)
+        person.waits_for(
+            lambda: " ".join(person.sees(".bot > p")).replace(" … ", " ") == " ".join(STORY)
+        )
+
+
 def test_a_reply_can_be_stopped_with_a_key(tmp_path):
     parts = Parts(*STORY)
     with visiting(parts, tmp_path) as person:

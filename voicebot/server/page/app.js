@@ -161,6 +161,9 @@ function event(told) {
     case "interrupted":
       transcript.interrupted(told.turn, told.heard);
       break;
+    case "reply_resumed":
+      transcript.resumed();
+      break;
     case "failed":
       transcript.failed(told.turn, told.stage, told.reason);
       break;

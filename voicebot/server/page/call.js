@@ -5,7 +5,7 @@ import * as kept from "./kept.js";
 const RETRY = [0.2, 0.5, 1, 2, 3]; // seconds before each attempt to come back; the last repeats
 const KEPT = 10; // seconds of speech kept while the connection is broken
 // What is shown of a conversation, and so kept with it.
-const SHOWN = ["heard", "passages", "said", "rung_taken", "interrupted", "failed", "turn_ended"];
+const SHOWN = ["heard", "passages", "said", "rung_taken", "interrupted", "reply_resumed", "failed", "turn_ended"];
 
 export class Call {
   // on: { event(event), sound(turn, at, pcm), connected(resumed), broken(reason), locked(wrong),

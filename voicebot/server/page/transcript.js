@@ -126,6 +126,12 @@ export class Transcript {
     reply.text.append(make("span", "cut", heard ? " — interrupted" : "stopped before it was heard"));
   }
 
+  // What interrupted the last reply held no word: the next one says the rest.
+  resumed() {
+    const cut = [...this.list.querySelectorAll(".cut")].pop();
+    if (cut) cut.textContent = " …";
+  }
+
   hurried(turn, rung, at) {
     this.of(turn).rungs.push([RUNGS[rung] ?? rung, at]);
   }
