@@ -7,15 +7,16 @@ import asyncio
 import gc
 
 import pytest
-from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, sound, user
+from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, live, sound, user
 
+from voicebot.audio import silence
 from voicebot.conversation import Hush
 from voicebot.conversation.budget import BudgetSettings
 from voicebot.conversation.canned import Canned
 from voicebot.conversation.ladder import ENOUGH, Ladder
 from voicebot.conversation.reserve import WORTH, Reserve
-from voicebot.conversation.turn import VOICE_S
-from voicebot.engines import Delta
+from voicebot.conversation.turn import VOICE_S, Turn
+from voicebot.engines import Delta, Speech
 from voicebot.engines.chaos import ChaosSettings
 from voicebot.errors import EngineError, Missing
 from voicebot.events import Failed, Interrupted, Passage, RungTaken, Said, SpeechEnded, TurnEnded
@@ -355,3 +356,47 @@ def test_a_reply_with_nothing_to_say_is_told_where_nothing_is_said_about_failure
     silent.hear(ASK, ("wait", 4.0))
     assert [e.kind for e in silent.all(Failed)] == ["wordless"]
     assert said(silent) == []
+
+
+class Going(Speaker):
+    """A loudspeaker that goes when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.playing, self.goes = asyncio.Event(), asyncio.Event()
+
+    async def play(self, audio):
+        self.playing.set()
+        await self.goes.wait()
+        raise Missing("the loudspeaker is gone")
+
+
+def test_a_loudspeaker_that_goes_as_its_turn_is_stopped_leaves_no_traceback(caplog):
+    async def text():
+        yield "Yes, it is."
+
+    async def life():
+        speaker = Going()
+        turn = Turn(speaker, lambda event: None, 0.0, 5.0)
+        turn.open()
+        async with started(turn.speak(Synthesizer(), text())) as speaking:
+            await speaker.playing.wait()
+            speaker.goes.set()
+            await asyncio.sleep(0)  # it is gone, and the turn does not know it yet
+            speaking.cancel()
+
+    live(life())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+def test_silence_that_ends_a_voice_is_no_first_sound():
+    class Fading(Synthesizer):
+        async def synthesize(self, text):
+            yield Speech(sound(0.5, 24000))
+            yield Speech(silence(0.2, 24000))
+
+    heard = room(tts=Fading()).hear(ASK, ("wait", 3.0))
+    assert said(heard) == ["Yes."]
+    (end,) = heard.all(TurnEnded)
+    assert end.marks["speaker.first"] == pytest.approx(first_sound(heard), abs=0.01)

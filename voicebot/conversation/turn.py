@@ -140,8 +140,15 @@ class Turn:
         """Be quiet at once, and then tidy up."""
         if self.task and not self.task.done():
             if not self.is_held:
-                self.heard = self._speaker.stop()
+                self.heard = self._silence()
             await stop(self.task)
+
+    def _silence(self) -> float:
+        """Be quiet at once. Returns the seconds that were heard."""
+        heard = self._speaker.stop()
+        if self._giving:  # what is being given would be the first of the next turn's sound
+            self._giving.cancel()
+        return heard
 
     @property
     def is_held(self) -> bool:
@@ -154,12 +161,10 @@ class Turn:
         """
         if self.task is None or self.task.done():
             return False
-        self.heard = self._speaker.stop()
+        self.heard = self._silence()
         if not (self.is_rest or self.spoken.answers_within(self.heard)):
             return False
         self._going.clear()
-        assert self._giving  # what was heard was given
-        self._giving.cancel()
         return True
 
     def resume(self, timeline: Timeline, heard: float | None = None) -> None:
@@ -383,6 +388,7 @@ class Turn:
         while True:
             chunks, self._unheard = [*self._unheard, *chunks], []
             async with started(self._play(chunks, is_last=audio is None)) as self._giving:
+                self._giving.add_done_callback(_take_error)
                 await asyncio.wait([self._giving])
             await self._going.wait()
             if not self._giving.cancelled():
@@ -463,3 +469,9 @@ class Turn:
 
 def _is_audible(chunk: Speech) -> bool:
     return first_audible(chunk.audio) is not None
+
+
+def _take_error(task: asyncio.Task[None]) -> None:
+    """A turn that is stopped in the moment its speaker fails has no use for the failure."""
+    if not task.cancelled():
+        task.exception()
