@@ -3,6 +3,7 @@ large is checked on a thread, and what the parser itself would take long for is 
 
 import json
 import threading
+import time
 
 import httpx
 import pytest
@@ -91,3 +92,10 @@ def test_a_large_body_is_checked_while_others_go_on(url, monkeypatch, size, asid
     monkeypatch.setattr(intake, "problem", watched)
     assert post(url, {"model": "gpt-4o", "messages": [USER | {"name": "x" * size}]}).is_success
     assert on[0].startswith("asyncio_") == aside
+
+
+def test_a_text_that_never_ends_is_looked_through_once():
+    body = b"[" * (intake.PARTS + 1) + b'"' + b'\\"' * 450_000
+    before = time.process_time()
+    assert intake._parts(body) == intake.PARTS + 1
+    assert time.process_time() - before < 5  # once takes 0.01 s; from every quote on, minutes

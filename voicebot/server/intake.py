@@ -30,7 +30,8 @@ PARTS = 50_000
 30 ms for so many; 1000 messages of 16 parts are fewer."""
 LARGE = 32 * 2**10
 """Bytes from which on a JSON body is read and checked on a thread."""
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""A text, or what of one never ends: looked for once, or a body of quotes would take minutes."""
 QUIET_S = 30.0
 """Seconds without a byte after which a client that was sending is given up."""
 PACE = 32 * 2**10
