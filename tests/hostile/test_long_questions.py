@@ -37,13 +37,13 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("questions", QUESTIONS.values(), ids=QUESTIONS.keys())
-def test_a_megabyte_of_questions_is_searched_in_no_time(library, questions):
+def test_a_megabyte_of_questions_is_searched_in_no_time(library, questions, figure):
     before = time.process_time()
     asked = prose.asked(questions)
     prose.points_back(questions[-1])
     library.search(asked)
     took = time.process_time() - before
-    print(f"search of {sum(map(len, questions))} characters: {took:.3f} s of CPU")
+    figure(f"search of {sum(map(len, questions))} characters: {took:.3f} s of CPU")
     assert took < SECONDS
 
 
@@ -69,7 +69,7 @@ def test_a_question_before_or_behind_a_pasted_text_is_answered(library, question
     assert passage.id == "boiler.md#1"
 
 
-def test_a_text_without_spaces_is_spoken_in_pieces_of_bounded_length():
+def test_a_text_without_spaces_is_spoken_in_pieces_of_bounded_length(figure):
     # It was one word of 20 minutes once, and copied at each of its 50,000 pieces.
     voice = Espeak()
 
@@ -79,7 +79,7 @@ def test_a_text_without_spaces_is_spoken_in_pieces_of_bounded_length():
     try:
         before = time.process_time()
         assert asyncio.run(longest()) < 3
-        print(f"4096 Chinese characters spoken: {time.process_time() - before:.3f} s of CPU")
+        figure(f"4096 Chinese characters spoken: {time.process_time() - before:.3f} s of CPU")
         assert time.process_time() - before < 5
     finally:
         voice.close()

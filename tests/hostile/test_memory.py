@@ -31,11 +31,13 @@ print(resting() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc")
-def test_most_of_what_large_bodies_took_is_given_back():
+def test_most_of_what_large_bodies_took_is_given_back(figure):
     def stays(how):
         command = [sys.executable, "-c", BURST, how]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     fixed, usual = stays("fixed"), stays("usual")
-    print(f"after 290 MB of bodies {fixed:.0f} MB stay; {usual:.0f} MB with glibc's own thresholds")
+    figure(
+        f"after 290 MB of bodies {fixed:.0f} MB stay; {usual:.0f} MB with glibc's own thresholds"
+    )
     assert fixed < 60

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NoReturn
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from .doorkeeper import allowance
+from .json_marks import exceeds
 from .lenient import tell, understood
 from .refusals import Refusal
 from .schema import Schema, problem
@@ -30,8 +30,6 @@ PARTS = 50_000
 30 ms for so many; 1000 messages of 16 parts are fewer."""
 LARGE = 32 * 2**10
 """Bytes from which on a JSON body is read and checked on a thread."""
-_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-"""A text, or what of one never ends: looked for once, or a body of quotes would take minutes."""
 QUIET_S = 30.0
 """Seconds without a byte after which a client that was sending is given up."""
 PACE = 32 * 2**10
@@ -66,7 +64,7 @@ async def document(
 
 
 def _document(request: Request, body: bytes, schema: Schema) -> dict[str, Any]:
-    if _parts(body) > PARTS:
+    if exceeds(body, "{[", PARTS):
         raise Refusal(
             400, f"the body holds more than {PARTS} objects and arrays", code="too_many_parts"
         )
@@ -77,15 +75,6 @@ def _document(request: Request, body: bytes, schema: Schema) -> dict[str, Any]:
         raise Refusal(400, f"the body is no JSON: {error}") from error
     fields: dict[str, Any] = _checked(request, value, schema)
     return fields
-
-
-def _parts(body: bytes) -> int:
-    """How many objects and arrays there are, at most: those in texts count where it matters not."""
-    counted = body.count(b"{") + body.count(b"[")
-    if counted <= PARTS:
-        return counted
-    bare = _TEXT.sub(b"", body)
-    return bare.count(b"{") + bare.count(b"[")
 
 
 @asynccontextmanager

@@ -18,9 +18,12 @@ LONG = 1 << 16
 """Characters of a message, or of the sound in one, that are read at once: 0.2 ms for a second."""
 LONGEST = 21_000_000
 """Bytes of a message: the protocol's 15 MiB of sound in base64, and what is around it."""
+SOUNDS = 2000
+"""Sounds in a message: as many as an item may have parts. Each takes time to cut out."""
 
 _PIECE = 1 << 15
-"""Characters that are looked at together. Fewer would have the rest searched more often."""
+"""Characters that are looked at together. Fewer would have the rest searched more often; more
+would be copied at each sound that is in them."""
 _BEGINS = re.compile(r'"audio"[ \t\r\n]*:[ \t\r\n]*"')
 _INSIDE = re.compile(r'[^"\\]*(?:\\(?:u.{4}|[^u])[^"\\]*)*', re.DOTALL)
 """A text as JSON has it, up to the quote at its end or to an escape of which more is to come."""
@@ -36,7 +39,8 @@ def message(sent: str | Long) -> Table:
         if len(sent) <= LONG:
             return fields.message(sent)
         text, sent = sent, Long()
-        sent.feed(text)
+        for start in range(0, len(text), _PIECE):
+            sent.feed(text[start : start + _PIECE])
     return sent.message()
 
 
@@ -47,8 +51,10 @@ class Long:
         self._length = 0
         self._waiting: list[str] = []
         self._read = 0  # characters, but for those that are waiting
-        self._rest = ""
-        self._searched = 0
+        self._known: list[str] = []
+        """What is no sound, up to where the last sound ends; for each sound there is its name."""
+        self._size = 0  # characters of it
+        self._rest = ""  # what is no sound since then
         self._sound: list[str] | None = None
         """What has come of the sound that is coming."""
         self._escape = ""  # which ends in the next piece
@@ -70,7 +76,7 @@ class Long:
         self._take_in()
         if self._refused:
             raise self._refused
-        message = fields.message(self._rest)
+        message = fields.message("".join(self._known) + self._rest)
         for place in _places(message):
             audio = place.get("audio")
             if isinstance(audio, str) and audio in self._sounds:
@@ -89,15 +95,20 @@ class Long:
 
     def _search(self, text: str) -> str:
         """Take in what is no sound. Returns what comes from where sound begins."""
-        self._rest += text
-        begins = _BEGINS.search(self._rest, self._searched)
-        end = begins.end() if begins else len(self._rest)
-        self._rest, text = self._rest[:end], self._rest[end:]
-        if len(self._rest) > fields.REST:
+        text = self._rest + text
+        begins = _BEGINS.search(text)
+        if not begins:
+            self._rest, text = text, ""
+        else:
+            self._keep(text[: begins.end()])
+            self._rest, text, self._sound = "", text[begins.end() :], []
+        if self._size + len(self._rest) > fields.REST:
             raise _too_long()
-        if begins:
-            self._sound = []
         return text
+
+    def _keep(self, text: str) -> None:
+        self._known.append(text)
+        self._size += len(text)
 
     def _collect(self, text: str) -> str:
         """Take in sound. Returns what comes from where it ends."""
@@ -118,9 +129,10 @@ class Long:
             self._sounds[name] = tuple(sound)
         else:
             name = "".join(sound)
-        self._rest += json.dumps(name)[1:-1]
-        self._searched = len(self._rest)
+        self._keep(json.dumps(name)[1:-1])
         self._sound = None
+        if len(self._known) > 2 * SOUNDS:
+            raise Refused("message_too_long", f"a message has at most {SOUNDS} sounds")
 
 
 def _end(text: str) -> int:

@@ -99,7 +99,8 @@ def read(given: Table, default: Wish, known: Known) -> Wish:
 def _context(given: list[Any], known: Known) -> list[Item]:
     if len(given) > items.MOST:
         raise Refused("too_many_items", f"an input has at most {items.MOST} items")
-    context = []
+    context: list[Item] = []
+    parts = characters = 0
     for i, value in enumerate(given):
         where = f"response.input[{i}]"
         table = fields.table(value, where)
@@ -108,4 +109,10 @@ def _context(given: list[Any], known: Known) -> list[Item]:
         else:
             form = known.settings.input_format
             context.append(items.read(table, form, known.new_id("item"), where))
+        # One item may be referred to as often as another is written.
+        parts += len(context[-1].content)
+        characters += context[-1].characters
+        if parts > items.MOST or characters > items.WRITTEN:
+            reason = f"an input has at most {items.MOST} parts and {items.WRITTEN} characters"
+            raise Refused("too_many_items", reason, "response.input")
     return context
