@@ -4,12 +4,17 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import recordings
 
+from voicebot.audio import join
 from voicebot.engines.silero import TOGETHER, Silero, probabilities
+from voicebot.recordings import decode
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def listen(samples):
@@ -28,6 +33,20 @@ def listen(samples):
 def test_a_person_speaking_is_speech():
     speech = recordings.read("whisper_fixtures/jfk.flac")
     assert np.mean(np.array(listen(speech.samples)) > 0.5) > 0.6
+
+
+PUBLISHED = [
+    *(0.00167, 0.00591, 0.00543, 0.00474, 0.00423, 0.00396, 0.01944, 0.99553),
+    *(0.99958, 0.9999, 0.99942, 0.99975, 0.99374, 0.99718, 0.99987, 0.99997),
+    *(0.99998, 0.9998, 0.99995, 0.99999, 0.99883, 0.03208, 0.01141, 0.00789),
+    *(0.00629, 0.00557, 0.00503, 0.00451, 0.00399, 0.0034, 0.00278, 0.00228),
+]
+"""Of each fourth window of examples/question.wav, as silero_vad_16k_op15.onnx has it."""
+
+
+def test_the_graph_gives_the_chances_of_the_published_one():
+    question = join(list(decode(str(ROOT / "examples/question.wav"), 16000)))
+    assert probabilities(question.samples)[::4] == pytest.approx(PUBLISHED, abs=1e-5)
 
 
 def test_silence_is_not_speech():

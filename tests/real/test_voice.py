@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from contextlib import aclosing, closing
-from pathlib import Path
 
 import jiwer
 import numpy as np
@@ -28,7 +27,6 @@ SENTENCES = [
     "No, thank you, I would rather walk.",
 ]
 normal = EnglishTextNormalizer()
-SILERO = Path(silero.__file__).parent / "silero_vad"
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +131,7 @@ def test_kokoro_speaks_british_and_french_as_the_voice_does(hear, kokoro):
 
 @pytest.mark.parametrize("other", ["Silero's", "hibari's"])
 def test_a_network_of_another_kind_is_refused_in_one_line(real, kokoro, tmp_path, other):
-    networks = {"Silero's": SILERO / silero.STREAMED, "hibari's": real("hibari") / "hibari.onnx"}
+    networks = {"Silero's": silero.WEIGHTS, "hibari's": real("hibari") / "hibari.onnx"}
     shutil.copy(networks[other], tmp_path / "kokoro-v1.0.onnx")
     (tmp_path / "voices-v1.0.bin").symlink_to(kokoro.parent / "voices-v1.0.bin")
     with pytest.raises(ConfigError, match=r"kokoro-v1.0.onnx takes .*; a Kokoro network") as told:
