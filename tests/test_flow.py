@@ -618,56 +618,82 @@ def test_what_is_started_for_a_block_is_stopped_with_it():
 
 
 class Doubling:
-    """Doubles what it is given, once it is let, and keeps what it was given at once."""
+    """Doubles what it is given, and keeps what it was given at once."""
 
     def __init__(self, most):
-        self.begun, self.let, self.lists = threading.Event(), threading.Event(), []
-        self.together = Together("doubling", self.work, most)
+        self.lists = []
+        self.together = Together(self.work, most)
 
     def work(self, numbers):
-        self.begun.set()
-        assert self.let.wait(5)
         self.lists.append(numbers)
         if None in numbers:
             raise ValueError("no number")
         return [2 * number for number in numbers]
 
     async def asked(self, *numbers):
-        """Asked the first, and then the others while it is at work."""
-        asked = [asyncio.create_task(self.together.do(numbers[0]))]
-        await asyncio.to_thread(self.begun.wait)
-        asked += [asyncio.create_task(self.together.do(number)) for number in numbers[1:]]
+        """Asked for all of these in one turn of the loop."""
+        asked = [asyncio.create_task(self.together.do(number)) for number in numbers]
         await asyncio.sleep(0)
         return asked
 
 
-def test_what_is_asked_meanwhile_is_done_together():
+def test_what_is_asked_in_one_turn_of_the_loop_is_done_together():
     async def life():
         doubling = Doubling(most=2)
-        asked = await doubling.asked(1, 2, 3, 4)
-        doubling.let.set()
-        return await asyncio.gather(*asked), doubling.lists
+        asked = await doubling.asked(1, 2, 3)
+        first = await asyncio.gather(*asked)
+        return first, await doubling.together.do(4), doubling.lists
 
-    assert asyncio.run(life()) == ([2, 4, 6, 8], [[1], [2, 3], [4]])
+    assert asyncio.run(life()) == ([2, 4, 6], 8, [[1, 2], [3], [4]])
+
+
+def test_the_loop_does_other_work_between_two_lists():
+    async def life():
+        doubling = Doubling(most=1)
+        asked = await doubling.asked(1, 2)
+        await asyncio.sleep(0)
+        return doubling.lists[:], await asyncio.gather(*asked)
+
+    assert asyncio.run(life()) == ([[1]], [2, 4])
 
 
 def test_who_no_longer_waits_does_not_keep_the_others_from_their_answers():
     async def life():
         doubling = Doubling(most=9)
         first, gone, last = await doubling.asked(1, 2, 3)
-        await stop(gone)
-        doubling.let.set()
-        return await asyncio.gather(first, last)
+        gone.cancel()
+        return await asyncio.gather(first, gone, last, return_exceptions=True), doubling.lists
 
-    assert asyncio.run(life()) == [2, 6]
+    (first, gone, last), lists = asyncio.run(life())
+    assert (first, type(gone), last) == (2, asyncio.CancelledError, 6)
+    assert lists == [[1, 3]]
+
+
+def test_what_all_have_gone_from_is_not_done():
+    async def life():
+        doubling = Doubling(most=9)
+        for gone in await doubling.asked(1, 2):
+            gone.cancel()
+        return await doubling.together.do(3), doubling.lists
+
+    assert asyncio.run(life()) == (6, [[3]])
 
 
 def test_what_fails_together_is_told_to_all_who_asked_and_the_next_is_done():
     async def life():
         doubling = Doubling(most=9)
         asked = await doubling.asked(1, None, 3)
-        doubling.let.set()
         told = await asyncio.gather(*asked, return_exceptions=True)
         return [str(each) for each in told], await doubling.together.do(4)
 
-    assert asyncio.run(life()) == (["2", "no number", "no number"], 8)
+    assert asyncio.run(life()) == (["no number"] * 3, 8)
+
+
+def test_each_loop_has_its_own_list():
+    doubling = Doubling(most=9)
+
+    async def left():
+        await doubling.asked(1)
+
+    asyncio.run(left())
+    assert asyncio.run(doubling.together.do(2)) == 4
