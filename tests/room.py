@@ -37,10 +37,12 @@ class InstantSelector(selectors.DefaultSelector):
     def select(self, timeout=None):
         if timeout != 0 and any(thread.at_work for thread in self.threads):
             return super().select(5.0)  # it wakes us; the limit only ends a test that hangs
+        if arrived := super().select(0):
+            return arrived  # over a Unix socket, what was sent has arrived before time passes
         if timeout is None:
             raise AssertionError("every task is waiting and nothing can wake them")
         self.skipped += max(0.0, timeout)
-        return super().select(0)
+        return []
 
 
 class InstantLoop(asyncio.SelectorEventLoop):

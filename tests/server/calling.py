@@ -44,15 +44,16 @@ class Parts:
 
 
 @asynccontextmanager
-async def serving(parts, *, window=30.0, house=None, around=None, app=None):
+async def serving(parts, *, window=30.0, house=None, around=None, app=None, path=None):
     """Serve `parts` for a while, or `app`; gives the host with its port.
 
     around: what lies between the clients and us.
+    path: that of a Unix socket to listen at instead.
     """
     house = house or House()
     app = app or Starlette(routes=talk_socket.routes(parts, house, window=window))
     app = around(app) if around else app
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, **connections.OPTIONS)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, uds=path, **connections.OPTIONS)
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # the test's signals stay its own
@@ -60,7 +61,7 @@ async def serving(parts, *, window=30.0, house=None, around=None, app=None):
     while not server.started:  # noqa: ASYNC110 - uvicorn tells in no other way
         await asyncio.sleep(0.01)
     try:
-        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield path or f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         house.closing.set()
         server.should_exit = True
@@ -78,10 +79,13 @@ class Caller:
     async def say(self, **message):
         await self.socket.send(json.dumps(message))
 
-    async def speak(self, seconds, level=0.5, rate=RATE):
+    async def speak(self, seconds, level=0.5, rate=RATE, takes=0.0):
+        """takes: seconds until the next 20 ms, none for all at once."""
         block = (np.full(rate // 50, level) * 32767).astype("<i2").tobytes()
         for _ in range(round(seconds * 50)):
             await self.socket.send(block)
+            if takes:
+                await asyncio.sleep(takes)
 
     async def until(self, name, **fields):
         """Read until this event; gives it."""
@@ -122,10 +126,16 @@ class Caller:
         return [event for event in self.events if event["event"] == name]
 
 
+def dial(host, route, **options):
+    """A websocket to what `serving` gave."""
+    where = {"unix": True, "path": host} if host.startswith("/") else {}
+    name = "localhost" if where else host
+    return websockets.connect(f"ws://{name}{route}", proxy=None, **where, **options)
+
+
 @asynccontextmanager
 async def connected(host, **options):
-    url = f"ws://{host}/v1/talk"
-    async with websockets.connect(url, max_size=None, proxy=None, **options) as socket:
+    async with dial(host, "/v1/talk", max_size=None, **options) as socket:
         yield Caller(socket)
 
 
