@@ -39,23 +39,38 @@ def typed(model, text, tools=()):
     return asyncio.run(turn())
 
 
-def models(url):
-    """Of both routes; a websocket at /v1/responses is not spoken here."""
-    return [
-        openai.LLM(model="gpt-4o", **at(url)),
-        openai.responses.LLM(model="gpt-4o", use_websocket=False, **at(url)),
-    ]
+ROUTES = ["chat", "responses", "websocket"]
 
 
-@pytest.mark.parametrize("route", [0, 1], ids=["chat", "responses"])
+def model(url, route):
+    if route == "chat":
+        return openai.LLM(model="gpt-4o", **at(url))
+    return openai.responses.LLM(model="gpt-4o", use_websocket=route == "websocket", **at(url))
+
+
+@pytest.mark.parametrize("route", ROUTES)
 def test_a_question_is_answered_from_the_documents(house, route):
-    assert "1931" in typed(models(house)[route], QUESTION)
+    assert "1931" in typed(model(house, route), QUESTION)
 
 
-@pytest.mark.parametrize("route", [0, 1], ids=["chat", "responses"])
+@pytest.mark.parametrize("route", ROUTES)
 def test_a_tool_is_called_and_its_result_answered(talker, route):
-    said = typed(models(talker)[route], "What is the weather in Rome?", [weather])
+    said = typed(model(talker, route), "What is the weather in Rome?", [weather])
     assert said == "It returned sunshine over Rome"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_conversation_goes_on(talker, route):
+    """By a websocket LiveKit sends what is new, and the id of the response before it."""
+
+    async def turns():
+        async with http_context.open(), AgentSession(llm=model(talker, route)) as session:
+            await session.start(Agent(instructions="Be brief."))
+            for text in ("One.", "Two.", "Three."):
+                result = await session.run(user_input=text)
+            return result.events[-1].item.text_content
+
+    assert asyncio.run(turns()) == "You said, as number 3: Three."
 
 
 def test_a_recording_is_written_down(house, recording):

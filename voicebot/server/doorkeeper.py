@@ -77,7 +77,8 @@ class Doorkeeper:
             more = self._refused.due(asyncio.get_running_loop().time())
             if more is not None:
                 log.info("refused %s at %s: %s%s", client, scope["path"][:100], refused, more)
-            await _refuse(_refusal(refused), scope, receive, send)
+            refusal = refused if isinstance(refused, Refusal) else too_often(refused)
+            await _refuse(refusal, scope, receive, send)
 
     def _look(self, headers: Headers) -> None:
         """A page of somebody else's, in the user's browser, must not talk for the user."""
@@ -99,7 +100,7 @@ class Doorkeeper:
         return self._any_address and _is_address(name)
 
     def _admit(self, scope: Scope) -> None:
-        if self._keys is None or not scope["path"].startswith(GUARDED):
+        if self._keys is None or not f"{scope['path']}/".startswith(GUARDED):
             return
         key = self._key(self._keys, token(scope), scope["path"])
         now = asyncio.get_running_loop().time()
@@ -186,10 +187,10 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _refusal(refused: Refusal | Exceeded) -> Refusal:
-    if isinstance(refused, Refusal):
-        return refused
-    return Refusal(429, str(refused), code="rate_limit_exceeded", retry_after=refused.retry_after)
+def too_often(exceeded: Exceeded) -> Refusal:
+    """What a client is told whose key has used what it may."""
+    wait = exceeded.retry_after
+    return Refusal(429, str(exceeded), code="rate_limit_exceeded", retry_after=wait)
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:

@@ -155,7 +155,7 @@ def _closed() -> Refusal:
     return Refusal(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
 
 
-def _client(scope: Scope) -> str:
+def client_of(scope: Scope) -> str:
     """Whose request it is: that of a key, or else of an address."""
     key: str = scope.get("key", "")
     return key or network((scope.get("client") or ("", 0))[0])
@@ -176,7 +176,7 @@ class InHouse:
             await send(message)
 
         try:
-            async with self._house.request(_client(scope)):
+            async with self._house.request(client_of(scope)):
                 await self._app(scope, receive, watched)
         except asyncio.CancelledError:
             if not self._house.closing.is_set():

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from .doorkeeper import allowance
 from .json_marks import exceeds
@@ -64,17 +64,25 @@ async def document(
 
 
 def _document(request: Request, body: bytes, schema: Schema) -> dict[str, Any]:
+    fields: dict[str, Any] = checked(request.scope, parsed(body), schema)
+    return fields
+
+
+def parsed(body: bytes, name: str = "the body") -> Any:
+    """The value that a JSON text stands for. name: what errors call it.
+
+    Raises:
+        Refusal: it is no JSON, or holds more than could be read while others wait.
+    """
     if exceeds(body, "{[", PARTS):
         raise Refusal(
-            400, f"the body holds more than {PARTS} objects and arrays", code="too_many_parts"
+            400, f"{name} holds more than {PARTS} objects and arrays", code="too_many_parts"
         )
     try:
         # NaN and the infinities are Python's idea of JSON only.
-        value = json.loads(body, parse_constant=_no_constant)
+        return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"the body is no JSON: {error}") from error
-    fields: dict[str, Any] = _checked(request, value, schema)
-    return fields
+        raise Refusal(400, f"{name} is no JSON: {error}") from error
 
 
 @asynccontextmanager
@@ -114,7 +122,7 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
             if isinstance(fields.get("file"), str):
                 raise Refusal(400, "file should be a file, not a text", param="file")
             shown = {k: "" if isinstance(v, UploadFile) else v for k, v in fields.items()}
-            known_ones = _checked(request, shown, schema)
+            known_ones = checked(request.scope, shown, schema)
             yield {name: fields[name] for name in known_ones}
     except HTTPException as error:  # what the parser cannot read
         raise Refusal(400, f"the body is no form: {error.detail}") from error
@@ -168,11 +176,15 @@ def _too_large(most: int) -> NoReturn:
     raise Refusal(413, f"the body is larger than {most} bytes", code="too_large")
 
 
-def _checked(request: Request, value: Any, schema: Schema) -> Any:
-    """The value, less what the schema does not know."""
+def checked(scope: Scope, value: Any, schema: Schema) -> Any:
+    """The value, less what is null or not known to the schema.
+
+    Raises:
+        Refusal: it is not as the schema says.
+    """
     ignored: set[str] = set()
     known = understood(value, schema, ignored)
-    tell(request.scope, ignored)
+    tell(scope, ignored)
     if found := problem(known, schema):
         path, wrong = found
         if ignored and wrong.endswith(" is missing"):  # it may be one of those, misspelt

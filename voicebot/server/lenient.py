@@ -88,21 +88,23 @@ def tell(scope: Scope, ignored: set[str]) -> None:
 
 class Ignored:
     """ASGI middleware: `x-voicebot-ignored` on the answer, and a line in the log, name what was
-    ignored of a request."""
+    ignored of a request; of what comes over a websocket, the line alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._logged: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         ignored: set[str] = scope.setdefault("ignored", set())
 
         async def named(message: Message) -> None:
-            if message["type"] == "http.response.start" and ignored:
+            if ignored and message["type"] in ("http.response.start", "websocket.send"):
                 names = ", ".join(sorted(_ascii(name) for name in ignored))
-                MutableHeaders(scope=message)["x-voicebot-ignored"] = names
+                if message["type"] == "http.response.start":
+                    MutableHeaders(scope=message)["x-voicebot-ignored"] = names
+                ignored.clear()  # the next message of a websocket may have others
                 self._log(scope["path"], names)
             await send(message)
 

@@ -26,7 +26,7 @@ _COMPUTING: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 def route(metrics: Metrics, parts: Parts, house: House) -> Route:
     async def page(request: Request) -> Response:
-        sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime")}
+        sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime", "responses")}
         text = await metrics.page(sessions, _calls(parts), _windows(parts))
         return Response(text, headers={"content-type": MEDIA_TYPE})
 

@@ -175,15 +175,17 @@ class _Connection:
             tasks: list[asyncio.Task[Any]] = [listening, telling, withdrawn, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if closing.done():
-                await self._close(RESTART, "the server is shutting down")
+                await hang_up(self._websocket, RESTART, "the server is shutting down")
             elif withdrawn.done():
-                await self._close(REFUSED, WITHDRAWN)
+                await hang_up(self._websocket, REFUSED, WITHDRAWN)
             elif telling.done():
-                await self._close(REFUSED, "nothing is read")
+                await hang_up(self._websocket, REFUSED, "nothing is read")
             elif error := listening.exception():
                 # Only this session ends: what is broken is ours, and the log says what.
                 _log.error("a realtime session broke", exc_info=error)
-                await self._close(BROKEN, "the session broke; the server's log says why")
+                await hang_up(
+                    self._websocket, BROKEN, "the session broke; the server's log says why"
+                )
 
     async def _converse(self, call: Call, recorded: Recorded | None) -> None:
         if recorded:
@@ -214,10 +216,12 @@ class _Connection:
                 self._caught_up.set()
                 await self._news.wait()
 
-    async def _close(self, code: int, reason: str) -> None:
-        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-            async with asyncio.timeout(1):  # one that does not read does not read this either
-                await self._websocket.close(code, reason)
+
+async def hang_up(websocket: WebSocket, code: int, reason: str) -> None:
+    """Close it and say why, if its client still reads."""
+    with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+        async with asyncio.timeout(1):  # one that does not read does not read this either
+            await websocket.close(code, reason)
 
 
 async def _sent(message: Message) -> str | Long:

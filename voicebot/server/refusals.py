@@ -71,9 +71,14 @@ async def _refused(request: Request, refusal: Exception) -> Response:
     return response(refusal)
 
 
-async def _unsuitable(request: Request, failure: Exception) -> Response:
+def unsuitable(failure: Exception) -> Refusal:
+    """An option of the request, or its file, is not what an engine takes."""
     param = failure.option if isinstance(failure, OptionError) else "file"
-    return response(Refusal(400, str(failure), param=param))
+    return Refusal(400, str(failure), param=param)
+
+
+async def _unsuitable(request: Request, failure: Exception) -> Response:
+    return response(unsuitable(failure))
 
 
 async def _failed(request: Request, failure: Exception) -> Response:

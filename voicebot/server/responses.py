@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
-from uuid import uuid4
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
-from ..engines import ToolCall
 from ..errors import EngineError
 from ..flow import Stream
 from . import responses_fields as fields_of
@@ -24,18 +20,15 @@ from .catalogue import Catalogue
 from .house import House, InHouse
 from .intake import DOCUMENT, document
 from .refusals import Refusal, too_long
-from .replies import Account, Wish, reply, sampling
+from .replies import Wish, reply, sampling
+from .responses_answer import Answer, Event, Told, events
 from .responses_kept import Kept, KeptResponses
-from .streamed import Streamed, begun, unless_gone
-
-log = logging.getLogger(__name__)
-
-Event = dict[str, Any]
-Told = Stream[str | ToolCall]
+from .streamed import Streamed, unless_gone
+from .streamed import begun as first_of
 
 
-def routes(catalogue: Catalogue, house: House, kept: KeptResponses) -> Sequence[BaseRoute]:
-    made = _Responses(catalogue, kept)
+def routes(responder: Responder, house: House) -> Sequence[BaseRoute]:
+    made = _Responses(responder)
     one = "/v1/responses/{id}"
     return [
         Route(
@@ -47,16 +40,27 @@ def routes(catalogue: Catalogue, house: House, kept: KeptResponses) -> Sequence[
     ]
 
 
-class _Responses:
-    def __init__(self, catalogue: Catalogue, kept: KeptResponses) -> None:
-        self._catalogue, self._kept = catalogue, kept
+class Responder:
+    """Answers what is asked of `/v1/responses`, over HTTP or a websocket."""
 
-    async def create(self, request: Request) -> Response:
-        fields = await document(request, fields_of.RESPONSE)
+    def __init__(self, catalogue: Catalogue, kept: KeptResponses) -> None:
+        self.catalogue, self.kept = catalogue, kept
+
+    def begin(
+        self, answer: Answer, scope: Scope, connection: str | None = None
+    ) -> tuple[Told, Callable[[], None]]:
+        """What `answer` is to be made of, and what keeps it once it is whole.
+
+        connection: the id of the websocket it is asked for on, where a response that is not to be
+            stored can be gone on from all the same.
+
+        Raises:
+            Refusal: it cannot be done.
+        """
+        fields = answer.fields
         before: list[dict[str, Any]] = []
         if previous := fields.get("previous_response_id"):
-            at = "previous_response_id"
-            before = self._kept.find(_owner(request), previous, at).conversation
+            before = self._previous(previous, scope, connection).conversation
         asked = fields_of.items(fields["input"])
         if len(before) + len(asked) > fields_of.ITEMS:
             says = f"the conversation has more than {fields_of.ITEMS} items"
@@ -65,28 +69,46 @@ class _Responses:
         if (letters := sum(len(message.text) for message in messages)) > DOCUMENT:
             says = f"the conversation has {letters} characters, and {DOCUMENT} are read at most"
             raise Refusal(400, says, param="input", code="context_length_exceeded")
-        answer = _Answer(fields, Account())
-        told = reply(self._catalogue, messages, _wish(fields), answer.account, request.scope)
-        headers = self._catalogue.headers("llm")
+        told = reply(self.catalogue, messages, _wish(fields), answer.account, scope)
 
         def keep() -> None:
             if fields.get("store", True):
-                self._kept.keep(_owner(request), Kept(answer.whole(), before, asked))
+                self.kept.keep(owner(scope), Kept(answer.whole(), before, asked))
+            elif connection:
+                self.kept.keep(connection, Kept(answer.whole(), before, asked))
 
+        return told, keep
+
+    def _previous(self, id: str, scope: Scope, connection: str | None) -> Kept:
+        if connection:
+            with suppress(Refusal):
+                return self.kept.find(connection, id)
+        return self.kept.find(owner(scope), id, "previous_response_id")
+
+
+class _Responses:
+    def __init__(self, responder: Responder) -> None:
+        self._responder, self._kept = responder, responder.kept
+
+    async def create(self, request: Request) -> Response:
+        fields = await document(request, fields_of.RESPONSE)
+        answer = Answer(fields)
+        told, keep = self._responder.begin(answer, request.scope)
+        headers = self._responder.catalogue.headers("llm")
         if not fields.get("stream"):
             try:
                 await unless_gone(request, _all(answer, told))
             except EngineError as failure:
-                raise _failed(failure) from failure
+                raise failed(failure) from failure
             keep()
             return JSONResponse(answer.whole(), headers=headers | answer.account.headers)
         async with AsyncExitStack() as stack:
             try:
-                told = await begun(request, told, stack)
+                told = await first_of(request, told, stack)
             except EngineError as failure:
-                raise _failed(failure) from failure
+                raise failed(failure) from failure
             headers |= answer.account.headers
-            lines = _lines(answer, told, keep)
+            lines = _lines(events(answer, told, keep))
             return Streamed(lines, "text/event-stream", headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
@@ -95,7 +117,7 @@ class _Responses:
 
     async def delete(self, request: Request) -> Response:
         id = request.path_params["id"]
-        self._kept.delete(_owner(request), id)
+        self._kept.delete(owner(request.scope), id)
         return JSONResponse({"id": id, "object": "response", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:
@@ -107,16 +129,16 @@ class _Responses:
         return JSONResponse({"object": "list", "data": items, "has_more": False, **ends})
 
     def _found(self, request: Request) -> Kept:
-        return self._kept.find(_owner(request), request.path_params["id"])
+        return self._kept.find(owner(request.scope), request.path_params["id"])
 
 
-def _owner(request: Request) -> str | None:
+def owner(scope: Scope) -> str | None:
     """The hash of the key it came with; None where no key is needed."""
-    owner: str | None = request.scope.get("key")
-    return owner
+    key: str | None = scope.get("key")
+    return key
 
 
-def _failed(failure: EngineError) -> Exception:
+def failed(failure: EngineError) -> Exception:
     """A conversation that is too long stands in `input` here."""
     if getattr(failure, "kind", "") != "context_length_exceeded":
         return failure
@@ -141,142 +163,7 @@ def _wish(fields: dict[str, Any]) -> Wish:
     )
 
 
-@dataclass(slots=True)
-class _Answer:
-    """A response while it is made."""
-
-    fields: dict[str, Any]
-    account: Account
-    id: str = field(default_factory=lambda: f"resp_{uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
-    output: list[dict[str, Any]] = field(default_factory=list)
-    """The items so far; the last may still grow."""
-    status: str = "in_progress"
-    error: dict[str, str] | None = None
-
-    def whole(self) -> dict[str, Any]:
-        """All of it, as OpenAI writes a response."""
-        asked = self.fields
-        cut = self.status == "incomplete"
-        return {
-            "id": self.id,
-            "object": "response",
-            "created_at": self.created,
-            "status": self.status,
-            "background": False,
-            "error": self.error,
-            "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "instructions": asked.get("instructions"),
-            "max_output_tokens": asked.get("max_output_tokens"),
-            "model": asked["model"],
-            "output": self.output,
-            "parallel_tool_calls": asked.get("parallel_tool_calls", True),
-            "previous_response_id": asked.get("previous_response_id"),
-            "reasoning": {"effort": None, "summary": None},
-            "store": asked.get("store", True),
-            "temperature": asked.get("temperature"),
-            "text": {"format": {"type": "text"}} | asked.get("text", {}),
-            "tool_choice": asked.get("tool_choice", "auto"),
-            "tools": asked.get("tools", []),
-            "top_p": asked.get("top_p"),
-            "truncation": asked.get("truncation", "disabled"),
-            "usage": None if self.status == "in_progress" else self._usage(),
-            "user": None,
-            "metadata": asked.get("metadata", {}),
-        }
-
-    def _usage(self) -> dict[str, Any]:
-        usage = self.account.usage
-        return {
-            "input_tokens": usage["prompt_tokens"],
-            "input_tokens_details": {
-                "cached_tokens": usage["prompt_tokens_details"]["cached_tokens"],
-                "cache_write_tokens": 0,
-            },
-            "output_tokens": usage["completion_tokens"],
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": usage["total_tokens"],
-        }
-
-    def begin(self) -> Iterator[Event]:
-        for kind in ("created", "in_progress"):
-            yield {"type": f"response.{kind}", "response": self.whole()}
-
-    def add(self, piece: str | ToolCall) -> Iterator[Event]:
-        """Take a piece of the reply; the events that tell of it."""
-        if isinstance(piece, str):
-            if not self._is_speaking:
-                yield from self._begin_message()
-            self.output[-1]["content"][0]["text"] += piece
-            yield self._of_part("output_text.delta", delta=piece, logprobs=[])
-            return
-        yield from self._end_message()
-        item = {
-            "id": f"fc_{uuid4().hex}",
-            "type": "function_call",
-            "status": "in_progress",
-            "call_id": piece.id,
-            "name": piece.name,
-            "arguments": "",
-        }
-        self.output.append(item)
-        yield self._of_item("output_item.added", item=dict(item))
-        kind = "function_call_arguments"
-        yield self._of_item(f"{kind}.delta", item_id=item["id"], delta=piece.arguments)
-        item |= {"status": "completed", "arguments": piece.arguments}
-        yield self._of_item(
-            f"{kind}.done", item_id=item["id"], name=piece.name, arguments=piece.arguments
-        )
-        yield self._of_item("output_item.done", item=item)
-
-    def end(self) -> Iterator[Event]:
-        cut = self.account.finish == "length"
-        yield from self._end_message("incomplete" if cut else "completed")
-        self.status = "incomplete" if cut else "completed"
-        yield {"type": f"response.{self.status}", "response": self.whole()}
-
-    def fail(self, failure: EngineError) -> Iterator[Event]:
-        yield from self._end_message("incomplete")
-        self.status, self.error = "failed", {"code": "server_error", "message": str(failure)}
-        yield {"type": "response.failed", "response": self.whole()}
-
-    @property
-    def _is_speaking(self) -> bool:
-        return bool(self.output) and self.output[-1]["status"] == "in_progress"
-
-    def _begin_message(self) -> Iterator[Event]:
-        item: dict[str, Any] = {
-            "id": f"msg_{uuid4().hex}",
-            "type": "message",
-            "status": "in_progress",
-            "role": "assistant",
-            "content": [],
-        }
-        self.output.append(item)
-        yield self._of_item("output_item.added", item=dict(item, content=[]))
-        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        item["content"] = [part]
-        yield self._of_part("content_part.added", part=dict(part))
-
-    def _end_message(self, status: str = "completed") -> Iterator[Event]:
-        if not self._is_speaking:
-            return
-        item = self.output[-1]
-        item["status"] = status
-        (part,) = item["content"]
-        yield self._of_part("output_text.done", text=part["text"], logprobs=[])
-        yield self._of_part("content_part.done", part=part)
-        yield self._of_item("output_item.done", item=item)
-
-    def _of_item(self, kind: str, **more: Any) -> Event:
-        return {"type": f"response.{kind}", "output_index": len(self.output) - 1, **more}
-
-    def _of_part(self, kind: str, **more: Any) -> Event:
-        id = self.output[-1]["id"]
-        return self._of_item(kind, item_id=id, content_index=0, **more)
-
-
-async def _all(answer: _Answer, told: Told) -> None:
+async def _all(answer: Answer, told: Told) -> None:
     """Put the whole reply into `answer`."""
     async with aclosing(told):
         async for piece in told:
@@ -286,28 +173,9 @@ async def _all(answer: _Answer, told: Told) -> None:
         pass
 
 
-async def _lines(answer: _Answer, told: Told, keep: Any) -> Stream[bytes]:
-    """The events of a response, numbered; it is kept before the last is sent."""
-    number = 0
-
-    def line(event: Event) -> bytes:
-        nonlocal number
-        event = {"type": event["type"], "sequence_number": number, **event}
-        number += 1
-        return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
-
-    for event in answer.begin():
-        yield line(event)
-    try:
-        async with aclosing(told):
-            async for piece in told:
-                for event in answer.add(piece):
-                    yield line(event)
-        last = answer.end()
-    except EngineError as failure:
-        log.warning("%s", failure)
-        last = answer.fail(failure)
-    for event in last:
-        if answer.status in ("completed", "incomplete"):
-            keep()
-        yield line(event)
+async def _lines(told: Stream[Event]) -> Stream[bytes]:
+    """The events as they are sent."""
+    async with aclosing(told):
+        async for event in told:
+            data = json.dumps(event, ensure_ascii=False)
+            yield f"event: {event['type']}\ndata: {data}\n\n".encode()

@@ -27,6 +27,7 @@ from . import (
     openapi,
     realtime_socket,
     responses,
+    responses_socket,
     talk_socket,
 )
 from .catalogue import Catalogue
@@ -109,6 +110,7 @@ def site(
 ) -> Starlette:
     """The application that serves these engines to whoever has a key; to all where keys is None."""
     house, catalogue = lasting.house, Catalogue(parts)
+    responder = responses.Responder(catalogue, lasting.responses)
     described = openapi.description()
     if lasting.metrics.observer not in parts.observers:  # after a reload they may be the same
         parts.observers.append(lasting.metrics.observer)
@@ -140,11 +142,13 @@ def site(
             *openai_text.routes(parts, catalogue, house, lasting.spoken),
             documents.route(parts),
             *completions.routes(catalogue, house),
-            *responses.routes(catalogue, house, lasting.responses),
+            *responses.routes(responder, house),
+            *responses_socket.routes(responder, house, settings.sessions),
             *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
             *webrtc.routes(parts, house, lasting.secrets, settings, lasting.webrtc),
             *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
             Route("/v1/realtime", _no_websocket, methods=["GET"]),
+            Route("/v1/responses", _no_websocket, methods=["GET"]),
             WebSocketRoute("/{path:path}", _nowhere),
         ],
         middleware=[
@@ -168,7 +172,8 @@ async def _no_websocket(request: Request) -> Response:
 
 async def _nowhere(websocket: WebSocket) -> None:
     path = websocket.url.path
-    raise Refusal(404, f"there is no {path} here; a websocket opens /v1/realtime or /v1/talk")
+    opens = "/v1/realtime, /v1/responses or /v1/talk"
+    raise Refusal(404, f"there is no {path} here; a websocket opens {opens}")
 
 
 def _own_names() -> tuple[str, ...]:

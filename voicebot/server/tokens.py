@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-_BROWSERS = "openai-insecure-api-key."
+BROWSERS = "openai-insecure-api-key."
 """Browsers cannot set headers on a websocket: they name their key as a subprotocol."""
 
 
@@ -15,5 +15,5 @@ def token(scope: Scope) -> str:
     if scheme.lower() == "bearer":
         return value.strip()
     offered: list[str] = scope.get("subprotocols", [])
-    keys = [name.removeprefix(_BROWSERS) for name in offered if name.startswith(_BROWSERS)]
+    keys = [name.removeprefix(BROWSERS) for name in offered if name.startswith(BROWSERS)]
     return keys[0] if keys else ""
