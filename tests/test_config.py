@@ -144,3 +144,75 @@ def test_a_user_without_a_home_has_no_settings_of_their_own(tmp_path, monkeypatc
     (tmp_path / "voicebot").mkdir()
     (tmp_path / "voicebot" / "voicebot.toml").touch()
     assert config.find() == tmp_path / "voicebot" / "voicebot.toml"
+
+
+def test_further_models_stand_beside_the_usual_one_by_name(toml):
+    read = config.read(
+        toml("""
+[stt]
+engine = "whisper"
+model = "whisper-tiny.en"
+[stt.models.accurate]
+engine = "whisper"
+model = "whisper-base"
+[tts.models."robot.uk"]
+engine = "espeak"
+voice = "en-gb"
+""")
+    )
+    assert read.stt.options == {"model": "whisper-tiny.en"}
+    assert read.stt.models == {"accurate": EngineChoice("whisper", {"model": "whisper-base"})}
+    assert read.tts.engine == "auto"
+    assert read.tts.models == {"robot.uk": EngineChoice("espeak", {"voice": "en-gb"})}
+    accurate = read.choosing("stt", "Accurate").stt
+    assert (accurate.options, accurate.models) == ({"model": "whisper-base"}, read.stt.models)
+    with pytest.raises(ConfigError, match=r"\[stt.models\] has no 'acurate'; .*mean accurate\?"):
+        read.choosing("stt", "acurate")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[stt.models.a]\nengine = "wisper"', r"\[stt.models.a\] no engine 'wisper'; .*whisper\?"),
+        (
+            '[stt.models.big]\nengine = "whisper"\nmodle = "x"',
+            r"\[stt.models.big\] whisper has no setting 'modle'; .*did you mean model\?",
+        ),
+        (
+            '[stt.models.big]\nmodel = "x"',
+            r"\[stt.models.big\] should name its engine, engine = 'whisper' or",
+        ),
+        (
+            '[stt.models.big]\nengin = "whisper"',
+            r"\[stt.models.big\] should name its engine.*did you mean engine, not engin\?",
+        ),
+        ('[stt.models]\nbig = "whisper"', r"\[stt.models.big\] should be a table, not 'whisper'"),
+        ('[stt]\nmodels = ["a"]', r"\[stt\] models should be tables, \[stt.models.NAME\]"),
+        (
+            '[stt.models.base.en]\nengine = "whisper"',
+            r'\[stt.models.base\] en should be no table; quote .*\[stt.models."base.en"\]',
+        ),
+        (
+            '[stt.models.a]\nengine = "pocketsphinx"\n[llm.models.A]\nengine = "extractive"',
+            r"\[llm.models.A\] and \[stt.models.a\] have one name",
+        ),
+        (
+            '[stt.models.gpt-4o]\nengine = "pocketsphinx"',
+            r"\[stt.models.gpt-4o\] programs expect a model of \[llm\] under this name",
+        ),
+        (
+            '[llm.models."a:no-documents"]\nengine = "extractive"',
+            r"names do not end in :no-documents",
+        ),
+        ('[llm.models."two words"]\nengine = "extractive"', r"a name has at most 64 letters"),
+        ('[vad.models.a]\nengine = "silero"', r"\[vad\] has one engine for everybody"),
+        (
+            '[llm.models.a]\nengine = "openai"\nurl = "http://a"\nmodel = "b"\ntimeout = 99',
+            r"\[llm.models.a\] timeout \(99 s\) is longer than \[assistant\] patience_s",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_further_model_is_one_line_that_names_it(toml, text, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        config.read(toml(text))
+    assert "\n" not in str(error.value)

@@ -71,6 +71,17 @@ def test_another_engine_takes_none_of_the_files_settings(toml):
     assert read(path, "tts.engine=hibari").tts.options == {"voice": "heart"}
 
 
+def test_a_further_model_is_set_by_its_name_which_may_hold_dots(toml):
+    path = toml('[stt]\nengine = "pocketsphinx"\n[stt.models."base.en"]\nengine = "whisper"')
+    chosen = read(path, "stt.models.base.en.model=x", VOICEBOT_STT__MODELS__NEW__ENGINE="whisper")
+    assert chosen.stt.models == {
+        "base.en": EngineChoice("whisper", {"model": "x"}),
+        "new": EngineChoice("whisper"),
+    }
+    other = read(path, "stt.engine=whisper", VOICEBOT_STT__MODELS__BASE__EN__ENGINE="pocketsphinx")
+    assert other.stt == EngineChoice("whisper", models={"base.en": EngineChoice("pocketsphinx")})
+
+
 def test_a_path_is_relative_to_the_current_folder(toml, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -90,6 +101,12 @@ def test_a_path_is_relative_to_the_current_folder(toml, tmp_path, monkeypatch):
         ([], {"VOICEBOT_TTS__": "1"}, "VOICEBOT_TTS__ should look like VOICEBOT_SERVER__PORT"),
         (["port=1"], {}, "--set port=1 should look like --set server.port=9000"),
         (["server.open"], {}, "--set server.open should look like"),
+        (["stt.models.a=b"], {}, "--set stt.models.a=b: stt.models.a needs the name of a setting"),
+        (
+            ["stt.models.a.engine=b"],
+            {},
+            "--set stt.models.a.engine=b: [stt.models.a] no engine 'b'",
+        ),
         (["server.open=1"], {}, "--set server.open=1: [server] open should be bool, not 1"),
         (
             ["server.open=true"],

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from .conversation.ladder import Ladder
 from .conversation.reserve import Reserve
 from .engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, VoiceDetector
 from .engines.chaos import ChaosSettings
-from .errors import EngineError, Missing
+from .errors import ConfigError, EngineError, Missing
 from .events import Event
 from .knowledge import Informed, Library
 from .observe.account import Account, Observer
 from .observe.identity import Identity, revision
+from .on_demand import Further, OnDemand
 
 if TYPE_CHECKING:
     from .observe.recording import Recorder
@@ -260,7 +262,12 @@ class Parts(Ears):
     """Each makes one for every conversation that begins; a reload keeps them."""
     recorder: Recorder | None = field(default=None, compare=False)
     """Records every conversation, where that is asked for."""
+    further: Further = field(default_factory=Further, compare=False)
+    """What may be asked for by name in place of the usual engines."""
     identity: Identity = field(init=False, compare=False)
+    _with: dict[tuple[OnDemand, ...], Parts] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         told: list[Any] = [self.settings, self.assistant, self.reserve.ladder.budget]
@@ -289,8 +296,28 @@ class Parts(Ears):
         return conversation
 
     def describe(self) -> list[str]:
-        """The same, and whether somebody listens in."""
-        return [*Ears.describe(self), *([str(self.recorder)] if self.recorder else [])]
+        """The same, what else can be asked for, and whether somebody listens in."""
+        listens_in = [str(self.recorder)] if self.recorder else []
+        return [*Ears.describe(self), *map(str, self.further), *listens_in]
+
+    def having(self, *models: OnDemand) -> Parts:
+        """The same with these, which are loaded, in place of the usual engines of their kinds.
+
+        Whoever closes these parts closes those.
+        """
+        if not models:
+            return self
+        if models not in self._with:
+            changes: dict[str, Any] = {}
+            for model in models:
+                engine = model.loaded
+                if model.kind == "llm" and isinstance(self.llm, Informed):
+                    engine = self.llm.informing(engine)
+                changes[model.kind] = engine
+            others: dict[Kind, Any] = {model.kind: model.loaded_as for model in models}
+            chosen = [others.get(usual.kind, usual) for usual in self.chosen]
+            self._with[models] = replace(self, chosen=chosen, **changes)
+        return self._with[models]
 
     def account(self, emit: Callable[[Event], None], mouth: Callable[[], Synthesizer]) -> Account:
         """Of one conversation; `mouth` gives the voice that it has now."""
@@ -324,7 +351,7 @@ class Parts(Ears):
     def _all(self) -> list[Any]:
         wrapper = [] if self.llm is self.plain else [self.llm]
         others = [other for other in (self.reserve.light, self.recorder) if other]
-        return [self.stt, self.plain, *wrapper, self.tts, *others]
+        return [self.stt, self.plain, *wrapper, self.tts, *others, *self.further]
 
 
 @contextmanager
@@ -370,6 +397,7 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
         EngineError: as `choose_trusted`.
     """
     chosen = choose_trusted(config, models)
+    further = _further(config, models, chosen, now)
     with ExitStack() as undoing:
         # An engine that cannot be built fails here, and those before it are closed again.
         stt, llm, tts = [
@@ -386,8 +414,9 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
         observers = now.observers if now else []
         recorder = _recorder(config.record, now.recorder if now else None, undoing)
         parts = Parts(
-            stt, config.listen, chosen, llm, tts, config.assistant, reserve, observers, recorder
-        )
+            stt, config.listen, chosen, llm, tts, config.assistant, reserve, observers, recorder,
+            further,
+        )  # fmt: skip
         parts.vad()
         undoing.pop_all()
     return parts
@@ -397,6 +426,47 @@ def _is_same(chosen: Chosen, now: Parts) -> bool:
     # Weights may have been pulled anew, to the same place.
     commit = now.identity.revisions[chosen.kind].commit
     return chosen in now.chosen and revision(chosen).commit == commit
+
+
+def _further(config: Config, models: Path, usual: list[Chosen], now: Parts | None) -> Further:
+    """What may be asked for by name. now: may have some of it already.
+
+    Raises:
+        ConfigError: one of them names no weights, lacks a setting, or has the name of a usual one.
+    """
+    found = []
+    for kind in ENGINES:
+        for name, choice in config.choice(kind).models.items():
+            chosen = partial(_named, kind, name, choice, config, models)
+            model = OnDemand(kind, name, choice.engine, chosen, _build)
+            _check_further(model, config, usual)
+            before = now.further.named(kind, name) if now else None
+            found.append(before if before and before.is_same(model) else model)
+    return Further(found)
+
+
+def _named(kind: Kind, name: str, choice: EngineChoice, config: Config, models: Path) -> Chosen:
+    """Raises: as `choose`."""
+    chosen = _choose(kind, choice, models, frozenset(), quotes=False)
+    engines.complete(kind, chosen.name, chosen.options)
+    return replace(chosen, chaos=config.chaos) if config.chaos.fault(kind) else chosen
+
+
+def _check_further(model: OnDemand, config: Config, usual: list[Chosen]) -> None:
+    section = f"{model.kind}.models.{model.name}"
+    try:
+        model.choose()
+    except Missing:
+        pass  # it is told with the others, and may come later
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"[{model.kind}]", f"[{section}]", 1)) from error
+    for each in usual:
+        # What "auto" finds here may change with what is pulled.
+        is_named = config.choice(each.kind).engine != "auto"
+        if is_named and revision(each).name.lower() == model.name.lower():
+            raise ConfigError(
+                f"[{section}] has the name of what [{each.kind}] has already; choose another"
+            )
 
 
 def _reserve(
@@ -441,7 +511,12 @@ def _recorder(
 
 
 def _load(chosen: Chosen, undoing: ExitStack) -> Any:
-    engine = engines.load(chosen.kind, chosen.name, **chosen.options)
+    engine = _build(chosen)
     if close := getattr(engine, "close", None):
         undoing.callback(close)
+    return engine
+
+
+def _build(chosen: Chosen) -> Any:
+    engine = engines.load(chosen.kind, chosen.name, **chosen.options)
     return chosen.chaos.around(chosen.kind, engine)

@@ -10,14 +10,14 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
-from . import engines
+from . import engines, naming
 from .conversation.budget import BudgetSettings
 from .conversation.listen import ListenSettings
 from .conversation.pauses import SpeechSettings
@@ -44,6 +44,8 @@ class EngineChoice:
     options: dict[str, Any] = field(default_factory=dict)
     auto_local: bool = False
     """Of [llm], with "auto": use a chat server that answers on this machine's loopback."""
+    models: dict[str, EngineChoice] = field(default_factory=dict)
+    """Others of the kind, by the names that a request may choose them by. Each names its engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +207,54 @@ class Config:
         patience_s = self.assistant.patience_s
         self.budget.check(self.listen, patience_s)
         for kind in ENGINES:
-            timeout = self.choice(kind).options.get("timeout", 0)
-            if isinstance(timeout, int | float) and timeout > patience_s:
-                raise ConfigError(
-                    f"[{kind}] timeout ({timeout:g} s) is longer than [assistant] patience_s "
-                    f"({patience_s:g} s), after which nobody waits for it"
-                )
+            for section, choice in _choices(kind, self.choice(kind)):
+                timeout = choice.options.get("timeout", 0)
+                if isinstance(timeout, int | float) and timeout > patience_s:
+                    raise ConfigError(
+                        f"[{section}] timeout ({timeout:g} s) is longer than [assistant] "
+                        f"patience_s ({patience_s:g} s), after which nobody waits for it"
+                    )
+
+        _check_names(self)
 
     def choice(self, kind: Kind) -> EngineChoice:
         chosen: EngineChoice = getattr(self, kind)
         return chosen
+
+    def choosing(self, kind: Kind, name: str) -> Config:
+        """The same with the model of that name for the usual one of its kind.
+
+        Raises:
+            ConfigError: there is no such model.
+        """
+        models = self.choice(kind).models
+        found = next((models[each] for each in models if each.lower() == name.lower()), None)
+        if found is None:
+            raise ConfigError(f"[{kind}.models] has no {name!r}; {there_is(name, models)}")
+        chosen: dict[str, Any] = {kind: dataclasses.replace(found, models=models)}
+        return dataclasses.replace(self, **chosen)
+
+
+def _choices(kind: Kind, choice: EngineChoice) -> Iterator[tuple[str, EngineChoice]]:
+    """Every engine of the kind, with the section it stands in."""
+    yield kind, choice
+    for name, model in choice.models.items():
+        yield f"{kind}.models.{name}", model
+
+
+def _check_names(config: Config) -> None:
+    """
+    Raises:
+        ConfigError: one name means two models, or other servers' models of another kind.
+    """
+    owners: dict[str, str] = {}
+    for kind in ENGINES:
+        for name in config.choice(kind).models:
+            section = f"{kind}.models.{name}"
+            if fault := naming.fault(name, kind):
+                raise ConfigError(f"[{section}] {fault}")
+            if (other := owners.setdefault(name.lower(), section)) != section:
+                raise ConfigError(f"[{section}] and [{other}] have one name: change one of them")
 
 
 def find(given: str | None = None) -> Path | None:
@@ -286,6 +326,10 @@ def _to_blame(
     return blamed
 
 
+_NAMED = ("stt", "llm", "tts")
+"""The sections that may have further engines, by name: one detector hears for all of them."""
+
+
 def _config(table: dict[str, Any], overrides: Sequence[Override], folder: Path) -> Config:
     sections = [f.name for f in dataclasses.fields(Config)]
     for name in [*table, *(override.section for override in overrides)]:
@@ -294,11 +338,45 @@ def _config(table: dict[str, Any], overrides: Sequence[Override], folder: Path) 
     for name, values in table.items():
         if not isinstance(values, dict):
             raise ConfigError(f"{name} should be a section, [{name}], not {values!r}")
-    table = {name: dict(values) for name, values in table.items()}
+    table = {name: _copied(values, 2) for name, values in table.items()}
     # The engine first: it says which other settings there are.
-    for override in sorted(overrides, key=lambda override: override.key != "engine"):
-        _override(table.setdefault(override.section, {}), override)
+    for override in sorted(overrides, key=lambda each: not each.key.endswith("engine")):
+        _override(*_place(table.setdefault(override.section, {}), override))
     return Config(**{name: _section(name, values, folder) for name, values in table.items()})
+
+
+def _place(values: dict[str, Any], override: Override) -> tuple[dict[str, Any], Override]:
+    """What an override is to be put into: a section, or the table of one of its models."""
+    if override.section not in _NAMED or not override.key.startswith("models."):
+        return values, override
+    # The name may hold dots.
+    name, _, key = override.key.removeprefix("models.").rpartition(".")
+    if not name:
+        wanted = f"{override.section}.models.{key}"
+        raise ConfigError(f"{wanted} needs the name of a setting, like {wanted}.engine")
+    models = values.setdefault("models", {})
+    if not isinstance(models, dict):
+        raise ConfigError(_no_tables(override.section, models))
+    # Variables are written without regard to case.
+    name = next((each for each in models if each.lower() == name.lower()), name)
+    if not isinstance(table := models.setdefault(name, {}), dict):
+        raise ConfigError(_no_table(f"{override.section}.models.{name}", table))
+    return table, dataclasses.replace(override, key=key)
+
+
+def _copied(values: Any, levels: int) -> Any:
+    """The same tables, of which those of so many levels can be changed."""
+    if not isinstance(values, dict) or levels < 0:
+        return values
+    return {key: _copied(value, levels - 1) for key, value in values.items()}
+
+
+def _no_tables(section: str, values: Any) -> str:
+    return f"[{section}] models should be tables, [{section}.models.NAME], not {values!r}"
+
+
+def _no_table(section: str, values: Any) -> str:
+    return f"[{section}] should be a table, not {values!r}"
 
 
 def _override(values: dict[str, Any], override: Override) -> None:
@@ -316,7 +394,9 @@ def _override(values: dict[str, Any], override: Override) -> None:
     if isinstance(value, str) and (is_path or (key == "model" and Path(value).exists())):
         value = os.path.abspath(value)
     if section in ENGINES and key == "engine" and value != values.get("engine", "auto"):
-        values.clear()  # which are another engine's
+        for other in [*values]:
+            if other != "models":
+                del values[other]  # which is another engine's
     values[key] = value
 
 
@@ -347,10 +427,45 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     if section is not EngineChoice:
         return _placed(name, _checked(name, values, section), folder)
     kind: Kind = next(kind for kind in ENGINES if kind == name)
+    if kind not in _NAMED and isinstance(values.get("models"), dict):
+        there = " and ".join(f"[{each}.models.NAME]" for each in _NAMED)
+        raise ConfigError(f"[{kind}] has one engine for everybody; there is {there}")
+    models = values.get("models", {}) if name in _NAMED else {}
+    if not isinstance(models, dict):
+        raise ConfigError(_no_tables(name, models))
+    main = {key: value for key, value in values.items() if key != "models" or name not in _NAMED}
+    others = {each: _model(kind, each, given, folder) for each, given in models.items()}
+    return dataclasses.replace(_choice(kind, main, folder), models=others)
+
+
+def _model(kind: Kind, name: str, values: Any, folder: Path) -> EngineChoice:
+    """One more engine of the kind, which a request may choose by its name."""
+    section = f"{kind}.models.{name}"
+    if not isinstance(values, dict):
+        raise ConfigError(_no_table(section, values))
+    for key, value in values.items():
+        if isinstance(value, dict):
+            raise ConfigError(
+                f"[{section}] {key} should be no table; quote a name that has a dot: "
+                f'[{kind}.models."{name}.{key}"]'
+            )
+    engine = values.get("engine", "auto")
+    if engine == "auto":
+        key = next((key for key in values if near(key, ["engine"])), "")
+        hint = f"; did you mean engine, not {key}?" if key and key != "engine" else ""
+        known = " or ".join(map(repr, ENGINES[kind]))
+        raise ConfigError(f"[{section}] should name its engine, engine = {known}{hint}")
+    try:
+        return _choice(kind, values, folder)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"[{kind}]", f"[{section}]", 1)) from error
+
+
+def _choice(kind: Kind, values: dict[str, Any], folder: Path) -> EngineChoice:
     options = dict(values)
     engine = options.pop("engine", "auto")
     if not isinstance(engine, str):
-        raise ConfigError(f"[{name}] engine should be a name, not {engine!r}")
+        raise ConfigError(f"[{kind}] engine should be a name, not {engine!r}")
     auto_local = options.pop("auto_local", False) if kind == "llm" else False
     if not isinstance(auto_local, bool):
         raise ConfigError(f"[llm] auto_local should be true or false, not {auto_local!r}")
@@ -359,9 +474,9 @@ def _section(name: str, values: dict[str, Any], folder: Path) -> Any:
     if engine == "auto" and options:
         key = next(iter(options))
         if meant := near(key, ("engine", "auto_local") if kind == "llm" else ("engine",)):
-            raise ConfigError(f"[{name}] {key} is not a setting; did you mean {meant}?")
+            raise ConfigError(f"[{kind}] {key} is not a setting; did you mean {meant}?")
         raise ConfigError(
-            f"[{name}] {key} is a setting of one engine: name it, "
+            f"[{kind}] {key} is a setting of one engine: name it, "
             f"engine = {' or '.join(repr(known) for known in ENGINES[kind])}"
         )
     if engine != "auto":

@@ -1,6 +1,7 @@
 """Settings that go before those of the file: environment variables, and `--set`.
 
-`VOICEBOT_SERVER__PORT=9000` and `--set server.port=9000` both mean `port = 9000` in `[server]`. The
+`VOICEBOT_SERVER__PORT=9000` and `--set server.port=9000` both mean `port = 9000` in `[server]`, as
+`VOICEBOT_STT__MODELS__SMALL__ENGINE` and `stt.models.small.engine` do in `[stt.models.small]`. The
 value is TOML; text may stand without its quotes. `--set` goes before a variable.
 """
 
@@ -22,6 +23,7 @@ BETWEEN = "__"
 class Override:
     section: str
     key: str
+    """Its setting; of one of its models, "models.NAME.setting"."""
     text: str
     """The value as it was written."""
     source: str
@@ -55,7 +57,7 @@ def _variables(environment: Mapping[str, str]) -> list[Override]:
         section, _, key = name.removeprefix(PREFIX).lower().partition(BETWEEN)
         if not section or not key:
             raise ConfigError(f"{name} should look like {PREFIX}SERVER{BETWEEN}PORT")
-        found.append(Override(section, key, text, name))
+        found.append(Override(section, key.replace(BETWEEN, "."), text, name))
     return found
 
 

@@ -105,11 +105,15 @@ class Probe:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def close(self) -> None:
-        """End it, and what it started."""
+    def kill(self) -> None:
+        """End the process and what it started, for `failure` to find."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it, and what it started."""
+        self.kill()
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -38,7 +39,7 @@ from .protocols import (
 __all__ = [
     "ENGINES", "Chance", "ChatModel", "Delta", "Entry", "Kind", "Message", "Segment", "Speech",
     "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector", "Word",
-    "check", "find", "fits", "install", "lacking", "load", "options",
+    "check", "complete", "find", "fits", "install", "lacking", "load", "options",
 ]  # fmt: skip
 
 # Unless told not to before it is imported, onnxruntime gives the user an id, writes down what it
@@ -199,6 +200,17 @@ def check(kind: Kind, name: str, settings: dict[str, Any]) -> None:
             raise ConfigError(f"[{kind}] {key} should be {wanted}, not {value!r}")
 
 
+def complete(kind: Kind, name: str, settings: Collection[str]) -> None:
+    """See that these settings are all that the engine called `name` cannot do without.
+
+    Raises:
+        ConfigError: one is left out.
+    """
+    for key, parameter in options(kind, name).items():
+        if parameter.default is parameter.empty and key not in settings:
+            raise ConfigError(f"[{kind}] {name} needs the setting {key!r}")
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value from a settings file is what a parameter's annotation asks for."""
     if get_origin(hint) is Literal:
@@ -223,9 +235,7 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
         Missing: its packages are not installed.
     """
     check(kind, name, settings)
-    for key, parameter in options(kind, name).items():
-        if parameter.default is parameter.empty and key not in settings:
-            raise ConfigError(f"[{kind}] {name} needs the setting {key!r}")
+    complete(kind, name, settings)
     entry = find(kind, name)
     if absent := lacking(entry):
         raise Missing(f"[{kind}] {name} needs {absent[0]}; {install(entry)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from contextlib import aclosing
+from copy import copy
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -64,6 +65,12 @@ class Informed:
                 yield (
                     delta if given == delta.passages else dataclasses.replace(delta, passages=given)
                 )
+
+    def informing(self, llm: ChatModel) -> Informed:
+        """Another model with the same documents in view, as long as this one is not closed."""
+        other = copy(self)
+        other.llm = llm
+        return other
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class Revision:
     sha256: str = ""
     """Of these, where that was known before."""
 
+    @property
+    def name(self) -> str:
+        """What clients may call it by."""
+        return self.model or self.engine
+
     def __str__(self) -> str:
         said = f"{self.engine}/{self.version}" if self.version else self.engine
         if self.model:

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from ..assembly import Parts
 from ..flow import Stream
 from ..transcribe import RATE, segments
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Served
 from .doorkeeper import allowance
 from .encode import encoded
 from .foreign import LONGEST_S, foreign
@@ -84,7 +84,7 @@ def recalled(fields: dict[str, Any], kept: KeptResponses, request: Request) -> N
 class Aloud:
     """How an answer is read aloud, and under which id it is remembered."""
 
-    parts: Parts
+    tts: Served
     form: str
     options: dict[str, Any]
     scope: Scope
@@ -101,7 +101,7 @@ class Aloud:
                     if isinstance(piece, str):
                         yield piece
 
-        speech = sound(spoken(self.parts, words(), self.options))
+        speech = sound(spoken(self.tts.parts, words(), self.options))
         async with aclosing(encoded(Counted(speech, self.scope).blocks(), self.form)) as data:
             async for some in data:
                 # The end of the reply is told behind its last sound.
@@ -129,7 +129,7 @@ class Aloud:
         kept.keep(self.scope.get("key"), Kept(told, [], []))
 
 
-def aloud(fields: dict[str, Any], parts: Parts, catalogue: Catalogue, scope: Scope) -> Aloud | None:
+async def aloud(fields: dict[str, Any], catalogue: Catalogue, scope: Scope) -> Aloud | None:
     """How the answer is to be read aloud; None where nobody asks for it.
 
     Raises:
@@ -141,10 +141,7 @@ def aloud(fields: dict[str, Any], parts: Parts, catalogue: Catalogue, scope: Sco
         raise Refusal(400, "of n answers none is read aloud; n should be 1", param="n")
     asked = fields.get("audio", {})
     form = asked.get("format", "wav")
-    return Aloud(
-        parts,
-        "pcm" if form == "pcm16" else form,
-        catalogue.voice(voice_named(asked.get("voice"))),
-        scope,
-        f"audio_{uuid4().hex}",
-    )
+    voice = voice_named(asked.get("voice"))
+    tts = await catalogue.speaking(None, voice)
+    id = f"audio_{uuid4().hex}"
+    return Aloud(tts, "pcm" if form == "pcm16" else form, tts.voice(voice), scope, id)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..engines import Message, Tool, ToolCall
 from ..engines.prompt import OPENING
-from .catalogue import PLAIN
+from ..naming import PLAIN
 from .encode import FORMS
 from .lenient import body
 from .refusals import Refusal

@@ -61,13 +61,14 @@ async def _completions(request: Request, catalogue: Catalogue) -> Response:
     count = int(fields.get("n", 1))
     if len(prompts) * count > CHOICES:
         raise Refusal(400, f"at most {CHOICES} replies to one request", param="n")
+    model = await unless_gone(request, catalogue.served("llm", fields["model"]))
     wish, accounts, replies = _wish(fields), [], []
     for prompt in prompts:
         for index in range(count):
             accounts.append(account := Account())
             asked = [Message("user", prompt)]
             drawn = another(wish, index)
-            replies.append(reply(catalogue, asked, drawn, account, request.scope))
+            replies.append(reply(model, asked, drawn, account, request.scope))
     told = in_turn(replies)
     head = {
         "id": f"cmpl-{uuid4().hex}",
@@ -75,7 +76,7 @@ async def _completions(request: Request, catalogue: Catalogue) -> Response:
         "created": int(time.time()),
         "model": fields["model"],
     }
-    headers = catalogue.headers("llm")
+    headers = model.headers("llm")
     if not fields.get("stream"):
         pieces = await unless_gone(request, whole(told))
         choices = [
@@ -98,7 +99,6 @@ def _wish(fields: dict[str, Any]) -> Wish:
     stops = fields.get("stop", [])
     limit = fields.get("max_tokens")
     return Wish(
-        fields["model"],
         limit and int(limit),
         sampling(fields),
         stops=[stops] if isinstance(stops, str) else stops,

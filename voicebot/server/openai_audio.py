@@ -15,13 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ..assembly import Parts
 from ..engines import Segment, Speech
 from ..engines.per_call import estimated_tokens
 from ..flow import Stream
 from ..transcribe import RATE, segments
 from . import transcripts
-from .catalogue import Catalogue, header
+from .catalogue import Catalogue, Served, header
 from .doorkeeper import allowance
 from .encode import FORMS, encoded
 from .foreign import LONGEST_S, foreign
@@ -122,8 +121,8 @@ SPEECH: Schema = body(
 )
 
 
-def routes(parts: Parts, catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
-    audio = _Audio(parts, catalogue)
+def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
+    audio = _Audio(catalogue)
     inside = [Middleware(InHouse, house)]
     return [
         Route(f"/v1/audio/{name}", endpoint, methods=["POST"], middleware=inside)
@@ -136,8 +135,8 @@ def routes(parts: Parts, catalogue: Catalogue, house: House) -> Sequence[BaseRou
 
 
 class _Audio:
-    def __init__(self, parts: Parts, catalogue: Catalogue) -> None:
-        self._parts, self._catalogue = parts, catalogue
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
 
     async def transcriptions(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
@@ -145,28 +144,26 @@ class _Audio:
                 fields = await _sent_as_json(request)
             else:
                 fields = await stack.enter_async_context(form(request, TRANSCRIPTION))
-            options = self._catalogue.language(fields.get("language"))
-            return await self._heard(request, fields, options, stack)
+            stt = await unless_gone(request, self._catalogue.served("stt", fields["model"]))
+            options = stt.language(fields.get("language"))
+            return await self._heard(request, stt, fields, options, stack)
 
     async def translations(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
             fields = await stack.enter_async_context(form(request, TRANSLATION))
-            if "translate" not in self._catalogue.takes["stt"]:
-                raise Refusal(
-                    400,
-                    f"{self._catalogue.names['stt']} cannot translate; Whisper can",
-                    param="model",
-                )
-            return await self._heard(request, fields, {"translate": True}, stack)
+            stt = await unless_gone(request, self._catalogue.served("stt", fields["model"]))
+            if "translate" not in stt.takes:
+                raise Refusal(400, f"{stt.name} cannot translate; Whisper can", param="model")
+            return await self._heard(request, stt, fields, {"translate": True}, stack)
 
     async def _heard(
         self,
         request: Request,
+        stt: Served,
         fields: dict[str, Any],
         options: dict[str, Any],
         stack: AsyncExitStack,
     ) -> Response:
-        self._catalogue.expect("stt", fields["model"])
         style = fields.get("response_format", "json")
         granularities = fields.get("timestamp_granularities[]", ())
         if granularities and style != "verbose_json":
@@ -175,12 +172,12 @@ class _Audio:
                 f"only verbose_json holds times, not {style}",
                 param="timestamp_granularities[]",
             )
-        headers = self._catalogue.headers("vad", "stt")
+        headers = stt.headers("vad", "stt")
         file = fields["file"]
         longest = allowance(request.scope).limits.recording(LONGEST_S)
         sound = foreign(file.file, RATE, file.filename or "file", longest)
         heard_of = Counted(sound, request.scope)
-        heard = segments(self._parts, heard_of.blocks(), **options)
+        heard = segments(stt.parts, heard_of.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
             told = await begun(request, transcripts.deltas(heard), stack)
             return Streamed(events(told), "text/event-stream", headers, stack.pop_all())
@@ -193,15 +190,14 @@ class _Audio:
 
     async def speech(self, request: Request) -> Response:
         fields = await document(request, SPEECH)
-        self._catalogue.expect("tts", fields["model"])
         style = fields.get("response_format", "mp3")
-        voice = self._catalogue.voice(voice_named(fields.get("voice")))
-        options = voice | self._catalogue.option("tts", "speed", fields.get("speed"))
-        headers = self._catalogue.headers("tts") | {
-            "x-voicebot-voice": header(voice.get("voice", "default"))
-        }
+        named = voice_named(fields.get("voice"))
+        tts = await unless_gone(request, self._catalogue.speaking(fields["model"], named))
+        voice = tts.voice(named)
+        options = voice | tts.option("speed", fields.get("speed"))
+        headers = tts.headers("tts") | {"x-voicebot-voice": header(voice.get("voice", "default"))}
         async with AsyncExitStack() as stack:
-            speech = await begun(request, self._said(fields["input"], options), stack)
+            speech = await begun(request, _said(tts, fields["input"], options), stack)
             counted = Counted(sound(speech), request.scope).blocks()
             file = await begun(request, encoded(counted, style), stack)
             if fields.get("stream_format") == "sse":
@@ -210,18 +206,19 @@ class _Audio:
             return Streamed(file, FORMS[style][0], headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
-    async def _said(self, text: str, options: dict[str, Any]) -> Stream[Speech]:
-        """
-        Raises:
-            Refusal: there is nothing in it to say.
-        """
-        silent = True
-        async with aclosing(spoken(self._parts, _once(text), options)) as speech:
-            async for chunk in speech:
-                silent = False
-                yield chunk
-        if silent:
-            raise Refusal(400, "there is nothing in input that can be said", param="input")
+
+async def _said(tts: Served, text: str, options: dict[str, Any]) -> Stream[Speech]:
+    """
+    Raises:
+        Refusal: there is nothing in it to say.
+    """
+    silent = True
+    async with aclosing(spoken(tts.parts, _once(text), options)) as speech:
+        async for chunk in speech:
+            silent = False
+            yield chunk
+    if silent:
+        raise Refusal(400, "there is nothing in input that can be said", param="input")
 
 
 async def _sent_as_json(request: Request) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..engines import ToolCall
 from ..flow import Stream
 from . import chat_audio
 from . import chat_fields as chat
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Served
 from .chat_audio import Aloud
 from .house import House, InHouse
 from .intake import DOCUMENT, UPLOAD, document
@@ -45,7 +45,7 @@ def routes(
         return JSONResponse(catalogue.audio_models())
 
     async def voices(request: Request) -> Response:
-        return JSONResponse(catalogue.listed_voices())
+        return JSONResponse(await catalogue.listed_voices(request.query_params.get("model")))
 
     return [
         Route(
@@ -56,7 +56,8 @@ def routes(
         ),
         Route("/v1/models", models),
         Route("/v1/audio/models", audio_models),
-        Route("/v1/audio/voices", voices),
+        # Those of a model that is not loaded yet are known once it is.
+        Route("/v1/audio/voices", voices, middleware=[Middleware(InHouse, house)]),
         # Names of models hold slashes.
         Route("/v1/models/{model:path}", model),
     ]
@@ -101,7 +102,7 @@ class _Chat:
     async def completions(self, request: Request) -> Response:
         most = DOCUMENT + UPLOAD * 4 // 3
         fields = await document(request, chat.CHAT, most, chat_audio.size)
-        aloud = chat_audio.aloud(fields, self._parts, self._catalogue, request.scope)
+        model, aloud = await unless_gone(request, self._chosen(fields, request))
         chat_audio.recalled(fields, self._kept, request)
         await unless_gone(request, chat_audio.listened(self._parts, fields, request.scope))
         messages, wish = chat.messages(fields), _wish(fields)
@@ -116,13 +117,13 @@ class _Chat:
         )
         # All of them now, so that what cannot be done is said before anything is.
         replies = [
-            reply(self._catalogue, messages, another(wish, index), account, request.scope)
+            reply(model, messages, another(wish, index), account, request.scope)
             for index, account in enumerate(answer.accounts)
         ]
         told: Stream[chat_audio.Heard] = in_turn(replies)
-        headers = self._catalogue.headers("llm")
+        headers = model.headers("llm")
         if aloud:
-            headers |= self._catalogue.headers("tts")
+            headers |= aloud.tts.headers("tts")
             told = aloud.read(told)
         if not fields.get("stream"):
             pieces = await unless_gone(request, whole(told))
@@ -136,12 +137,18 @@ class _Chat:
             return Streamed(chunks, "text/event-stream", headers | answer.headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
+    async def _chosen(
+        self, fields: dict[str, Any], request: Request
+    ) -> tuple[Served, Aloud | None]:
+        """What answers, and how it is read aloud if it is."""
+        model = await self._catalogue.served("llm", fields["model"])
+        return model, await chat_audio.aloud(fields, self._catalogue, request.scope)
+
 
 def _wish(fields: dict[str, Any]) -> Wish:
     stops = fields.get("stop", [])
     limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
     return Wish(
-        fields["model"],
         limit and int(limit),
         sampling(fields),
         chat.tools(fields),

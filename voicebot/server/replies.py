@@ -13,7 +13,7 @@ from ..engines import Chance, ChatModel, Delta, Message, Tool, ToolCall
 from ..engines.per_call import OptionError, estimated_tokens
 from ..errors import ContextExceeded
 from ..flow import Stream
-from .catalogue import Catalogue
+from .catalogue import Served
 from .doorkeeper import charge
 from .functions import Unsuitable, offer, without_calls
 from .refusals import Refusal
@@ -24,7 +24,6 @@ from .stops import until
 class Wish:
     """What is asked of the model beside the conversation."""
 
-    model: str
     max_tokens: int | None = None
     sampling: dict[str, Any] | None = None
     """temperature, top_p and seed, as far as they were given."""
@@ -75,38 +74,37 @@ class Account:
 
 
 def reply(
-    catalogue: Catalogue, messages: list[Message], wish: Wish, account: Account, scope: Scope
+    model: Served, messages: list[Message], wish: Wish, account: Account, scope: Scope
 ) -> Stream[str | ToolCall]:
-    """The words and calls of the reply to `messages`; what else it tells is in `account`.
+    """The words and calls of the model's reply to `messages`; what else it tells is in `account`.
 
     However it ends, it is on the client's account.
 
     Raises:
-        Refusal: there is no such model, or it cannot do what is asked.
+        Refusal: the model cannot do what is asked.
     """
-    llm: Any = catalogue.chat_model(wish.model)
-    options = _options(catalogue, wish)
-    if "tools" not in catalogue.takes["llm"]:
+    options = _options(model, wish)
+    if "tools" not in model.takes:
         messages = without_calls(messages)
     account.read = estimated_tokens(*(message.text for message in messages))
-    return _told(llm, messages, options, wish, account, scope)
+    return _told(model.llm, messages, options, wish, account, scope)
 
 
-def _options(catalogue: Catalogue, wish: Wish) -> dict[str, Any]:
-    options = catalogue.option("llm", "max_tokens", wish.max_tokens)
-    takes = catalogue.takes["llm"]
+def _options(model: Served, wish: Wish) -> dict[str, Any]:
+    options = model.option("max_tokens", wish.max_tokens)
+    takes = model.takes
     if (
         "whole" in takes and not wish.may_forget
     ):  # its client keeps the conversation, and would not know what is lost
         options["whole"] = True
     if wish.schema is not None:
         if "schema" not in takes:
-            says = f"{catalogue.names['llm']} cannot write JSON to order; a language model can"
+            says = f"{model.name} cannot write JSON to order; a language model can"
             raise Refusal(400, says, param=wish.schema_at)
         options["schema"] = wish.schema
     if wish.chances is not None:
         if "chances" not in takes:
-            says = f"{catalogue.names['llm']} does not tell how likely its words are"
+            says = f"{model.name} does not tell how likely its words are"
             raise Refusal(400, says, param="logprobs")
         options["chances"] = wish.chances
     options |= {name: v for name, v in (wish.sampling or {}).items() if name in takes}

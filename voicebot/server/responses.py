@@ -16,7 +16,7 @@ from starlette.types import Scope
 from ..errors import EngineError
 from ..flow import Stream
 from . import responses_fields as fields_of
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Served
 from .house import House, InHouse
 from .intake import DOCUMENT, document
 from .refusals import Refusal, too_long
@@ -44,10 +44,18 @@ class Responder:
     """Answers what is asked of `/v1/responses`, over HTTP or a websocket."""
 
     def __init__(self, catalogue: Catalogue, kept: KeptResponses) -> None:
-        self.catalogue, self.kept = catalogue, kept
+        self._catalogue, self.kept = catalogue, kept
+
+    async def model(self, answer: Answer) -> Served:
+        """What `answer` is to be made by.
+
+        Raises:
+            Refusal: there is no such model, or it cannot be loaded.
+        """
+        return await self._catalogue.served("llm", answer.fields["model"])
 
     def begin(
-        self, answer: Answer, scope: Scope, connection: str | None = None
+        self, answer: Answer, model: Served, scope: Scope, connection: str | None = None
     ) -> tuple[Told, Callable[[], None]]:
         """What `answer` is to be made of, and what keeps it once it is whole.
 
@@ -69,7 +77,7 @@ class Responder:
         if (letters := sum(len(message.text) for message in messages)) > DOCUMENT:
             says = f"the conversation has {letters} characters, and {DOCUMENT} are read at most"
             raise Refusal(400, says, param="input", code="context_length_exceeded")
-        told = reply(self.catalogue, messages, _wish(fields), answer.account, scope)
+        told = reply(model, messages, _wish(fields), answer.account, scope)
 
         def keep() -> None:
             if fields.get("store", True):
@@ -93,8 +101,9 @@ class _Responses:
     async def create(self, request: Request) -> Response:
         fields = await document(request, fields_of.RESPONSE)
         answer = Answer(fields)
-        told, keep = self._responder.begin(answer, request.scope)
-        headers = self._responder.catalogue.headers("llm")
+        model = await unless_gone(request, self._responder.model(answer))
+        told, keep = self._responder.begin(answer, model, request.scope)
+        headers = model.headers("llm")
         if not fields.get("stream"):
             try:
                 await unless_gone(request, _all(answer, told))
@@ -151,7 +160,6 @@ def _wish(fields: dict[str, Any]) -> Wish:
     choice = fields.get("tool_choice", "auto")
     limit = fields.get("max_output_tokens")
     return Wish(
-        fields["model"],
         limit and int(limit),
         sampling(fields),
         fields_of.tools(fields),

@@ -283,7 +283,8 @@ class _Connection:
         allowance(self._scope).admit(asyncio.get_running_loop().time())
         async with self._house.request(client_of(self._scope)):
             self._waiting.remove(create)
-            told, keep = self._responder.begin(answer, self._scope, self._id)
+            model = await self._responder.model(answer)
+            told, keep = self._responder.begin(answer, model, self._scope, self._id)
             if not create.generates:
                 keep()
                 answer.account.read = 0

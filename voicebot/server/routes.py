@@ -138,7 +138,7 @@ def site(
             Route("/ready", ready),
             Route("/openapi.json", description),
             measured.route(lasting.metrics, parts, house),
-            *openai_audio.routes(parts, catalogue, house),
+            *openai_audio.routes(catalogue, house),
             *openai_text.routes(parts, catalogue, house, lasting.spoken),
             documents.route(parts),
             *completions.routes(catalogue, house),

@@ -46,3 +46,11 @@ def ours(name: str, engine: str, voices: Sequence[str]) -> str | None:
         # A server behind us may know the name; an engine that lists its voices does not.
         return None if voices or engine != "openai" else name
     return wanted if is_among(wanted, voices) else None
+
+
+def is_known(name: str, voices: Sequence[str]) -> bool:
+    """Whether an engine that lists these has the voice, or one for that name of OpenAI's.
+
+    One that lists none may know it.
+    """
+    return name in OPENAI or not voices or is_among(name, voices)
