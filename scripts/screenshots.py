@@ -62,7 +62,7 @@ def photograph(address: str, folder: Path, picture: Path, look: dict) -> None:
         driver.get(address)
         person = Person(driver)
         if look.get("dark"):  # the page before a call: what can be asked, and from what
-            person.waits_for(lambda: any(person.sees(".topic")))
+            person.waits_for(lambda: any(person.sees(".question")))
         else:
             person.press("talk")
             person.waits_for(lambda: "1931" in "".join(person.sees(".bot > p")), seconds=60)

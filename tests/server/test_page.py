@@ -11,6 +11,7 @@ import pytest
 from browser import Person, browser, needed
 from calling import Parts, serving_browsers
 from room import ChatModel, Synthesizer, Transcriber, sound
+from serving import parts as engines
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -153,6 +154,75 @@ def test_where_there_is_nothing_to_choose_nothing_is_offered(tmp_path):
         person.press("settings-open")
         assert person.sees("#voice-label, #language-label") == ["", ""]
         assert person.sees("#engines li") == ["a parrot speaks"]
+
+
+def test_one_voice_is_no_choice_but_can_be_heard_before_a_call(tmp_path):
+    with visiting(Parts(), tmp_path, create(engines(), config.ServerSettings())) as person:
+        person.press("settings-open")
+        person.waits_for(lambda: person.sees("#hear") == ["Hear its voice"])
+        assert not any(person.sees("#voice, #voice-name"))
+        spoken = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+        person.press("hear")
+        person.waits_for(
+            lambda: "/v1/audio/speech" in " ".join(person.driver.execute_script(spoken))
+        )
+        # Who pressed it with a key can press it again.
+        assert person.driver.switch_to.active_element.get_attribute("id") == "hear"
+        person.waits_for(
+            lambda: (
+                person.driver.find_element("id", "hear").get_attribute("aria-disabled") == "false"
+            )
+        )
+        assert not any(person.sees("#notice"))
+
+
+TOLD = """
+  // What the button says, what a screen reader is told, and where the next button stands.
+  const spoken = document.querySelector("#settings [role=status]");
+  const now = () => [copy.textContent, spoken.textContent, save.offsetLeft];
+  window.told = [];
+  new MutationObserver(() => told.push(now())).observe(copy, { childList: true });
+"""
+
+
+def test_that_the_conversation_was_copied_is_told_for_a_moment(tmp_path):
+    with visiting(Parts("Fine."), tmp_path) as person:
+        allowed = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+        person.driver.execute_cdp_cmd("Browser.grantPermissions", allowed)
+        person.type("one")
+        person.waits_for(lambda: person.sees(".times"))
+        person.press("settings-open")
+        person.driver.execute_script(TOLD)
+        person.press("copy")
+        person.waits_for(lambda: len(person.driver.execute_script("return told")) == 2)
+        during, afterwards = person.driver.execute_script("return told")
+        copied, announced, place = during
+        usual, silent, same_place = afterwards
+        assert (copied, announced) == ("Copied", "Copied")
+        assert (usual, silent) == ("Copy the conversation", "")
+        assert place == same_place
+        read = "navigator.clipboard.readText().then(arguments[0])"
+        assert person.driver.execute_async_script(read) == "You: one\n\nvoicebot: Fine.\n"
+
+
+class Hurried(Parts):
+    """Gives up what nobody hears before every turn."""
+
+    def conversation(self, speaker, emit):
+        conversation = super().conversation(speaker, emit)
+        ladder = Ladder(BudgetSettings())
+        ladder.ahead = {"single_pass", "fewer_passages"}
+        conversation.reserve = Reserve(ladder, Canned([]))
+        return conversation
+
+
+def test_an_answer_that_gave_something_up_says_so_on_one_line(tmp_path):
+    with visiting(Hurried("Noon."), tmp_path) as person:
+        person.type("what is the time")
+        person.waits_for(lambda: person.sees(".times"))
+        (line,) = person.sees(".hurried")
+        assert line.startswith("Short of time: it ")
+        assert "it read less" in line
 
 
 class Patient(Parts):

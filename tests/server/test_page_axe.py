@@ -1,6 +1,8 @@
 """axe-core finds nothing on the page: light, dark, on a phone, whatever a call goes through."""
 
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from browser import needed
@@ -16,6 +18,8 @@ LOOKS = {
     "light": {},
     "dark": {"dark": True},
     "phone": {"size": (390, 844)},
+    "contrast": {"media": {"prefers-contrast": "more"}},
+    "forced": {"dark": True, "media": {"forced-colors": "active"}},
 }
 
 pytestmark = [
@@ -25,14 +29,25 @@ pytestmark = [
 ]
 
 
+def still(driver, media):
+    """A browser whose user wants no motion, and this."""
+    wishes = {"prefers-reduced-motion": "reduce"} | media
+    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+@contextmanager
+def looking(parts, folder, *, media=MappingProxyType({}), **look):
+    with visiting(parts, folder, **look) as person:
+        person.media = dict(media)
+        yield person
+
+
 def findings(person):
     """What axe-core has against the page as it stands, once nothing fades in any more."""
     driver = person.driver
     # Colours halfway through a transition would be taken for the page's own.
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]},
-    )
+    still(driver, person.media)
     driver.execute_script(AXE.read_text())
     found = driver.execute_async_script("axe.run().then(found => arguments[0](found.violations))")
     return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
@@ -44,7 +59,7 @@ def test_nothing_is_found_from_the_first_look_to_the_end_of_a_call(tmp_path, loo
     parts = Parts(*STORY, stt=Transcriber("what is the time", takes=0.0))
     parts.llm.passages = (passage,)
     said = recording(tmp_path, 60)
-    with visiting(parts, tmp_path, microphone=said, **LOOKS[look]) as person:
+    with looking(parts, tmp_path, microphone=said, **LOOKS[look]) as person:
         assert findings(person) == []
         person.press("talk")
         person.waits_for_state("Listening")
@@ -74,7 +89,7 @@ class Lost(Transcriber):
 def test_nothing_is_found_where_something_fails(tmp_path, look):
     parts = Parts(stt=Lost())
     said = recording(tmp_path, "ask", 60)
-    with visiting(parts, tmp_path, microphone=said, **LOOKS[look]) as person:
+    with looking(parts, tmp_path, microphone=said, **LOOKS[look]) as person:
         person.press("talk")
         person.waits_for(lambda: person.sees(".failure"))
         assert findings(person) == []

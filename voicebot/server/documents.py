@@ -20,7 +20,7 @@ def route(parts: Parts) -> Route:
         about = {
             "object": "list",
             "data": [{"id": name, "object": "document"} for name in names],
-            "topics": topics,
+            "questions": topics,
             "quotes": isinstance(parts.plain, Extractive),
         }
         return JSONResponse(about)

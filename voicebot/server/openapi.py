@@ -308,7 +308,7 @@ def description() -> dict[str, Any]:
                 record(
                     {
                         "data": listed(record({"id": _TEXT})),
-                        "topics": listed(_TEXT),
+                        "questions": listed(_TEXT),
                         "quotes": {"type": "boolean"},
                     }
                 ),

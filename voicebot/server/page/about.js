@@ -1,4 +1,4 @@
-// What the server has, before anybody talks to it: documents, topics to ask about, and voices.
+// What the server has, before anybody talks to it: documents, questions they answer, and voices.
 
 import { key } from "./kept.js";
 
@@ -10,23 +10,23 @@ export async function about(ask) {
   if (!told) return;
   const names = told.data.map((document) => document.id);
   $("sources").textContent = told.quotes ? quoting(names) : names.length ? `It knows ${list(names)}.` : "";
-  $("topics").replaceChildren(...told.topics.map((topic) => {
+  $("questions").replaceChildren(...told.questions.map((question) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "topic";
-    button.textContent = topic;
+    button.className = "question";
+    button.textContent = question;
     button.dir = "auto";
-    button.onclick = () => ask(topic);
+    button.onclick = () => ask(question);
     const item = document.createElement("li");
     item.append(button);
     return item;
   }));
-  $("topics").hidden = !told.topics.length;
+  $("questions").hidden = !told.questions.length;
 }
 
 export async function voices() {
   const told = await get("v1/audio/voices");
-  return told?.voices.map((voice) => voice.id) ?? [];
+  return told?.voices.map((voice) => voice.id);
 }
 
 // As samples: what a page may play is then the same as in a conversation.

@@ -8,6 +8,7 @@ import { Sound, why } from "./sound.js";
 import { Transcript } from "./transcript.js";
 import { Voice } from "./voice.js";
 
+const TOLD = 3000; // milliseconds that "Copied" stands on its button
 const QUIETEST = -60; // decibels at the left end of the level
 const $ = (id) => document.getElementById(id);
 const STATES = {
@@ -23,6 +24,7 @@ const STATES = {
 };
 
 let state = "idle";
+let stepShown; // of the microphone's level
 let gate; // when we were told that the user had finished
 let turn = 0; // the one that sounds
 let interrupted; // the state in which the connection broke
@@ -38,14 +40,24 @@ function show(next) {
   document.body.dataset.state = next;
   // The microphone would take a screen reader's voice for the user's.
   $("state").ariaLive = sound.hears && next !== "broken" ? "off" : "polite";
-  $("state").textContent = STATES[next];
+  // A new element has not moved, which one with other words in it would have.
+  $("state").replaceChildren(Object.assign(document.createElement("span"), { textContent: STATES[next] }));
   const going = next !== "idle";
   if (going) voice.stir();
   $("keeping").hidden = !$("transcript").childElementCount;
-  $("talk").querySelector(".words").textContent = sound.hears ? "End" : "Start talking";
   $("talk").classList.toggle("on", going && sound.hears);
   $("mute").disabled = !sound.hears;
-  $("stop").disabled = !(next === "speaking" || next === "thinking");
+  // Not `disabled`: a keyboard's user would lose the place.
+  $("stop").ariaDisabled = !(next === "speaking" || next === "thinking");
+  welcome();
+  if (!going && ["mute", "stop"].includes(document.activeElement?.id)) $("talk").focus();
+}
+
+// What may be asked stands there until something was.
+function welcome() {
+  const begun = $("transcript").childElementCount > 0;
+  if (begun && $("welcome").contains(document.activeElement)) $("transcript").focus();
+  $("welcome").hidden = begun;
 }
 
 function rest() {
@@ -67,7 +79,6 @@ function join() {
 }
 
 function connected(resumed) {
-  $("welcome").hidden = true;
   if (trouble) notice((trouble = ""));
   if (!resumed) {
     gate = undefined;
@@ -105,12 +116,13 @@ function locked(wrong) {
   call.key = "";
   forgetKey();
   show("idle");
+  $("lock").returnValue = "";
   $("key-hint").textContent = wrong ? "This key is not known here, or is used up." : "This server lets in who has a key.";
   $("lock").showModal();
 }
 
 $("lock").onclose = () => {
-  call.key = $("key").value.trim();
+  call.key = $("lock").returnValue && $("key").value.trim(); // nothing, after Escape
   if (!call.key) return over("");
   keepKey(call.key, $("key-keep").checked);
   show("connecting");
@@ -124,7 +136,7 @@ function event(told) {
       choose(settings.offer(told));
       break;
     case "forgotten":
-      notice("The connection was lost for too long, so a new conversation has begun.");
+      notice("The server was started anew, or not reached for too long: a new conversation has begun.");
       break;
     case "speech_started":
     case "speech_resumed":
@@ -203,8 +215,11 @@ function frame(buffer, rms) {
 function level(rms) {
   const decibels = 20 * Math.log10(Math.max(rms, 1e-6));
   const shown = Math.max(0, Math.min(1, 1 - decibels / QUIETEST));
-  $("level").value = shown;
-  document.body.style.setProperty("--level", shown.toFixed(2));
+  // On what moves with it, and only by steps that are seen: each makes its styles anew.
+  const step = shown.toFixed(2);
+  if (step === stepShown) return;
+  $("level").value = stepShown = step;
+  $("talk").style.setProperty("--level", step);
 }
 
 function lost() {
@@ -248,6 +263,7 @@ $("talk").onclick = async () => {
     return notice(why(error));
   }
   setMuted(settings.holds);
+  if (settings.holds && document.activeElement === $("talk")) $("mute").focus(); // or the space bar would end it
   if (call.socket) rest();
   join();
   settings.listDevices();
@@ -273,7 +289,8 @@ for (const [happens, down] of [["keydown", true], ["keyup", false]])
   });
 
 $("hear").onclick = async () => {
-  $("hear").disabled = true;
+  if ($("hear").ariaDisabled === "true") return;
+  $("hear").ariaDisabled = true;
   try {
     await sound.open(call.rate);
     const heard = await sample($("voice").value, sound.context);
@@ -284,17 +301,30 @@ $("hear").onclick = async () => {
   } catch (error) {
     notice(`This voice cannot be heard now: ${error.message}`);
   }
-  $("hear").disabled = false;
+  $("hear").ariaDisabled = false;
 };
 
 $("copy").onclick = async () => {
   try {
     await navigator.clipboard.writeText(transcript.text);
-    $("copy").textContent = "Copied";
+    tell($("copy"), "Copied");
   } catch {
-    $("copy").textContent = "Not allowed here: save it"; // on http pages, for one
+    tell($("copy"), "Not allowed here: save it"); // on http pages, for one
   }
 };
+
+// On the button that was pressed, which nothing moves, and to screen readers, which would not
+// notice that; for a moment.
+function tell(button, text) {
+  button.dataset.usual ??= button.textContent;
+  button.style.minWidth = `${button.getBoundingClientRect().width}px`;
+  button.textContent = $("kept-how").textContent = text;
+  clearTimeout(tell.timer);
+  tell.timer = setTimeout(() => {
+    button.textContent = button.dataset.usual;
+    $("kept-how").textContent = "";
+  }, TOLD);
+}
 
 $("save").onclick = () => {
   const file = new Blob([transcript.text], { type: "text/plain" });
@@ -302,12 +332,15 @@ $("save").onclick = () => {
   link.href = URL.createObjectURL(file);
   link.download = `conversation ${new Date().toISOString().slice(0, 16).replace(":", ".")}.txt`;
   link.click();
+  tell($("save"), "Saved");
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 };
 
 function setMuted(muted) {
   sound.muted = muted;
-  $("mute").setAttribute("aria-pressed", muted);
+  $("mute").classList.toggle("off", muted);
+  $("mute").querySelector("span").textContent = settings.holds ? "Hold" : "Mute";
+  $("mute").ariaPressed = settings.holds ? !muted : muted; // held, or muted
   if (!call.open) return;
   if (muted) call.say({ type: "mute" });
   level(0);
@@ -321,6 +354,7 @@ $("key-forget").onclick = () => {
 };
 
 $("stop").onclick = () => {
+  if ($("stop").ariaDisabled === "true") return;
   sound.flush(turn);
   call.say({ type: "stop" });
 };
@@ -348,7 +382,7 @@ async function ask(text) {
 }
 
 addEventListener("keydown", (key) => {
-  if (key.key === "Escape" && !settings.open && !$("stop").disabled) $("stop").click();
+  if (key.key === "Escape" && !settings.open) $("stop").click();
 });
 
 // A reload within the server's patience goes on where it was, though deaf until the button.
@@ -357,7 +391,6 @@ for (const told of call.shown) {
   if (told.event === "begun") transcript.begin();
   else event(told);
 }
-$("welcome").hidden = call.shown.length > 0;
 show("idle");
 if (before) {
   show("connecting");

@@ -41,9 +41,20 @@ export class Settings {
   }
 
   // The voices there are, before a conversation tells which.
+  // names: undefined where the server cannot be asked to speak; then none is heard beforehand.
   offerVoices(names) {
-    fill($("voice"), names.map((name) => [name, label(name)]).sort(byLabel), remembered().voice);
-    $("voice-label").hidden = names.length < 2;
+    $("hear").hidden = !names;
+    this.offerAmong("voice", names ?? []);
+  }
+
+  // One is no choice, but a voice can be heard before it speaks.
+  offerAmong(id, names) {
+    fill($(id), names.map((name) => [name, label(name)]).sort(byLabel), remembered()[id]);
+    const choice = names.length > 1;
+    $(`${id}-label`).hidden = !choice && (id !== "voice" || $("hear").hidden);
+    if (id !== "voice") return;
+    $(id).hidden = $("voice-name").hidden = !choice;
+    $("hear").textContent = choice ? "Hear it" : "Hear its voice";
   }
 
   get microphone() {
@@ -61,12 +72,9 @@ export class Settings {
 
   // What the server has, and what is set. Returns what is to be set instead, because it was chosen.
   offer(told) {
-    const before = remembered();
     const other = {};
     for (const [id, names] of [["voice", told.voices], ["language", told.languages]]) {
-      const options = names.map((name) => [name, label(name)]);
-      fill($(id), options.sort(byLabel), before[id]);
-      $(`${id}-label`).hidden = names.length < 2;
+      this.offerAmong(id, names);
       if ($(id).value !== told[id]) other[id] = $(id).value;
     }
     $("engines").hidden = !told.engines.length;

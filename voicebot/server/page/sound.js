@@ -6,6 +6,7 @@ const FIREFOX = Number(navigator.userAgent.match(/Firefox\/(\d+)/)?.[1]); // NaN
 const OWN_RATE = FIREFOX < 153;
 // On Linux it may hang for ever when asked, while it plays, how late what it plays is heard.
 const TELLS_LATENCY = !FIREFOX;
+const SAMPLES = new Float32Array(1024); // the latest, of whichever end is being measured
 const SPEECH = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 export class Sound {
@@ -16,6 +17,7 @@ export class Sound {
     this.muted = false;
     this.sink = ""; // the loudspeaker chosen
     this.early = []; // what came before we may sound
+    this.both = [0, 0]; // asked for in every frame that is drawn
     // What silenced us, a telephone call or another tab, may leave us asleep.
     for (const happens of ["click", "keydown", "visibilitychange"])
       document.addEventListener(happens, () => this.wanted && this.context.state === "suspended" && this.wake());
@@ -37,7 +39,9 @@ export class Sound {
 
   // Root mean squares of the last 40 ms: of the microphone, and of what is being played.
   get levels() {
-    return [this.hears && !this.muted ? rms(this.input) : 0, rms(this.output)];
+    this.both[0] = this.hears && !this.muted ? rms(this.input) : 0;
+    this.both[1] = rms(this.output);
+    return this.both;
   }
 
   // Must be called while the user presses something, and not after waiting, or browsers keep silent.
@@ -61,7 +65,7 @@ export class Sound {
     this.playback = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0 });
     this.playback.port.onmessage = ({ data }) =>
       this.on.played(data.turn, data.samples, (TELLS_LATENCY && this.context.outputLatency) || 0);
-    this.output = new AnalyserNode(this.context, { fftSize: 1024 });
+    this.output = new AnalyserNode(this.context, { fftSize: SAMPLES.length });
     this.playback.connect(this.output).connect(this.context.destination);
     for (const message of this.early.splice(0)) this.tell(message);
     await this.speakThrough(this.sink).catch(() => {}); // unplugged since: then the system's own
@@ -90,7 +94,7 @@ export class Sound {
       this.deaf();
       throw error;
     }
-    this.input = new AnalyserNode(this.context, { fftSize: 1024 });
+    this.input = new AnalyserNode(this.context, { fftSize: SAMPLES.length });
     this.source.connect(this.input);
     this.capture = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 1 });
     this.capture.port.onmessage = ({ data }) => this.on.frame(data.frame, data.rms);
@@ -153,9 +157,10 @@ export class Sound {
 
 function rms(analyser) {
   if (!analyser) return 0;
-  const samples = new Float32Array(analyser.fftSize);
-  analyser.getFloatTimeDomainData(samples);
-  return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+  analyser.getFloatTimeDomainData(SAMPLES);
+  let sum = 0;
+  for (let i = 0; i < SAMPLES.length; i++) sum += SAMPLES[i] * SAMPLES[i];
+  return Math.sqrt(sum / SAMPLES.length);
 }
 
 // Phones ask what sound is for: or else their silent switch silences it.

@@ -20,6 +20,14 @@ const RUNGS = {
   light_voice: "Another voice took over",
   apology: "Excused itself",
 };
+// Of those, what nobody would know from the answer itself.
+const UNHEARD = {
+  fewer_passages: "it read less",
+  short_clause: "it began with fewer words",
+  single_pass: "it listened once",
+  light_voice: "another voice speaks",
+};
+const LIST = new Intl.ListFormat("en");
 
 function make(tag, className, text) {
   const element = document.createElement(tag);
@@ -133,7 +141,13 @@ export class Transcript {
   }
 
   hurried(turn, rung, at) {
-    this.of(turn).rungs.push([RUNGS[rung] ?? rung, at]);
+    const reply = this.of(turn);
+    reply.rungs.push([RUNGS[rung] ?? rung, at]);
+    if (!UNHEARD[rung]) return;
+    reply.hurried.push(UNHEARD[rung]);
+    reply.hurry ??= make("p", "hurried");
+    reply.hurry.textContent = `Short of time: ${LIST.format(reply.hurried)}.`;
+    reply.notes.prepend(reply.hurry);
   }
 
   failed(turn, stage, reason) {
@@ -159,7 +173,7 @@ export class Transcript {
   of(turn) {
     if (!this.turns.has(turn))
       this.turns.set(turn, {
-        clauses: [], rungs: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
+        clauses: [], rungs: [], hurried: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
         text: make("p", "reply"), notes: make("div", "notes"),
       });
     return this.turns.get(turn);
