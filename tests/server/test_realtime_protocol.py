@@ -353,7 +353,7 @@ def test_a_transcript_nobody_asked_for_is_not_sent_but_can_be_retrieved():
     (retrieved,) = table.news()
     heard = {"type": "input_audio", "transcript": "hello there"}
     assert retrieved["item"]["content"] == [{**heard, "audio": "AAAA"}]
-    item.content[0].forget()
+    table.protocol.items.forget(item, item.content[0])
     (retrieved,) = table.says("conversation.item.retrieve", item_id=item.id)
     assert retrieved["item"]["content"] == [heard]
 

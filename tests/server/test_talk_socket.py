@@ -396,7 +396,7 @@ def test_before_hello_there_is_nothing_to_say():
     ("frames", "code"),
     [
         ([b"\0" * (2 * RATE + 2)], 1009),
-        ([b"\0" * 15 * 2**20], 1009),
+        ([b"\0" * 2**20], 1009),
         ([b"\0" * 2 * RATE] * 60, 1008),
     ],
 )  # fmt: skip
@@ -406,11 +406,11 @@ def test_who_sends_too_much_is_told_and_cut_off(frames, code):
             with suppress(websockets.ConnectionClosed):
                 for frame in frames:
                     await caller.socket.send(frame)
-            return caller, await caller.closed()
+            return await caller.closed(), caller.all("error"), caller.socket.close_reason
 
-    caller, got = asyncio.run(script())
+    got, told, reason = asyncio.run(script())
     assert got == code
-    assert caller.all("error")[0]["reason"]
+    assert told or reason
 
 
 def test_ten_thousand_messages_of_rubbish_do_not_keep_others_waiting():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import logging
+import sys
 from collections import deque
 from typing import Any
 from weakref import ref
@@ -19,9 +20,12 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
 
 from .fragments import Cutter
-from .realtime_long import LONG, LONGEST
+from .intake import PACE, QUIET_S
+from .memory_budget import FIRST, Full, Share, allowing
+from .realtime_long import LONG
 from .refusals import Refusal, response
 from .unread import LINGER_S
 
@@ -121,13 +125,22 @@ def _only_watched(app: Any) -> Any:
 
 
 class Websocket(_Looked, WebSocketsSansIOProtocol):
-    """A text longer than LONG comes as "fragments", a deque of texts, instead of as "text"."""
+    """A text longer than LONG comes as "fragments", a deque of texts, instead of as "text".
+
+    Messages have at most FIRST bytes until the application says otherwise (`let_in`). From then on
+    what has come of one counts until the application asks for the next.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         transport.max_size = READ  # type: ignore[attr-defined]  # asyncio's sockets have it
-        self._cutter, self._decoder = Cutter(LONGEST), _Decoder()
+        self._cutter, self._decoder = Cutter(FIRST), _Decoder()
         self._texts: list[str] = []
+        self._share: Share | None = None
+        self._coming = 0  # bytes in memory of a message that has not ended
+        self._begun: float | None = None  # when it did
+        self._sizes: deque[int] = deque()  # of those in the queue
+        self._in_hand = 0  # of the one that the application has
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -135,7 +148,19 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
             return
         super().data_received(self._cutter.feed(data) if self.handshake_initiated else data)
 
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):  # else it is no handshake, and was refused
+            allowing(self.scope["extensions"], self._allow)
+
+    def _allow(self, longest: int, share: Share) -> None:
+        # The parser asks before each frame, so the next one has FIRST still: a fragment is shorter.
+        self._cutter.longest = self.conn.max_message_size = longest
+        self._share = share
+
     def handle_text(self, event: Frame) -> None:
+        if self.disconnected:
+            return
         self.curr_msg_data_type = "text"
         self._texts = []
         if not event.fin:
@@ -143,13 +168,18 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
         self._take(event)
 
     def handle_cont(self, event: Frame) -> None:
+        if self.disconnected:
+            return
         if len(self.frames) + len(self._texts) >= FRAGMENTS:
-            self.conn.fail(1009, "too many fragments")
-            self.handle_parser_exception()
+            self._fail(1009, "too many fragments")
         elif self.curr_msg_data_type == "text":
             self._take(event)
-        else:
+        elif self._holds(len(event.data)):
             super().handle_cont(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if not self.disconnected and self._holds(len(event.data)):
+            super().handle_bytes(event)
 
     def _take(self, event: Frame) -> None:
         try:
@@ -159,19 +189,41 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
                 text = self._decoder.decode(event.data, event.fin)
         except UnicodeDecodeError:
             log.warning("hung up on a client whose text is not UTF-8")
-            self.conn.fail(1007, "text should be UTF-8")
-            self.handle_parser_exception()
-        else:
+            self._fail(1007, "text should be UTF-8")
+            return
+        if self._holds(sys.getsizeof(text)):
             self._texts.append(text)
             if event.fin:
                 self.send_receive_event_to_app()
+
+    def _holds(self, size: int) -> bool:
+        """Whether so many bytes more of a message are kept; else the client is hung up on."""
+        self._coming += size
+        if self._begun is None:
+            self._begun = self.loop.time()
+        try:
+            self._tell_share()
+        except Full as full:
+            self._fail(1013, str(full))
+            return False
+        return True
+
+    def _tell_share(self) -> None:
+        if self._share:
+            self._share.hold("messages", self._coming + sum(self._sizes) + self._in_hand)
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
 
     def send_receive_event_to_app(self) -> None:
         """As uvicorn has it, which stops reading at every message: two system calls for each."""
         texts, frames = self._texts, self.frames
         self._texts, self.frames = [], []
+        held, self._coming, self._begun = self._coming, 0, None
         if self.close_sent:
             return
+        self._sizes.append(held)
         message: Any
         size = sum(map(len, texts or frames))
         if not texts:
@@ -195,7 +247,22 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
         if not self.queue.empty():
             # It would be had at once, and one who floods would keep the others waiting.
             await asyncio.sleep(0)
-        return await super().receive()
+        self._in_hand = 0
+        self._tell_share()
+        message = await super().receive()
+        if message["type"] == "websocket.receive" and self._sizes:
+            self._in_hand = self._sizes.popleft()
+        if self._begun is not None:
+            self._begun = self.loop.time()  # what came late by our pause is not the client's fault
+        return message
+
+    def _look(self, before: object = None) -> None:
+        if self._begun is not None and self._coming > FIRST and not self.read_paused:
+            # As a body that comes no faster: it would hold for ever what others have no room for.
+            late = self.loop.time() - self._begun - QUIET_S - self._coming / PACE
+            if late > 0 and not self.disconnected:
+                self._fail(1008, f"a message comes slower than {PACE} bytes a second")
+        super()._look(before)
 
     def handle_ping(self) -> None:
         if self.writable.is_set():
@@ -213,6 +280,8 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = self.disconnected = True
+        self._texts, self.frames, self._coming = [], [], 0
+        self._tell_share()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.read_paused:
@@ -227,7 +296,7 @@ _Decoder = codecs.getincrementaldecoder("utf-8")
 OPTIONS: dict[str, Any] = {
     "http": Http,
     "ws": Websocket,
-    "ws_max_size": LONGEST,
+    "ws_max_size": FIRST,
     # Sound does not become smaller by it, and each side keeps its window in memory.
     "ws_per_message_deflate": False,
     "log_config": None,  # our own command line has set up the log

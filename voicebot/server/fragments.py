@@ -22,11 +22,11 @@ _MORE = {126: 2, 127: 8}
 class Cutter:
     """What comes over one connection.
 
-    longest: bytes of a frame that is cut; the parser refuses a longer one at its head.
+    longest: bytes of a frame that is cut; the parser refuses a longer one at its head. May change.
     """
 
     def __init__(self, longest: int) -> None:
-        self._longest = longest
+        self.longest = longest
         self._came = bytearray()
         self._unchanged = 0  # bytes of a frame that stays as it is, still to be passed on
         self._left = 0  # bytes of a frame that is cut, still to be passed on
@@ -50,7 +50,7 @@ class Cutter:
                 head, length = measured
             else:
                 return False
-            if PIECE < length <= self._longest:
+            if PIECE < length <= self.longest:
                 return False
             at += head + length
         self._unchanged = at - end
@@ -74,7 +74,7 @@ class Cutter:
                 return
 
     def _begin(self, head: int, length: int) -> None:
-        if not PIECE < length <= self._longest:
+        if not PIECE < length <= self.longest:
             self._unchanged = head + length
             return
         self._first, self._left = self._came[0], length

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .door import network
+from .memory_budget import MemoryBudget
 from .refusals import Refusal
 
 PLACES = 8
@@ -41,6 +42,8 @@ class House:
         """Places, by the client that has them."""
         self._line: list[tuple[str, asyncio.Future[None]]] = []
         self._inside = 0
+        self.memory = MemoryBudget()
+        """What conversations hold."""
         self.sessions: Counter[str] = Counter()
         """How many conversations there are, by what they speak."""
         self.closing = asyncio.Event()

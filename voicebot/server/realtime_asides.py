@@ -46,7 +46,7 @@ class Asides:
             self._allowance.admit(_now())
         except Exceeded as exceeded:
             response.end("failed", error=str(exceeded), code="rate_limit_exceeded")
-            self._protocol.asides.pop(response.id)
+            self._protocol.end_aside(response)
             return
         task = start(self._carry_out(response))
         self._tasks[response.id] = task
@@ -78,7 +78,7 @@ class Asides:
             status = ("incomplete", "max_output_tokens") if cut else ("completed", None)
             response.end(*status, tokens=tokens)
         finally:
-            self._protocol.asides.pop(response.id)
+            self._protocol.end_aside(response)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
 
     async def _reply(self, response: Response, model: Writes) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..audio import Audio
@@ -44,7 +46,11 @@ from .realtime_kept import as_text
 from .realtime_outside import Outside
 from .realtime_protocol import Protocol
 from .realtime_settings import Settings
+from .realtime_wish import Wish
 from .webrtc.playout import Playout
+
+SAMPLE = 4
+"""Bytes of a sample of what is decoded."""
 
 
 class Call:
@@ -63,7 +69,8 @@ class Call:
     ) -> None:
         self._outside, self._protocol, self._allowance = outside, protocol, allowance
         longest = allowance.limits.utterance(LONGEST)
-        self._ears = Ears(outside.vad, self._listening(protocol.settings), longest)
+        hold = partial(protocol.hold, "what was appended")
+        self._ears = Ears(outside.vad, self._listening(protocol.settings), longest, hold)
         self._answers = Answers(outside, protocol, allowance, self._start, playout)
         self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
@@ -125,11 +132,11 @@ class Call:
                 with self._refusing(event_id):
                     if wish.modality == "audio" and not self._answers.speaks_beside:
                         raise self._protocol.busy()
-                    await self._decode(wish.context or [])
+                    wish = await self._expected(wish)
                     self._answers.asides.begin(wish, self._start)
             case Respond(wish, event_id):
                 with self._refusing(event_id):
-                    await self._decode(wish.context or [])
+                    wish = await self._expected(wish)
                     await self._answers.forget()
                     await self._answers.let_go()
                     self._answers.begin(wish)
@@ -152,9 +159,27 @@ class Call:
                         await self._mind_silence()
 
     async def _decode(self, items: list[Item]) -> None:
-        """Raises: Refused, as `decode`, or the key has used up its sound."""
-        for item in items:
-            await decode(item, self._allowance.limits, self._charge)
+        """Raises: Refused, as `decode`, the key has used up its sound, or there is no room."""
+        sounds = [part.encoded for item in items for part in item.content if part.encoded]
+        self._protocol.hold("what is decoded", sum(sound.samples for sound in sounds) * SAMPLE)
+        try:
+            for item in items:
+                await decode(item, self._allowance.limits, self._charge)
+        finally:
+            self._protocol.hold("what is decoded", 0)
+
+    async def _expected(self, wish: Wish) -> Wish:
+        """The wish for a response that may begin now, its sound decoded.
+
+        Raises:
+            Refused: as `_decode`, or there is no room for it.
+        """
+        if wish.context is not None:
+            await self._decode(wish.context)
+            own = [item for item in wish.context if not self._protocol.items.holds(item)]
+            wish = replace(wish, weight=wish.weight + sum(item.size for item in own))
+        self._protocol.expect(wish)
+        return wish
 
     def _charge(self, audio: Audio) -> None:
         if used_up := self._allowance.exhausted(_now()):

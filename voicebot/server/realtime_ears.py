@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -36,12 +37,17 @@ class Ears:
 
     settings: how speech is found; None where the client commits by hand.
     longest: seconds that are kept until it does.
+    hold: is told how many bytes those take; raises Refused where there is no room.
     """
 
     def __init__(
-        self, vad: VoiceDetector, settings: ListenSettings | None, longest: float = LONGEST
+        self,
+        vad: VoiceDetector,
+        settings: ListenSettings | None,
+        longest: float = LONGEST,
+        hold: Callable[[int], None] = lambda size: None,
     ) -> None:
-        self._vad, self._longest = vad, longest
+        self._vad, self._longest, self._hold = vad, longest, hold
         self._fed = 0
         self.listen(settings)
 
@@ -63,12 +69,13 @@ class Ears:
         self._listener = settings and Listener(self._vad.rate, self._vad.window, settings)
         self._kept: list[Samples] = []
         self._length = 0.0
+        self._hold(0)
 
     async def hear(self, audio: Audio) -> Stream[Event | None]:
         """Yield after each window what has changed in it.
 
         Raises:
-            Refused: more is kept than can be committed.
+            Refused: more is kept than can be committed, or than there is room for.
         """
         if self._listener is None and self._length + audio.seconds > self._longest:
             raise Refused(
@@ -95,6 +102,7 @@ class Ears:
             yield event and self._placed(event)
 
     def _keep(self, samples: Samples) -> None:
+        self._hold(round(self._length * self._vad.rate) * samples.itemsize + samples.nbytes)
         self._fed += len(samples)
         self._kept.append(samples)
         self._length += len(samples) / self._vad.rate

@@ -25,6 +25,10 @@ times the memory that they took to send, and as many keys take 20 ms to read and
 PARTS = 20_000
 """Objects and arrays in a message: 128 functions with 20 parameters each are 5000. The parser keeps
 everybody waiting while it makes them, some 15 ms for so many."""
+OURS = 10_000
+"""Characters, commas and the like that there may be more in what a message has become with us."""
+THING = 100
+"""Bytes of memory that each of those takes, beside its characters."""
 
 T = TypeVar("T")
 
@@ -52,11 +56,7 @@ def message(text: str) -> Table:
     Raises:
         Refused: it is not a JSON object, or too long.
     """
-    if len(text) > REST:
-        reason = f"but for its sound a message has at most {REST} characters"
-        raise Refused("message_too_long", reason)
-    if exceeds(text, ",", VALUES) or exceeds(text, "{[", PARTS):
-        raise too_much()
+    _bounded(text, "but for its sound a message")
     try:
         read = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
@@ -66,10 +66,27 @@ def message(text: str) -> Table:
     return read
 
 
-def too_much() -> Refused:
-    """Why a message of many small things is not read."""
-    reason = f"it holds over {PARTS} objects and arrays, or over {VALUES} commas"
-    return Refused("message_too_long", reason)
+def _bounded(text: str, what: str, more: int = 0) -> None:
+    """
+    Raises:
+        Refused: it is too long, or too many things are in it.
+    """
+    if len(text) > REST + more:
+        raise Refused("message_too_long", f"{what} has at most {REST} characters")
+    if exceeds(text, ",", VALUES + more) or exceeds(text, "{[", PARTS + more):
+        reason = f"{what} has at most {PARTS} objects and arrays, and {VALUES} commas"
+        raise Refused("message_too_long", reason)
+
+
+def weight(value: Any, what: str) -> int:
+    """Bytes of memory that a client's value takes, at most.
+
+    Raises:
+        Refused: there is more in `what` it is than in any message.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    _bounded(text, what, OURS)
+    return 4 * len(text) + THING * sum(map(text.count, ",{["))
 
 
 def unescaped(text: str) -> str:

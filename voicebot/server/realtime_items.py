@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import inf
+from sys import getsizeof
 from typing import Any, Literal
 
 from ..audio import Audio
 from ..conversation.spoken import Spoken
 from ..engines import Message, ToolCall
 from . import realtime_fields as fields
-from .realtime_fields import RATES, Encoded, Refused, Table
+from .realtime_fields import RATES, THING, Encoded, Refused, Table
 
 MOST = 2000
 """Items of a conversation; a client that wants more should delete some. Bounds memory."""
@@ -60,9 +62,11 @@ class Part:
         """Whether this is a user's sound that has not been recognised."""
         return self.text is None and not self.spoken
 
-    def forget(self) -> None:
-        """Nobody needs the sound any more."""
-        self.audio = None
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        sound = self.audio.samples.nbytes if self.audio else 0
+        return THING + getsizeof(self.text) + sound
 
     def as_json(self) -> Table:
         if self.type in ("input_text", "output_text"):
@@ -96,6 +100,12 @@ class Item:
         return sum(told) + sum(len(part.text or "") for part in self.content)
 
     @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        told = sum(getsizeof(value) for value in self.call.values())
+        return 4 * THING + told + sum(part.size for part in self.content)
+
+    @property
     def is_encoded(self) -> bool:
         """Whether there is sound in it that is still to be decoded."""
         return any(part.encoded for part in self.content)
@@ -104,8 +114,13 @@ class Item:
 class Items:
     """The items in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: Callable[[int], None] = lambda size: None) -> None:
+        """hold: is told how many bytes they take; raises Refused where there is no room."""
         self._items: list[Item] = []
+        self._hold = hold
+        self._counted: dict[str, tuple[int, int]] = {}
+        """Of each, by its id, how many characters and bytes it had when it was counted."""
+        self._characters, self._size = 0, 0
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -113,6 +128,10 @@ class Items:
     @property
     def last(self) -> str | None:
         return self._items[-1].id if self._items else None
+
+    def holds(self, item: Item) -> bool:
+        """Whether it is one of these."""
+        return any(item is each for each in self._items)
 
     def find(self, id: str) -> Item:
         """
@@ -132,20 +151,55 @@ class Items:
         Raises:
             Refused: there is no such item before it, the id is taken, or there are too many.
         """
-        if len(self._items) >= MOST:
-            raise Refused("too_many_items", f"a conversation has at most {MOST} items")
-        if item.characters + sum(other.characters for other in self._items) > WRITTEN:
+        self.expect_answer()
+        characters, size = item.characters, item.size
+        if self._characters + characters > WRITTEN:
             reason = f"a conversation has at most {WRITTEN} characters; delete some of its items"
             raise Refused("too_many_characters", reason)
-        if any(item.id == other.id for other in self._items):
+        if item.id in self._counted:
             raise Refused("item_exists", f"there is an item {item.id[:60]!r} already", "item.id")
         at = len(self._items)
         if after == "root":
             at = 0
         elif after is not None:
             at = self._items.index(self.find(after)) + 1
+        self._hold(self._size + size)
+        return self._insert(at, item, characters, size)
+
+    def answer(self, item: Item) -> str | None:
+        """Put an item of an answer, which is never refused, at the end.
+
+        Returns the id of the item before it.
+        """
+        return self._insert(len(self._items), item, item.characters, 0)
+
+    def expect_answer(self) -> None:
+        """
+        Raises:
+            Refused: there are so many items that no answer is to come to them.
+        """
+        if len(self._items) >= MOST:
+            reason = f"a conversation has at most {MOST} items; delete some of them"
+            raise Refused("too_many_items", reason)
+
+    def _insert(self, at: int, item: Item, characters: int, size: int) -> str | None:
         self._items.insert(at, item)
+        self._count(item, characters, size)
         return self._items[at - 1].id if at else None
+
+    def _count(self, item: Item, characters: int, size: int) -> None:
+        before = self._counted.get(item.id, (0, 0))
+        self._counted[item.id] = characters, size
+        self._characters += characters - before[0]
+        self._size += size - before[1]
+
+    def forget(self, item: Item, part: Part) -> None:
+        """Nobody needs the sound of this part any more."""
+        part.audio = None
+        if self.holds(item):
+            self._count(item, item.characters, item.size)
+            with suppress(Refused):  # a transcript may be longer than its sound
+                self._hold(self._size)
 
     def expect(self, item: Item) -> None:
         """
@@ -161,7 +215,11 @@ class Items:
 
     def delete(self, id: str) -> None:
         """Raises: Refused, as `find`."""
-        self._items.remove(self.find(id))
+        item = self.find(id)
+        self._items.remove(item)
+        self._count(item, 0, 0)
+        del self._counted[id]
+        self._hold(self._size)
 
     def truncate(self, id: str, index: int, seconds: float) -> float:
         """Keep of an answer only the words that end within `seconds`. Returns seconds kept.

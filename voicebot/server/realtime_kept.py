@@ -8,7 +8,7 @@ import base64
 from ..audio import Audio
 from ..resample import Resampler
 from .realtime_fields import RATES
-from .realtime_items import Part
+from .realtime_items import Item, Items, Part
 from .realtime_speaker import encoded
 
 KEPT = 10.0
@@ -18,9 +18,9 @@ PIECE = 0.5
 """Seconds encoded at once: a user may have spoken for a minute, and others are waiting."""
 
 
-def forget_later(part: Part) -> None:
-    """Let the sound go once nobody is likely to ask for it."""
-    asyncio.get_running_loop().call_later(KEPT, part.forget)
+def forget_later(items: Items, item: Item, part: Part) -> None:
+    """Let the sound of an item's part go once nobody is likely to ask for it."""
+    asyncio.get_running_loop().call_later(KEPT, items.forget, item, part)
 
 
 async def as_text(audio: Audio, form: str) -> str:

@@ -60,6 +60,7 @@ class Long:
         self._escape = ""  # which ends in the next piece
         self._sounds: dict[str, tuple[str, ...]] = {}
         self._refused: Refused | None = None
+        self._message: Table | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -72,10 +73,23 @@ class Long:
             self._take_in()
 
     def message(self) -> Table:
-        """The whole, as `message` has it."""
-        self._take_in()
+        """The whole, as `message` has it; at once where it has been parsed."""
+        self.parse()
         if self._refused:
             raise self._refused
+        assert self._message is not None
+        return self._message
+
+    def parse(self) -> None:
+        """Read it as JSON, which may take 30 ms, on any thread: nothing more is to come."""
+        self._take_in()
+        if self._message is None and not self._refused:
+            try:
+                self._message = self._parsed()
+            except Refused as refused:
+                self._refused = refused
+
+    def _parsed(self) -> Table:
         message = fields.message("".join(self._known) + self._rest)
         for place in _places(message):
             audio = place.get("audio")

@@ -19,6 +19,7 @@ from . import realtime_beta as beta
 from . import realtime_fields as fields
 from . import realtime_items as items
 from . import realtime_long as long
+from .memory_budget import Full, Share
 from .realtime_actions import (
     Action,
     Append,
@@ -80,13 +81,16 @@ class Protocol:
         notice: str = "",
         new_id: Callable[[str], str] = new_id,
         news: Callable[[], None] = lambda: None,
+        share: Share | None = None,
     ) -> None:
         """
         notice: what the client should know besides; it is told with its session.
         news: called when there is something to `take`.
+        share: what it holds is counted on this.
         """
         self.settings = settings
-        self.items = Items()
+        self._share = share or Share()
+        self.items = Items(lambda size: self.hold("items", size))
         self.response: Response | None = None
         """The one that is being made."""
         self._returned = False
@@ -167,6 +171,17 @@ class Protocol:
         error = {"type": "invalid_request_error", "code": refused.code, "message": str(refused)}
         self._send("error", error={**error, "param": refused.param, "event_id": event_id})
 
+    def hold(self, what: str, size: int) -> None:
+        """Count `size` bytes as what is held of that now.
+
+        Raises:
+            Refused: there is no room for more than before.
+        """
+        try:
+            self._share.hold(what, size)
+        except Full as full:
+            raise Refused("too_much_held", str(full)) from full
+
     # What the engines do
 
     def create(self, item: Item, after: str | None) -> None:
@@ -194,23 +209,50 @@ class Protocol:
             whole=now.echoed.get("truncation") == "disabled",
         )  # fmt: skip
 
+    def expect(self, wish: Wish) -> None:
+        """
+        Raises:
+            Refused: there is no room for a response to this, or for what it will say.
+        """
+        if wish.in_conversation:
+            self.items.expect_answer()
+        self.hold("responses", self._weight + wish.weight)
+
+    @property
+    def _weight(self) -> int:
+        """Bytes that clients have sent for the responses that are being made."""
+        made = [self.response, *self.asides.values()]
+        return sum(response.wish.weight for response in made if response)
+
+    def _recount(self) -> None:
+        self.hold("responses", self._weight)  # what was expected was counted already
+
     def begin(self, wish: Wish, limits: list[Table]) -> Response:
         """A response begins; `end` ends it. limits: what is left of what the client may use."""
         self._returned = False
         if self.items.last != self._answered:
             self._covered = 0
         self.response = Response(
-            wish, self._conversation_id, self._new_id, self._send, self.items.add
+            wish, self._conversation_id, self._new_id, self._send, self.items.answer
         )
+        self._recount()
         self._send("rate_limits.updated", rate_limits=limits)
         return self.response
 
     def begin_aside(self, wish: Wish, limits: list[Table]) -> Response:
-        """One begins that is no part of the conversation. Who ends it takes it from `asides`."""
-        response = Response(wish, self._conversation_id, self._new_id, self._send, self.items.add)
+        """One begins that is no part of the conversation; `end_aside` follows its end."""
+        response = Response(
+            wish, self._conversation_id, self._new_id, self._send, self.items.answer
+        )
         self.asides[response.id] = response
+        self._recount()
         self._send("rate_limits.updated", rate_limits=limits)
         return response
+
+    def end_aside(self, response: Response) -> None:
+        """It has ended, and is none of `asides` any more."""
+        del self.asides[response.id]
+        self._recount()
 
     def end(
         self,
@@ -226,6 +268,7 @@ class Protocol:
             self.response.end(status, reason, error=error, code=code, tokens=tokens)
             self._answered = self.response.last or self._answered
             self.response = None
+            self._recount()
 
     # What the client asks for
 
@@ -245,7 +288,10 @@ class Protocol:
 
     def _update(self, message: Table) -> Configure:
         before = self.settings
-        self.settings = before.merge(fields.table(message.get("session"), "session"))
+        now = before.merge(fields.table(message.get("session"), "session"))
+        # Changed bit by bit, they may become more than fits into one message.
+        self.hold("settings", fields.weight(now.as_json(), "the settings of a session"))
+        self.settings = now
         self._send("session.updated", session=self._session())
         return Configure(before)
 

@@ -76,7 +76,7 @@ class Recognition:
             for part in item.content:
                 if part.audio and part.is_unknown:
                     part.text = await self.text(turn, part.audio)
-                    forget_later(part)
+                    forget_later(self._protocol.items, item, part)
 
     async def _understand(self, turn: Turn, item: Item, part: Part, audio: Audio) -> None:
         try:
@@ -89,9 +89,9 @@ class Recognition:
     def done(self, item: Item, part: Part, text: str) -> None:
         """Tell what a user's sound says. The sound itself can be asked for a little longer."""
         self._protocol.hearing.transcribed(item, part, text)
-        forget_later(part)
+        forget_later(self._protocol.items, item, part)
 
     def failed(self, item: Item, part: Part, error: EngineError) -> None:
         """Tell that it could not be recognised. It will not be tried again."""
         self._protocol.hearing.not_transcribed(item, part, str(error))
-        forget_later(part)
+        forget_later(self._protocol.items, item, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,12 +21,14 @@ from . import realtime_beta as beta
 from . import realtime_fields as fields
 from .client_secrets import ANCHOR, LONGEST, SHORTEST, USUAL, ClientSecrets
 from .doorkeeper import allowance
-from .house import SESSIONS, House
+from .house import SESSIONS, House, client_of
 from .intake import limited
 from .limits import WITHDRAWN
+from .memory_budget import Share, let_in
 from .realtime_actions import Action
 from .realtime_call import Call
 from .realtime_fields import Refused, Table
+from .realtime_long import LONGEST as MESSAGE
 from .realtime_long import Long
 from .realtime_outside import Opening, Outside, settings
 from .realtime_protocol import Protocol, as_text, ids, new_id, root
@@ -74,12 +76,15 @@ class Realtime:
             with (
                 self._house.session(self._sessions, speaks="realtime"),
                 allowance(websocket.scope).session(),
+                self._house.memory.share(client_of(websocket.scope)) as share,
+                self._house.memory.messages(client_of(websocket.scope)) as messages,
             ):
-                await self._serve(websocket)
+                let_in(websocket.scope, MESSAGE, messages)
+                await self._serve(websocket, share)
         except Refusal as refusal:
             await websocket.send_denial_response(response(refusal))
 
-    async def _serve(self, websocket: WebSocket) -> None:
+    async def _serve(self, websocket: WebSocket, share: Share) -> None:
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept("realtime" if "realtime" in offered else None)
         is_beta = "realtime=v1" in websocket.headers.get("openai-beta", "")
@@ -88,7 +93,7 @@ class Realtime:
             speaks_beta=is_beta or "openai-beta.realtime-v1" in offered,
             root=root(websocket.scope.get("request_id", "")),
         )
-        await _Connection(websocket, self._parts, opening).carry(self._house)
+        await _Connection(websocket, self._parts, opening, share).carry(self._house)
 
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
@@ -147,7 +152,7 @@ def changes(connection: HTTPConnection, secrets: ClientSecrets) -> list[Table]:
 class _Connection:
     """A websocket, and the session it carries."""
 
-    def __init__(self, websocket: WebSocket, parts: Parts, opening: Opening) -> None:
+    def __init__(self, websocket: WebSocket, parts: Parts, opening: Opening, share: Share) -> None:
         self._websocket, self._parts, self._opening = websocket, parts, opening
         self._news, self._caught_up = asyncio.Event(), asyncio.Event()
         self._protocol = Protocol(
@@ -156,6 +161,7 @@ class _Connection:
             notice=str(parts.recorder or ""),
             new_id=ids(opening.root),
             news=self._news.set,
+            share=share,
         )
 
     async def carry(self, house: House) -> None:
@@ -199,9 +205,12 @@ class _Connection:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if action := self._protocol.receive(await _sent(message)):
+            sent = await _sent(message)
+            if action := self._protocol.receive(sent):
                 yield action
-            while self._protocol.waiting > BEHIND:
+            # What a large message is answered with may be as large.
+            most = BEHIND if isinstance(sent, str) else 0
+            while self._protocol.waiting > most:
                 self._caught_up.clear()
                 await self._caught_up.wait()
 
@@ -230,10 +239,21 @@ async def _sent(message: Message) -> str | Long:
     if fragments is None:
         text = message.get("text")
         return bytes(message["bytes"]).decode(errors="replace") if text is None else text
-    long = Long()
+    return await taken_in(_popped(fragments))
+
+
+def _popped(fragments: deque[str]) -> Iterator[str]:
     while fragments:
-        long.feed(fragments.popleft())
+        yield fragments.popleft()
+
+
+async def taken_in(pieces: Iterable[str]) -> Long:
+    """A long message, while others get their turn: it is parsed on a thread."""
+    long = Long()
+    for piece in pieces:
+        long.feed(piece)
         await asyncio.sleep(0)
+    await asyncio.to_thread(long.parse)
     return long
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import realtime_fields as fields
@@ -46,6 +46,8 @@ class Wish:
     """Otherwise its items are told but not kept."""
     context: list[Item] | None = None
     """What to answer, instead of the conversation."""
+    weight: int = field(default=0, compare=False)
+    """Bytes of what was sent for this response alone."""
     whole: bool = False
     """Fail where the conversation is too long for the model; else its beginning is forgotten."""
 
@@ -93,7 +95,8 @@ def read(given: Table, default: Wish, known: Known) -> Wish:
     sounds = fields.table(audio.get("output", {}), "response.audio.output")
     fields.only(sounds, ("format", "voice"), "response.audio.output.")
     changes |= output(sounds, _WHERE)
-    return replace(default, **{**changes, **possible(known.settings, changes)})
+    own = fields.weight([given.get(key) for key in _RESPONSE if key != "input"], "a response")
+    return replace(default, **{**changes, **possible(known.settings, changes)}, weight=own)
 
 
 def _context(given: list[Any], known: Known) -> list[Item]:

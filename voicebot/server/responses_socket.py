@@ -36,6 +36,7 @@ from .doorkeeper import allowance, too_often
 from .house import SESSIONS, House, client_of
 from .intake import DOCUMENT, LARGE, checked, parsed
 from .limits import WITHDRAWN, Exceeded
+from .memory_budget import let_in
 from .realtime_protocol import as_text, new_id
 from .realtime_socket import PATIENCE, REFUSED, RESTART, hang_up
 from .refusals import Refusal, error, response, unsuitable
@@ -54,6 +55,9 @@ LANES = 32
 WAITING = 100
 """Requests of a connection that wait for a place, and DOCUMENT characters of them."""
 
+MESSAGE = 4 * DOCUMENT
+"""Bytes of a message: one that is too long by little is told so."""
+
 _GOING = 1001
 _LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _ENVELOPE = {"type", "stream_id", "generate", "stream", "event_id"}
@@ -68,7 +72,9 @@ def routes(responder: Responder, house: House, sessions: int = SESSIONS) -> list
             with (
                 house.session(sessions, speaks="responses"),
                 allowance(websocket.scope).session(),
+                house.memory.messages(client_of(websocket.scope)) as messages,
             ):
+                let_in(websocket.scope, MESSAGE, messages)
                 offered = websocket.scope.get("subprotocols", [])
                 # A browser names its key as one; it wants another of its own to be chosen.
                 named = [name for name in offered if not name.startswith(BROWSERS)]

@@ -45,14 +45,17 @@ from ..flow import started
 from . import page
 from . import talk_protocol as words
 from .doorkeeper import allowance
-from .house import SESSIONS, House
+from .house import SESSIONS, House, client_of
 from .limits import Exceeded
+from .memory_budget import let_in
 from .refusals import Refusal, response
 from .session import Place, Session
 from .talk_call import LATER, REFUSED, Call, Over, close, receive, send
 
 WINDOW = 30.0
 """Seconds a conversation waits for its client to come back. More keeps more dead ones."""
+LONGEST = 4 * words.MESSAGE
+"""Bytes of a frame: of the longest text, or of a second of sound, and some more."""
 GREETING = 10.0
 """Seconds a client has to say how it begins."""
 
@@ -97,6 +100,12 @@ class TalkSocket:
         if not any(call.key == scope.get("key") for call in self._calls.values()):
             with self._place(scope):
                 pass  # there is one now; whether it is needed is known when something was said
+        with self._house.memory.messages(client_of(scope)) as messages:
+            let_in(scope, LONGEST, messages)
+            await self._carry(websocket)
+
+    async def _carry(self, websocket: WebSocket) -> None:
+        scope = websocket.scope
         # A browser names its key as a second subprotocol, which must not be the one we choose.
         await websocket.accept("talk" if "talk" in scope["subprotocols"] else None)
         match await self._greeting(websocket):

@@ -27,9 +27,10 @@ from ...flow import Stream, started
 from .. import realtime_fields as fields
 from ..client_secrets import ClientSecrets
 from ..doorkeeper import allowance
-from ..house import House
+from ..house import House, client_of
 from ..intake import limited
 from ..limits import Allowance
+from ..memory_budget import Share
 from ..realtime_actions import Action
 from ..realtime_call import Call
 from ..realtime_fields import Refused, Table
@@ -37,7 +38,7 @@ from ..realtime_long import LONG, Long
 from ..realtime_outside import Opening, Outside
 from ..realtime_protocol import Protocol, as_text, ids, new_id, root
 from ..realtime_recorded import Recorded
-from ..realtime_socket import BEHIND, BODY, changes, closed, refusing
+from ..realtime_socket import BEHIND, BODY, changes, closed, refusing, taken_in
 from ..refusals import Refusal
 from . import offer
 from .microphone import Microphone
@@ -126,6 +127,7 @@ class Calls:
         with (
             self._house.session(self._sessions, speaks="realtime"),
             allowance(scope).session(),
+            self._house.memory.share(client_of(scope)) as share,
         ):
             text, session = await _asked(request)
             with refusing():
@@ -135,7 +137,7 @@ class Calls:
                     root=root(scope.get("request_id", "")),
                     has_track=True,
                 )
-                connection = _Connection(self._parts, opening, self._peer, self._stun)
+                connection = _Connection(self._parts, opening, self._peer, self._stun, share)
             call_id, standing = new_id("rtc"), Standing(scope.get("key"))
             self._calls[call_id] = standing
             try:
@@ -192,7 +194,12 @@ class _Connection:
     """A peer, and the session it carries."""
 
     def __init__(
-        self, parts: Parts, opening: Opening, peer: Callable[..., Peer], stun: str
+        self,
+        parts: Parts,
+        opening: Opening,
+        peer: Callable[..., Peer],
+        stun: str,
+        share: Share,
     ) -> None:
         """Raises: Refused, as `Opening.settings`."""
         self._parts, self._opening, self._far = parts, opening, bool(stun)
@@ -203,6 +210,7 @@ class _Connection:
             notice=str(parts.recorder or ""),
             new_id=ids(opening.root),
             news=self._news.set,
+            share=share,
         )
         self._given: asyncio.Queue[Audio | str | bytes] = asyncio.Queue()
         self._waiting_s, self._waiting = 0.0, 0
@@ -287,9 +295,11 @@ class _Connection:
                 yield self._protocol.hear(given)
             else:
                 self._waiting -= len(given)
-                if action := self._protocol.receive(await _sent(given)):
+                sent = await _sent(given)
+                if action := self._protocol.receive(sent):
                     yield action
-                while self._protocol.waiting > BEHIND:
+                most = BEHIND if isinstance(sent, str) else 0
+                while self._protocol.waiting > most:
                     self._caught_up.clear()
                     await self._caught_up.wait()
             await asyncio.sleep(0)  # a queue that is not empty waits for nobody
@@ -335,8 +345,5 @@ async def _sent(message: str | bytes) -> str | Long:
     text = message if isinstance(message, str) else message.decode(errors="replace")
     if len(text) <= LONG:
         return text
-    long = Long()
-    for start in range(0, len(text), LONG // 2):
-        long.feed(text[start : start + LONG // 2])
-        await asyncio.sleep(0)
-    return long
+    step = LONG // 2
+    return await taken_in(text[start : start + step] for start in range(0, len(text), step))
