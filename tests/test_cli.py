@@ -40,7 +40,7 @@ def test_help_spells_names_as_they_are():
     assert "\nServe pages, programs and OpenAI's clients from one port.\n" in (
         voicebot("serve", "--help").stdout
     )
-    assert "\nMake an ONNX model from a checkpoint.\n" in (
+    assert "\nMake an ONNX model of a checkpoint, or a quicker one.\n" in (
         voicebot("models", "export", "--help").stdout
     )
 

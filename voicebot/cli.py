@@ -200,8 +200,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
     path = action("path", _models_path, "print where a model is")
     path.add_argument("name", metavar="NAME")
-    export = action("export", _models_export, "make an ONNX model from a checkpoint")
-    export.add_argument("name", choices=("kokoro",))
+    export = action(
+        "export", _models_export, "make an ONNX model of a checkpoint, or a quicker one"
+    )
+    export.add_argument(
+        "name", metavar="NAME", help="kokoro, kokoro-onnx, kokoro-int8, or a folder of your own"
+    )
     return parser
 
 

@@ -129,7 +129,9 @@ def path(name: str, folder: Path) -> int:
 
 
 def export(name: str, folder: Path) -> int:
-    """Make an ONNX model of the checkpoint `name` beside it, and print where it is.
+    """Make an ONNX model of the Kokoro `name` beside it, and print where it is.
+
+    name: of the manifest, or a path.
 
     Raises: as `voicebot.engines.kokoro_export.export`.
     """

@@ -14,6 +14,7 @@ from voicebot.audio import join
 from voicebot.engines import silero
 from voicebot.engines.hibari import Hibari
 from voicebot.engines.kokoro import Kokoro
+from voicebot.engines.kokoro_export import export
 from voicebot.errors import ConfigError
 
 SENTENCES = [
@@ -127,6 +128,25 @@ def test_kokoro_speaks_british_and_french_as_the_voice_does(hear, kokoro):
     assert misheard("I can't park the car there.", hear(british)) == 0
     assert [word.text for word in words] == ["Bonjour", "tout", "le", "monde."]
     assert 1 < french.seconds < 4
+
+
+@pytest.mark.timeout(240)  # Kokoro twice on a busy core
+def test_kokoro_in_its_quicker_form_says_the_same_bit_for_bit(kokoro, tmp_path):
+    quick = export(kokoro, tmp_path / "model.onnx")
+    (tmp_path / "voices-v1.0.bin").symlink_to(kokoro.parent / "voices-v1.0.bin")
+    with (
+        closing(Kokoro(str(kokoro), threads=1)) as usual,
+        closing(Kokoro(str(quick), threads=1)) as quicker,
+    ):
+        for text, options in [
+            (SENTENCES[0], {}),
+            ("Hm.", {"voice": "bm_george"}),
+            (SENTENCES[1], {"voice": "af_bella*0.5+am_michael*0.5", "speed": 1.3}),
+        ]:
+            one, words = said(usual, text, **options)
+            other, same = said(quicker, text, **options)
+            assert np.array_equal(one.samples, other.samples)
+            assert words == same
 
 
 @pytest.mark.parametrize("other", ["Silero's", "hibari's"])

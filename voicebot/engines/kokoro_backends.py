@@ -24,7 +24,7 @@ import numpy as np
 from ..audio import Samples
 from ..errors import ConfigError, Missing
 from ..spelling import there_is
-from .onnx_graph import brief, durations, session
+from .onnx_graph import EXACT_BYTES, brief, durations, exact_bytes, session
 from .phonemes import RATE, VOCABULARY
 
 CHECKPOINT = "hexgrad/Kokoro-82M"
@@ -122,6 +122,11 @@ class OnnxNetwork:
             self._session = session(path, threads, told := durations(path))
         except Exception as error:  # its errors share no base
             raise ConfigError(f"[tts] kokoro cannot read {path}: {brief(error)}") from error
+        if EXACT_BYTES in self._session.get_modelmeta().custom_metadata_map and not exact_bytes():
+            raise ConfigError(
+                f"[tts] kokoro: {path} would sound wrong on this processor, which has no VNNI; "
+                "delete it, and the file that it was made from is taken"
+            )
         inputs = {field.name: field.type for field in self._session.get_inputs()}
         outputs = {field.name: field.type for field in self._session.get_outputs()}
         # Exports differ in names, not in kinds: the sound is of real numbers, durations whole,
