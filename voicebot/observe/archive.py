@@ -119,12 +119,17 @@ class Archive:
         self._thread = Thread(target=self._work, name="record", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that are not written yet."""
+        return self._taken - self._written
+
     def take(self, tape: Tape, line: Line, sound: Audio | None, track: str, size: int) -> None:
         """See `Tape.write`."""
         if tape.lost:
             return
         size += _LINE + (sound.samples.nbytes if sound else 0)
-        if self._taken + size - self._written > self._most:
+        if self.waiting + size > self._most:
             self._lose(tape, "the disk is too slow")
             return
         self._taken += size
