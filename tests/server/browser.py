@@ -1,5 +1,6 @@
 """A headless Chromium whose microphone plays a file, and a person who looks at our page in it."""
 
+import json
 import os
 import shutil
 import time
@@ -50,6 +51,17 @@ def browser(folder, *flags, microphone=None, size=(1100, 820), dark=False, scale
         driver.quit()
 
 
+KEEP = """(() => {
+    const kept = window.kept = [];
+    const shown = (selector) => [...document.querySelectorAll(selector)]
+        .map(e => e.innerText.trim()).join("\\n");
+    const look = () => kept.push(SELECTORS.map(shown));
+    new MutationObserver(look).observe(
+        document, { subtree: true, childList: true, characterData: true, attributes: true });
+    return true;
+})()"""
+
+
 class Person:
     """Somebody before the page."""
 
@@ -65,6 +77,17 @@ class Person:
     def chooses(self, name, value):
         Select(self.driver.find_element("id", name)).select_by_value(value)
 
+    def evaluate(self, expression):
+        return self.driver.execute_script(f"return {expression}")
+
+    def keeps(self, *selectors):
+        """Keep in `kept` what these show whenever the page changes, however short they show it."""
+        self.evaluate(KEEP.replace("SELECTORS", json.dumps(selectors)))
+
+    @property
+    def kept(self):
+        return self.evaluate("kept")
+
     def sees(self, selector):
         # In one step, because the page goes on changing while it is looked at.
         return self.driver.execute_script(
@@ -77,7 +100,7 @@ class Person:
     def state(self):
         return self.sees("#state")[0]
 
-    def waits_for(self, claim, seconds=20):
+    def waits_for(self, claim, seconds=100):
         end = time.monotonic() + seconds
         while not claim():
             assert time.monotonic() < end, self.sees("body")

@@ -44,7 +44,7 @@ class Firefox:
         self._asked += 1
         question = {"id": self._asked, "method": method, "params": params}
         self._socket.send(json.dumps(question))
-        while (told := json.loads(self._socket.recv(timeout=30))).get("id") != self._asked:
+        while (told := json.loads(self._socket.recv(timeout=100))).get("id") != self._asked:
             if told["params"]["level"] == "error":
                 self.complaints.append(told["params"]["text"])
         assert told["type"] == "success", told
@@ -118,7 +118,7 @@ def firefox(folder, environment, size=(1100, 820), dark=False, **settings):
 
 
 def _address(profile):
-    told, end = profile / "WebDriverBiDiServer.json", time.monotonic() + 30
+    told, end = profile / "WebDriverBiDiServer.json", time.monotonic() + 100
     while not (told.exists() and told.read_text()):
         assert time.monotonic() < end, "firefox does not start"
         time.sleep(0.05)
@@ -140,8 +140,11 @@ class Person(browser.Person):
         self.press("line")
         self.driver.keys(text + "\ue007")  # Enter
 
+    def evaluate(self, expression):
+        return self.driver.evaluate(expression)
+
     def sees(self, selector):
-        return self.driver.evaluate(
+        return self.evaluate(
             f"[...document.querySelectorAll({json.dumps(selector)})]"
             ".map(e => e.checkVisibility() ? e.innerText.trim() : '')"
         )
