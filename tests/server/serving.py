@@ -65,6 +65,7 @@ def served(app, once_ready=True):
     """Its address while it is served; from when every engine has answered once, or at once."""
     door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.bind(("127.0.0.1", 0))
+    door.listen()  # who comes before the server does waits
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **connections.OPTIONS))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[door])))
     thread.start()

@@ -198,7 +198,7 @@ async def closed(wire):
     """Read until it is closed; with which code."""
     with suppress(ConnectionResetError):
         while wire.protocol.close_rcvd is None:
-            await asyncio.wait_for(wire.read(), 10)
+            await asyncio.wait_for(wire.read(), 100)
     return wire.protocol.close_rcvd.code
 
 
@@ -276,7 +276,7 @@ def test_who_is_cut_off_and_sends_on_is_not_read_for_ever(monkeypatch):
         async with serving(Parts("Yes.")) as host, wired(host) as wire:
             await wire.raw(b"\x81\xff" + (2**62).to_bytes(8) + b"mask")
             with pytest.raises(ConnectionError):
-                await asyncio.wait_for(sends_on(wire), 10)
+                await asyncio.wait_for(sends_on(wire), 100)
 
     asyncio.run(script())
 
@@ -347,9 +347,10 @@ def test_pings_of_who_reads_no_answers_cost_no_memory(monkeypatch):
         async with serving(Parts()) as host, wired(host) as wire:
             ping = masked(Opcode.PING, bytes(125))
             before = memory()
-            while sent < 60 * 2**20:
-                await wire.raw(ping * 1000)
-                sent += 1000 * len(ping)
+            with suppress(ConnectionError):  # a slow machine has it given up before the end
+                while sent < 60 * 2**20:
+                    await wire.raw(ping * 1000)
+                    sent += 1000 * len(ping)
             return memory() - before
 
     assert asyncio.run(script()) < 20 * 2**20
@@ -375,7 +376,7 @@ def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
             await wire.say(type="hello", rate=48000)
             await wire.say(type="text", text="go on")
             with suppress(ConnectionError):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(100):
                     while True:
                         # Who says that all was played is sent more, until no buffer takes it.
                         await wire.say(type="played", turn=1, samples=2**40)
@@ -398,4 +399,4 @@ def test_nothing_is_kept_of_a_connection_that_has_ended(monkeypatch):
                 await asyncio.sleep(0.01)
                 gc.collect()
 
-    asyncio.run(asyncio.wait_for(script(), 20.0))
+    asyncio.run(asyncio.wait_for(script(), 100))
