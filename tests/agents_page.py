@@ -76,7 +76,7 @@ class Agent:
         """Whether nothing was heard for a second: a slow machine plays late."""
         return self.voiced[-1] < self.told["levels"][-1][0] - 1
 
-    def until(self, claim, seconds=40):
+    def until(self, claim, seconds=100):
         end = time.monotonic() + seconds
         while not claim():
             told = self.told

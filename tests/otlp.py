@@ -66,7 +66,7 @@ class Collector:
     def until(self, enough):
         """Wait until what has come is enough."""
         with self._came:
-            assert self._came.wait_for(lambda: enough(self), 20)
+            assert self._came.wait_for(lambda: enough(self), 100)
 
     @property
     def spans(self):

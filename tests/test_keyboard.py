@@ -97,7 +97,7 @@ class Terminal:
 
     def until(self, text):
         """What is shown up to there, which is then past."""
-        end = time.monotonic() + 40
+        end = time.monotonic() + 100
         while text not in self.shown:
             assert time.monotonic() < end, self.shown
             if select.select([self.number], [], [], 0.2)[0]:

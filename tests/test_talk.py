@@ -206,7 +206,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def _read(self):
-        ready, _, _ = select.select([self._screen], [], [], 30)
+        ready, _, _ = select.select([self._screen], [], [], 100)
         assert ready, self.written
         try:
             more = os.read(self._screen, 65536)

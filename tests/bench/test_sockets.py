@@ -38,7 +38,7 @@ def test_a_conversation_that_is_cut_off_is_resumed():
     async def life():
         parts = Parts(*("word " * 40).split())
         async with serving(parts) as host:
-            await asyncio.wait_for(cycle(f"ws://{host}/v1/talk"), 10)
+            await asyncio.wait_for(cycle(f"ws://{host}/v1/talk"), 100)
         return parts.begun
 
     assert len(asyncio.run(life())) == 1

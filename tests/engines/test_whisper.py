@@ -269,7 +269,7 @@ def test_it_stops_midway_and_is_ready_for_the_next(paris):
         async with aclosing(whisper.transcribe(join([recordings.voice(30)] * 20))) as segments:
             await anext(segments)
         async with aclosing(whisper.transcribe(recordings.voice(2.5))) as segments:
-            return await asyncio.wait_for(anext(segments), 5)
+            return await asyncio.wait_for(anext(segments), 100)
 
     assert asyncio.run(listen()).text == QUESTION
 

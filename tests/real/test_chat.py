@@ -171,7 +171,6 @@ def test_quoting_answers_most_questions_about_the_examples_and_knows_what_it_doe
     assert all(each.is_right for each in told if not each.asked.answers)
 
 
-@pytest.mark.timeout(300)
 def test_smollm2_answers_fewer_of_them_than_quoting_so_auto_does_not_choose_it(answers, llm):
     asked = [q for q in answers.questions(ROOT / "examples" / "questions.jsonl") if q.answers][2::3]
     quoting = load("llm", "extractive")

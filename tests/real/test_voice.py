@@ -104,7 +104,6 @@ def judge(audio, words, heard, text):
     assert abs(words[-1].end - loud[-1]) < 0.06
 
 
-@pytest.mark.timeout(240)  # Kokoro and Whisper on a busy core
 def test_hibari_is_understood_and_its_words_end_when_they_are_heard_to(hear):
     text = " ".join(SENTENCES)
     with closing(Hibari()) as voice:
@@ -112,7 +111,6 @@ def test_hibari_is_understood_and_its_words_end_when_they_are_heard_to(hear):
     judge(audio, words, hear(audio), text)
 
 
-@pytest.mark.timeout(240)  # Kokoro and Whisper on a busy core
 def test_kokoro_is_understood_and_its_words_end_when_they_are_heard_to(hear, kokoro):
     text = " ".join(SENTENCES[:4])
     with closing(Kokoro(str(kokoro), threads=1)) as voice:
@@ -120,7 +118,6 @@ def test_kokoro_is_understood_and_its_words_end_when_they_are_heard_to(hear, kok
     judge(audio, words, hear(audio), text)
 
 
-@pytest.mark.timeout(240)  # Kokoro and Whisper on a busy core
 def test_kokoro_speaks_british_and_french_as_the_voice_does(hear, kokoro):
     with closing(Kokoro(str(kokoro), threads=1)) as voice:
         british, _ = said(voice, "I can't park the car there.", voice="bf_emma")

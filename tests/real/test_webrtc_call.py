@@ -7,7 +7,6 @@ import io
 from dataclasses import dataclass
 from random import Random
 
-import pytest
 from agents_page import agent, needed
 from test_whole_turn import ANSWER, EXAMPLES, QUESTION, QUOTING, settings
 from words import error_rate, hear, read
@@ -20,7 +19,7 @@ from voicebot.recordings import decode
 from voicebot.resample import Resampler
 from voicebot.server.webrtc.microphone import Microphone
 
-pytestmark = [*needed, pytest.mark.timeout(240)]
+pytestmark = needed
 
 
 @dataclass

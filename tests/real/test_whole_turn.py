@@ -79,7 +79,6 @@ def texts(events, kind):
     return " ".join(event["text"] for event in events if event["event"] == kind)
 
 
-@pytest.mark.timeout(120)
 def test_ask_hears_the_question_and_speaks_the_answer(real, tmp_path):
     (tmp_path / "voicebot.toml").write_text(settings(real, QUOTING))
     done, events = ask(tmp_path, str(EXAMPLES / "question.wav"))
@@ -90,7 +89,6 @@ def test_ask_hears_the_question_and_speaks_the_answer(real, tmp_path):
     assert error_rate(ANSWER.replace("Mister", "Mr"), understood.replace("Mister", "Mr")) == 0
 
 
-@pytest.mark.timeout(120)
 def test_a_small_language_model_answers_from_the_documents(real, tmp_path):
     model = real("smollm2-135m") / "SmolLM2-135M-Instruct.Q4_1.gguf"
     llama = f'engine = "llama"\nmodel = "{model}"\ntemperature = 0.0\nthreads = 1\nmax_tokens = 60'
@@ -116,7 +114,6 @@ async def playing(caller, turn: int, seconds: float) -> None:
         await caller.hears(float(heard), turn)
 
 
-@pytest.mark.timeout(150)
 def test_the_plain_websocket_hears_answers_and_remembers_what_was_played(real, server, question):
     async def life():
         async with calling(server.removeprefix("http://"), rate=RATE) as caller:
@@ -141,10 +138,9 @@ def test_the_plain_websocket_hears_answers_and_remembers_what_was_played(real, s
     assert interrupted["heard"].split()
 
 
-@pytest.mark.timeout(150)
 def test_realtime_hears_answers_and_truncates_to_what_was_played(real, server, question):
     async def until(connection, kind, events):
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             while True:
                 event = await connection.recv()
                 events.append(event)

@@ -93,7 +93,7 @@ class Socket:
         self.moved.set()
 
     async def _next(self):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             self.moved.clear()
             await self.moved.wait()
 

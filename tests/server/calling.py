@@ -96,7 +96,7 @@ class Caller:
 
     async def next(self):
         """Read one message; an event, or None for sound."""
-        message = await asyncio.wait_for(self.socket.recv(), 10)
+        message = await asyncio.wait_for(self.socket.recv(), 100)
         if isinstance(message, bytes):
             turn, at = self._place
             assert at == len(self.sound.get(turn, b"")) // 2, "sound repeated or lost"
@@ -203,7 +203,7 @@ def serving_browsers(parts, app=None):
 
     thread = Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert laid.wait(10)
+    assert laid.wait(100)
     try:
         yield cable
     finally:

@@ -57,7 +57,7 @@ class Realtime:
             self._line.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     def until(self, *kinds):
-        while (event := json.loads(self._line.recv(20)))["type"] not in kinds:
+        while (event := json.loads(self._line.recv(100)))["type"] not in kinds:
             pass
         return event
 

@@ -116,7 +116,7 @@ def test_a_place_that_comes_as_its_client_leaves_is_the_next_ones():
             await asyncio.sleep(0)
         gone.cancel()  # after it was given the place, before it has noticed
         assert await waits == 0
-        await asyncio.wait_for(visit(house, 0, "a"), 1)
+        await asyncio.wait_for(visit(house, 0, "a"), 100)
 
     spend(evening())
 

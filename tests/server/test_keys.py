@@ -254,7 +254,7 @@ async def resume(caller, token):
 
 async def as_soon_as_possible(host, **options):
     """Connect when the one before has left its place."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while True:
             with contextlib.suppress(InvalidStatus):
                 return await client.connect(f"ws://{host}/v1/talk", **options)

@@ -163,7 +163,7 @@ def test_a_realtime_session_counts_as_well():
         ):
             await socket.send(json.dumps({"type": "conversation.item.create", "item": SAYS_HI}))
             await socket.send(json.dumps({"type": "response.create"}))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(100):
                 while json.loads(await socket.recv())["type"] != "response.done":
                     pass
             return await asked(host)

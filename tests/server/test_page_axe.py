@@ -25,7 +25,6 @@ LOOKS = {
 pytestmark = [
     needed,
     pytest.mark.skipif(not AXE.exists(), reason="needs npm ci in tests/server/javascript"),
-    pytest.mark.timeout(120),
 ]
 
 

@@ -1,7 +1,6 @@
 """The drawn voice in a real Chromium: frames only while there is something to see."""
 
 import numpy as np
-import pytest
 from browser import needed
 from calling import Parts
 from room import Synthesizer
@@ -10,7 +9,7 @@ from test_page import STORY, recording, visiting
 from voicebot.audio import Audio
 from voicebot.engines import Speech
 
-pytestmark = [needed, pytest.mark.timeout(120)]
+pytestmark = needed
 
 COUNTED = """
   window.drawn = 0;

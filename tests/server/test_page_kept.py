@@ -17,7 +17,7 @@ from voicebot.server.app import create
 from voicebot.server.house import House
 from voicebot.server.refusals import HANDLERS
 
-pytestmark = [needed, pytest.mark.timeout(120)]
+pytestmark = needed
 
 
 def ask(person, text):

@@ -33,8 +33,6 @@ ROOT = Path(__file__).parents[2]
 NAME = "voice.example"
 PROXIES = ("nginx", "caddy", "traefik")
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def documented(language, proxy=""):
     """A configuration in docs/deploy.md."""

@@ -18,7 +18,7 @@ from voicebot.server.app import create
 
 def until(url, true):
     """What /ready says once it is as wished."""
-    for _ in range(500):
+    for _ in range(10_000):
         answer = httpx.get(f"{url}/ready")
         if true(answer.json()["engines"]):
             return answer
@@ -73,7 +73,7 @@ def test_the_model_has_read_the_instructions_before_anybody_asks():
 def test_what_helps_when_an_answer_is_late_is_there_for_the_first_who_comes():
     given = replace(parts(), reserve=Reserve(canned=Canned(["Let me see."])))
     with served(create(given, ServerSettings())) as url:
-        for _ in range(500):
+        for _ in range(10_000):
             if given.reserve.canned.speech(given.tts, "Let me see."):
                 break
             httpx.get(f"{url}/health")

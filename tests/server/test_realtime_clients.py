@@ -53,7 +53,7 @@ async def say(connection, *script):
 async def until(connection, kind, events=None):
     """The first event of this kind; those before it are kept."""
     events = [] if events is None else events
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while True:
             event = await connection.recv()
             events.append(event)

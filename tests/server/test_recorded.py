@@ -102,7 +102,7 @@ class Realtime:
 
     async def until(self, kind):
         while True:
-            event = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            event = json.loads(await asyncio.wait_for(self.socket.recv(), 100))
             if event["type"] == kind:
                 return event
 

@@ -123,7 +123,7 @@ def test_a_request_ends_with_the_engine_it_began_with_which_is_closed_then():
         assert not old.closed.is_set()
         old.told.set()
         assert await waiting == "old"
-        await asyncio.wait_for(old.closed.wait(), 5)
+        await asyncio.wait_for(old.closed.wait(), 100)
         return standing
 
     standing = evening(parts(llm=old, tts=tts), script)
@@ -150,7 +150,7 @@ def test_a_conversation_keeps_its_engine_also_when_it_is_resumed():
                 said.append((await caller.until("said"))["text"])
             assert not old.closed.is_set()
             await again.socket.close()
-            await asyncio.wait_for(old.closed.wait(), 5)
+            await asyncio.wait_for(old.closed.wait(), 100)
         return said
 
     assert evening(parts(llm=old), script) == ["Old.", "New."]

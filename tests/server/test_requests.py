@@ -131,7 +131,7 @@ def realtime(*messages, then=None, **engines):
             async with connect(url, additional_headers=headers, proxy=None) as socket:
                 for message in messages:
                     await socket.send(json.dumps(message))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(100):
                     async for text in socket:
                         told.append(json.loads(text))
                         if told[-1]["type"] == "response.done":

@@ -48,7 +48,7 @@ class Caller:
     async def until(self, kind, count=1):
         while len(self.all(kind)) < count:
             self._more.clear()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(100):
                 await self._more.wait()
 
     @asynccontextmanager

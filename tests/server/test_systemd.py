@@ -43,7 +43,7 @@ class Ear:
     def __init__(self, address):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self.socket.settimeout(20)
+        self.socket.settimeout(100)
 
     def hear(self):
         return self.socket.recv(4096).decode().split("\n")
@@ -65,7 +65,7 @@ class Ear:
         except BlockingIOError:
             return said
         finally:
-            self.socket.settimeout(20)
+            self.socket.settimeout(100)
 
 
 @pytest.fixture(params=["in the file system", "in no file system"])

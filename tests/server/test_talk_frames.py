@@ -104,7 +104,7 @@ def test_a_question_in_opus_is_understood_and_answered_by_the_embedded_engines(t
             return heard["text"], said["text"]
 
     with embedded(tmp_path) as app:
-        heard, said = asyncio.run(asyncio.wait_for(script(), 60))
+        heard, said = asyncio.run(asyncio.wait_for(script(), 100))
     assert "apple tree" in heard
     assert said
 

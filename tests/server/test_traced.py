@@ -91,7 +91,7 @@ async def realtime(host, headers):
     ) as socket:
         await socket.send(json.dumps({"type": "conversation.item.create", "item": said}))
         await socket.send(json.dumps(ANSWER))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while json.loads(await socket.recv())["type"] != "response.done":
                 pass
 

@@ -11,7 +11,7 @@ from test_webrtc import LONG, WORD_S, Voice
 
 from voicebot.conversation.reserve import Reserve
 
-pytestmark = [*needed, pytest.mark.timeout(120)]
+pytestmark = needed
 
 
 def test_it_asks_by_voice_is_answered_aloud_interrupts_and_is_remembered(tmp_path):

@@ -20,7 +20,6 @@ from voicebot.server.app import create
 pytestmark = [
     *needed,
     pytest.mark.skipif(not (HERE / "node_modules").is_dir(), reason="needs npm ci"),
-    pytest.mark.timeout(120),
 ]
 
 

@@ -102,7 +102,7 @@ class Client:
     def send(self, type, **fields):
         self.channel.send(json.dumps({"type": type, **fields}))
 
-    async def until(self, claim, seconds=20):
+    async def until(self, claim, seconds=100):
         """Wait until it holds."""
         async with asyncio.timeout(seconds):
             while not claim():
@@ -111,7 +111,7 @@ class Client:
 
     async def until_closed(self):
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await self.closed.wait()
         except TimeoutError:
             raise AssertionError(self.connection.connectionState) from None
