@@ -265,7 +265,7 @@ class Parts(Ears):
     further: Further = field(default_factory=Further, compare=False)
     """What may be asked for by name in place of the usual engines."""
     identity: Identity = field(init=False, compare=False)
-    _with: dict[tuple[OnDemand, ...], Parts] = field(
+    _with: dict[tuple[object, ...], Parts] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
@@ -300,14 +300,14 @@ class Parts(Ears):
         listens_in = [str(self.recorder)] if self.recorder else []
         return [*Ears.describe(self), *map(str, self.further), *listens_in]
 
-    def having(self, *models: OnDemand) -> Parts:
+    def having(self, *models: OnDemand, informed: bool = True) -> Parts:
         """The same with these, which are loaded, in place of the usual engines of their kinds.
 
-        Whoever closes these parts closes those.
+        informed: with the user's documents in view. Whoever closes these parts closes those.
         """
-        if not models:
+        if not models and (informed or self.llm is self.plain):
             return self
-        if models not in self._with:
+        if (wanted := (*models, informed)) not in self._with:
             changes: dict[str, Any] = {}
             for model in models:
                 engine = model.loaded
@@ -316,8 +316,9 @@ class Parts(Ears):
                 changes[model.kind] = engine
             others: dict[Kind, Any] = {model.kind: model.loaded_as for model in models}
             chosen = [others.get(usual.kind, usual) for usual in self.chosen]
-            self._with[models] = replace(self, chosen=chosen, **changes)
-        return self._with[models]
+            made = replace(self, chosen=chosen, **changes)
+            self._with[wanted] = made if informed else replace(made, llm=made.plain)
+        return self._with[wanted]
 
     def account(self, emit: Callable[[Event], None], mouth: Callable[[], Synthesizer]) -> Account:
         """Of one conversation; `mouth` gives the voice that it has now."""

@@ -10,7 +10,7 @@ _MAKER = r"(?:[\w.-]+/)*"
 _SIZE = r"(?:tiny|base|small|medium|large|turbo)"
 _USUAL: dict[Kind, re.Pattern[str]] = {
     "stt": re.compile(
-        rf"gpt-[\w.-]*transcribe[\w.-]*|{_MAKER}(?:faster-)?(?:distil-)?whisper[\w.-]*"
+        rf"gpt-[\w.-]*(?:transcribe|whisper)[\w.-]*|{_MAKER}(?:faster-)?(?:distil-)?whisper[\w.-]*"
         rf"|(?:distil-)?{_SIZE}(?:[.-][\w.-]+)?",
         re.IGNORECASE,
     ),

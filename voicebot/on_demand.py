@@ -54,8 +54,22 @@ class OnDemand:
         self._probe: probe.Probe | None = None
         self.loaded_as: Chosen | None = None
         """What it was loaded from, once it is."""
-        self._commit = ""
+        self._commit = self._weights = ""
         self._closed = False
+
+    @property
+    def weights(self) -> str:
+        """What its weights are called; empty where it has none, or they were not here yet."""
+        if not self._weights and (chosen := self.chosen):
+            self._weights = revision(chosen).model
+        return self._weights
+
+    @property
+    def failure(self) -> str:
+        """Why it could not be loaded; empty if it could, or was not asked for."""
+        coming = self._coming
+        error = coming.exception() if coming and coming.done() else None
+        return error.reason if isinstance(error, Unavailable) else ""
 
     @property
     def chosen(self) -> Chosen | None:

@@ -67,7 +67,9 @@ class Account:
         mouth: Callable[[], Any] = lambda: None,
         observers: Iterable[Callable[[], Observer]] = (),
     ) -> None:
-        self._identity, self._emit, self._mouth = identity, emit, mouth
+        self.identity = identity
+        """Of the engines that the conversation has now."""
+        self._emit, self._mouth = emit, mouth
         self._session = request.current()
         self._observers = [begin() for begin in observers]
         self.number = 1
@@ -108,7 +110,7 @@ class Account:
     def _spoke(self, end: TurnEnded) -> dict[str, Any]:
         mouth = self._mouth()
         chosen = mouth.options if isinstance(mouth, Speaks) else {}
-        return self._identity.as_json(**chosen, **end.spoke)
+        return self.identity.as_json(**chosen, **end.spoke)
 
     def _end(self, turn: _Turn, end: TurnEnded) -> None:
         number, id = self.number, self.request

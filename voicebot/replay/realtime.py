@@ -12,6 +12,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ..engines import ENGINES, ChatModel, Synthesizer, Transcriber, VoiceDetecto
 from ..engines.per_call import taken
 from ..events import Event, as_json
 from ..flow import Stream, started
+from ..on_demand import Further
 from ..recordings import decode
 from ..server.limits import Allowance
 from ..server.realtime_actions import Action, Append
@@ -54,6 +56,8 @@ def surrounded(
     takes = realtime.takes
     if parts:
         takes = taken(parts.plain.reply)
+        # Whatever a client chose: loading takes time that is not skipped.
+        parts = replace(parts, further=Further())
     else:
         chosen = [Chosen(kind, f"{__name__}:Recorded", {}) for kind in ENGINES]
         parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant, reserve)
@@ -72,7 +76,9 @@ async def hold(
     """
     opening = realtime.opening
     protocol = Protocol(
-        opening.settings(outside.parts), speaks_beta=opening.speaks_beta, new_id=ids(opening.root)
+        await opening.settings(outside.parts),
+        speaks_beta=opening.speaks_beta,
+        new_id=ids(opening.root),
     )
     outside.watcher = protocol.watcher = _Watcher(session, story)
     playout = Playout() if opening.has_track else None

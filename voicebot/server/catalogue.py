@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..assembly import Parts
 from ..conversation.choices import Choices
-from ..engines import ChatModel, Kind
+from ..engines import Kind
 from ..engines.per_call import language, taken
 from ..naming import PLAIN, is_usual, plain
-from ..observe.identity import revision
 from ..on_demand import AGAIN_S, OnDemand, Unavailable
 from ..spelling import there_is
 from . import voices
@@ -43,6 +42,10 @@ class Model:
     on_demand: OnDemand | None = None
     """How it is loaded; None for the usual one of its kind, which is."""
 
+    @property
+    def is_loaded(self) -> bool:
+        return self.on_demand is None or self.on_demand.loaded is not None
+
     def is_also(self, name: str) -> bool:
         """Whether the name, in another spelling, is that of its weights."""
         return plain(name) in (plain(self.name), plain(self.weights) or None)
@@ -61,12 +64,6 @@ class Served:
     name: str
     parts: Parts
     """With this model for the usual one of its kind."""
-    informed: bool = True
-    """Of a chat model: it has the user's documents in view."""
-
-    @property
-    def llm(self) -> ChatModel:
-        return self.parts.llm if self.informed else self.parts.plain
 
     @property
     def takes(self) -> frozenset[str]:
@@ -180,14 +177,17 @@ class Catalogue:
 
     async def loaded(self, model: Model, *, informed: bool = True) -> Served:
         """Raises: Refusal: it cannot be loaded."""
-        parts = self._parts
         if model.on_demand:
             try:
                 await model.on_demand.get()
             except Unavailable as error:
                 raise _unavailable(error) from error
-            parts = parts.having(model.on_demand)
-        return Served(model.kind, model.name, parts, informed)
+        return Served(model.kind, model.name, self.parts([model], informed=informed))
+
+    def parts(self, models: Iterable[Model], *, informed: bool = True) -> Parts:
+        """The server's engines, with these models, which are loaded, for those of their kinds."""
+        further = [model.on_demand for model in models if model.on_demand]
+        return self._parts.having(*further, informed=informed)
 
     async def speaking(self, name: str | None, voice: str | None) -> Served:
         """What speaks in this voice.
@@ -274,14 +274,12 @@ class Catalogue:
             "created": self._since,
             "owned_by": model.engine,
             "task": TASKS[model.kind],
-            "loaded": model.on_demand is None or model.on_demand.loaded is not None,
+            "loaded": model.is_loaded,
         }
 
 
 def _described(model: OnDemand) -> Model:
-    chosen = model.chosen
-    weights = revision(chosen).model if chosen else ""
-    return Model(model.kind, model.name, model.engine_name, weights, model)
+    return Model(model.kind, model.name, model.engine_name, model.weights, model)
 
 
 def header(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..audio import Audio
+from .realtime_choosing import Needed
+from .realtime_fields import Table
 from .realtime_items import Item
 from .realtime_settings import Settings
 from .realtime_wish import Wish
@@ -56,6 +58,15 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Settings ask for models that are not loaded. `configure` is to be called once they are."""
+
+    needed: Sequence[Needed]
+    patch: Table
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Respond:
     """Answer. `begin` is to be called with the wish, the sound of whose context is decoded."""
 
@@ -83,4 +94,6 @@ class Cancel:
     """The id of the one beside it that is meant."""
 
 
-Action = Append | Create | Commit | Clear | Retrieve | Configure | Respond | Returned | Cancel
+Action = (
+    Append | Create | Commit | Clear | Retrieve | Configure | Load | Respond | Returned | Cancel
+)

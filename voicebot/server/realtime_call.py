@@ -33,6 +33,7 @@ from .realtime_actions import (
     Commit,
     Configure,
     Create,
+    Load,
     Respond,
     Retrieve,
     Returned,
@@ -110,7 +111,15 @@ class Call:
                 self._protocol.hearing.cleared()
             case Retrieve(item):
                 await self._retrieve(item)
+            case Load(needed, patch, event_id):
+                with self._refusing(event_id):
+                    for each in needed:
+                        await each.load()
+                    await self._do(self._protocol.configure(patch))
             case Configure(before):
+                if offered := self._protocol.settings.offered:
+                    self._outside.have(offered.parts)
+                    self._answers.account.identity = offered.parts.identity
                 now = self._listening(self._protocol.settings)
                 if now != self._listening(before):
                     self._ears.listen(now)

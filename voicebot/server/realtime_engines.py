@@ -55,7 +55,6 @@ class Engines:
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
-        self._offered = Offered.of(outside.parts)
 
     def listens(self, settings: Settings) -> Listens:
         language = (settings.transcription or {}).get("language")
@@ -80,7 +79,7 @@ class Engines:
         return Writes(self._outside.llm, options, "tools" in takes, wish.parallel_tool_calls)
 
     def speaks(self, wish: Wish, speed: float) -> Speaks:
-        voice = self._offered.voice(wish.voice)
+        voice = Offered.of(self._outside.parts).voice(wish.voice)
         tts = self._outside.tts
         # At its normal speed a voice is not asked for any: not every engine knows one.
         options = wanted(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)

@@ -6,15 +6,17 @@ nothing is near, as with a language, the client's message is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..assembly import Parts
 from ..conversation.choices import is_among
-from ..engines import Synthesizer, Transcriber
+from ..engines import Kind, Synthesizer, Transcriber
 from ..engines.per_call import OptionError, language, nearest_speed, taken
+from ..naming import PLAIN
 from . import voices
+from .catalogue import Catalogue, Model, Served
 from .realtime_fields import Refused, Table
 
 
@@ -28,12 +30,64 @@ class Offered:
     """Those of the chat model."""
     named: dict[str, str]
     """Of each kind of engine, what it is called."""
+    parts: Parts
+    """What has these engines."""
+    catalogue: Catalogue
+    """What else there is to choose from."""
+    chosen: Mapping[Kind, Model] = field(default_factory=dict)
+    """What was chosen, by its kind."""
+    informed: bool = True
+    """The chat model has the user's documents in view."""
 
     @classmethod
     def of(cls, parts: Parts) -> Offered:
+        """What a server does of itself."""
+        return cls._of(parts, Catalogue(parts), {}, informed=True)
+
+    @classmethod
+    def _of(
+        cls,
+        parts: Parts,
+        catalogue: Catalogue,
+        chosen: Mapping[Kind, Model],
+        *,
+        informed: bool,
+    ) -> Offered:
         # What wraps the model hands its options on.
+        takes = taken(parts.plain.reply)
         named: dict[str, str] = {chosen.kind: chosen.name for chosen in parts.chosen}
-        return cls(parts.stt, parts.tts, taken(parts.plain.reply), named)
+        return cls(parts.stt, parts.tts, takes, named, parts, catalogue, chosen, informed)
+
+    def choosing(self, changes: Mapping[Kind, Model], *, informed: bool | None = None) -> Offered:
+        """The same with these models, which are loaded.
+
+        informed: whether the chat model has the documents in view; None leaves that as it is.
+        """
+        chosen = {**self.chosen, **changes}
+        informed = self.informed if informed is None else informed
+        if chosen == self.chosen and informed == self.informed:
+            return self
+        parts = self.catalogue.parts(chosen.values(), informed=informed)
+        return self._of(parts, self.catalogue, chosen, informed=informed)
+
+    def model(self, kind: Kind, name: str) -> Model:
+        """The model called that.
+
+        Raises:
+            Refusal: there is no such model.
+        """
+        return self.catalogue.find(kind, name.removesuffix(PLAIN) if kind == "llm" else name)
+
+    def speaks(self, voice: str) -> list[Model]:
+        """What may be meant to speak by the name of a voice: the usual one if it has that voice,
+        else those that have it; some may first have to be loaded to tell."""
+        usual, *others = self.catalogue.of("tts")
+        if not others or self._has_voice(usual, voice):
+            return [usual]
+        return [each for each in others if not each.is_loaded or self._has_voice(each, voice)]
+
+    def _has_voice(self, model: Model, voice: str) -> bool:
+        return Served("tts", model.name, self.catalogue.parts([model])).has_voice(voice)
 
     def language(self, name: str, param: str) -> str:
         """The code of the language called that; empty to find it out.

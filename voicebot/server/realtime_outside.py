@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..assembly import Parts
 from ..audio import Audio
@@ -12,7 +14,7 @@ from ..engines import ChatModel, Synthesizer, Transcriber, VoiceDetector
 from ..engines.per_call import taken
 from ..events import Event
 from .realtime_actions import Action
-from .realtime_fields import Table
+from .realtime_fields import Refused, Table
 from .realtime_offered import Offered
 from .realtime_settings import Settings, initial
 
@@ -51,6 +53,8 @@ class Outside:
     """The options that a call of the chat model may have."""
     watcher: Watcher | None = None
     """Whoever watches the session is also the watcher of its protocol."""
+    around: Callable[[str, Any], Any] = lambda stage, engine: engine
+    """What an engine is wrapped in that the session goes over to."""
 
     @classmethod
     def of(cls, parts: Parts) -> Outside:
@@ -58,6 +62,17 @@ class Outside:
         # What wraps the model hands its options on.
         takes = taken(parts.plain.reply)
         return cls(parts, parts.vad(), parts.stt, parts.llm, parts.tts, parts.reserve, takes)
+
+    def have(self, parts: Parts) -> None:
+        """Go over to the engines of these parts, as far as they are others."""
+        before, self.parts = self.parts, parts
+        if parts.stt is not before.stt:
+            self.stt = self.around("stt", parts.stt)
+        if parts.llm is not before.llm:
+            self.llm = self.around("llm", parts.llm)
+            self.takes = taken(parts.plain.reply)
+        if parts.tts is not before.tts:
+            self.tts = self.around("tts", parts.tts)
 
     def given(self, audio: Audio) -> None:
         if self.watcher:
@@ -83,16 +98,28 @@ class Opening:
     has_track: bool = False
     """Answers are sent on a track of their own, as over WebRTC, in real time."""
 
-    def settings(self, parts: Parts) -> Settings:
+    async def settings(self, parts: Parts) -> Settings:
         """What the session is set to then.
 
         Raises:
             Refused: as `Settings.merge`.
         """
-        now = settings(parts)
-        for change in self.changes:
-            now = now.merge(change)
-        return now
+        return await opened(parts, self.changes)
+
+
+async def opened(parts: Parts, changes: Iterable[Table]) -> Settings:
+    """What a session is set to after these changes, with the models it can have of those it wants.
+
+    Raises:
+        Refused: as `Settings.merge`.
+    """
+    now = settings(parts)
+    for change in changes:
+        for each in now.needed(change):
+            with suppress(Refused):  # the client is told with its session
+                await each.load()
+        now = now.merge(change)
+    return now
 
 
 def settings(parts: Parts) -> Settings:
@@ -100,4 +127,6 @@ def settings(parts: Parts) -> Settings:
     named = {chosen.kind: chosen for chosen in parts.chosen}
     voice = str(named["tts"].options.get("voice", "default"))
     instructions, offered = parts.assistant.instructions, Offered.of(parts)
-    return initial(named["llm"].name, voice, parts.settings, instructions, offered)
+    return initial(
+        parts.identity.revisions["llm"].name, voice, parts.settings, instructions, offered
+    )

@@ -28,6 +28,7 @@ from .realtime_actions import (
     Commit,
     Configure,
     Create,
+    Load,
     Respond,
     Retrieve,
     Returned,
@@ -184,6 +185,20 @@ class Protocol:
 
     # What the engines do
 
+    def configure(self, patch: Table) -> Configure:
+        """Change the settings; what they ask for is loaded.
+
+        Raises:
+            Refused: as `Settings.merge`, or the settings take too much memory.
+        """
+        before = self.settings
+        now = before.merge(patch)
+        # Changed bit by bit, they may become more than fits into one message.
+        self.hold("settings", fields.weight(now.as_json(), "the settings of a session"))
+        self.settings = now
+        self._send("session.updated", session=self._session())
+        return Configure(before)
+
     def create(self, item: Item, after: str | None) -> None:
         """Keep an item of the client's, after the one named.
 
@@ -286,14 +301,11 @@ class Protocol:
             self.refuse(refused, event_id)
             return None
 
-    def _update(self, message: Table) -> Configure:
-        before = self.settings
-        now = before.merge(fields.table(message.get("session"), "session"))
-        # Changed bit by bit, they may become more than fits into one message.
-        self.hold("settings", fields.weight(now.as_json(), "the settings of a session"))
-        self.settings = now
-        self._send("session.updated", session=self._session())
-        return Configure(before)
+    def _update(self, message: Table) -> Configure | Load:
+        patch = fields.table(message.get("session"), "session")
+        if needed := self.settings.needed(patch):
+            return Load(needed, patch, _event_id(message))
+        return self.configure(patch)
 
     def _append(self, message: Table) -> Append:
         sounds = fields.sound(message.get("audio"), self.settings.input_format, "audio").pieces()

@@ -56,6 +56,7 @@ class Recorded:
         self._pieces: list[tuple[float, int]] = []
         self._sound: list[Audio] = []
         outside.vad = Vad(outside.vad, recording.weighed)
+        outside.around = lambda stage, engine: Engine(stage, engine, recording)
         outside.stt = Engine("stt", outside.stt, recording)
         outside.llm = Engine("llm", outside.llm, recording)
         outside.tts = Engine("tts", outside.tts, recording)

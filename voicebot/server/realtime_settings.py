@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from .. import languages
+from ..assembly import Parts
 from ..conversation import ListenSettings
 from . import realtime_fields as fields
+from .realtime_choosing import EARS, MODEL, Needed, choose, needed
 from .realtime_fields import RATES, Refused, Table
 from .realtime_offered import Offered, adjusted
 
@@ -140,6 +142,30 @@ class Settings:
             Refused: there is no such setting, or it has a value that is wrong or that no engine
                 here can do. Nothing is changed then.
         """
+        if not self.offered:
+            return self._merged(patch)
+        choice = choose(self.offered, patch, self.own_voice)
+        merged = replace(self, offered=choice.offered)._merged(patch, self.offered)
+        transcription = merged.transcription
+        if transcription and EARS in choice.used:
+            transcription = transcription | {"model": choice.used[EARS]}
+        return replace(
+            merged,
+            model=choice.used.get(MODEL, merged.model),
+            transcription=transcription,
+            adjusted=(*choice.told, *merged.adjusted),
+        )
+
+    def engines(self, usual: Parts) -> Parts:
+        """The engines that were chosen; the usual ones where that is not known."""
+        return self.offered.parts if self.offered else usual
+
+    def needed(self, patch: Table) -> list[Needed]:
+        """What has to be loaded before `merge` can follow `patch`."""
+        return needed(self.offered, patch) if self.offered else []
+
+    def _merged(self, patch: Table, before: Offered | None = None) -> Settings:
+        """before: what was offered until now."""
         fields.only(patch, _SESSION, "session.")
         changes: dict[str, Any] = {}
         if "type" in patch:
@@ -168,6 +194,8 @@ class Settings:
         changes |= output(sounds, "session.")
         if sounds.get("speed") is not None:
             changes["speed"] = fields.number(sounds, "speed", *SPEEDS, "session.audio.output.")
+        elif before and self.offered and before.tts is not self.offered.tts:
+            changes["speed"] = self.speed  # which the other engine may not have
         return replace(self, **{**changes, **self._possible(changes)})
 
     def _possible(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -30,9 +30,10 @@ from .realtime_call import Call
 from .realtime_fields import Refused, Table
 from .realtime_long import LONGEST as MESSAGE
 from .realtime_long import Long
-from .realtime_outside import Opening, Outside, settings
+from .realtime_outside import Opening, Outside, opened
 from .realtime_protocol import Protocol, as_text, ids, new_id, root
 from .realtime_recorded import Recorded
+from .realtime_settings import Settings
 from .refusals import Refusal, response
 from .tokens import token
 
@@ -93,7 +94,8 @@ class Realtime:
             speaks_beta=is_beta or "openai-beta.realtime-v1" in offered,
             root=root(websocket.scope.get("request_id", "")),
         )
-        await _Connection(websocket, self._parts, opening, share).carry(self._house)
+        opened = await opening.settings(self._parts)
+        await _Connection(websocket, self._parts, opening, opened, share).carry(self._house)
 
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
@@ -108,7 +110,7 @@ class Realtime:
             if "seconds" in after:
                 seconds = fields.whole(after, "seconds", SHORTEST, LONGEST, "expires_after.")
             patch = beta.nested(patch, "session.")
-            session = self._session(patch)
+            session = await self._session(patch)
         value, expires_at = self._secrets.issue(request.scope.get("key"), patch, seconds)
         return JSONResponse({"value": value, "expires_at": expires_at, "session": session})
 
@@ -120,21 +122,21 @@ class Realtime:
             if kind == "transcription_session":
                 message["type"] = "transcription_session.update"
             patch = beta.read(message)["session"]
-            session = self._session(patch)
+            session = await self._session(patch)
         value, expires_at = self._secrets.issue(request.scope.get("key"), patch, USUAL)
         told = beta.told({"type": "session.created", "session": session})
         assert told
         secret = {"value": value, "expires_at": expires_at}
         return JSONResponse({**told["session"], "client_secret": secret})
 
-    def _session(self, patch: Table) -> Table:
+    async def _session(self, patch: Table) -> Table:
         """One that is opened with `patch`, as its client is told of it.
 
         Raises:
             Refused: as `Settings.merge`.
         """
-        opened = settings(self._parts).merge(patch)
-        return {"id": new_id("sess"), "object": "realtime.session", **opened.as_json()}
+        session = await opened(self._parts, [patch])
+        return {"id": new_id("sess"), "object": "realtime.session", **session.as_json()}
 
 
 def changes(connection: HTTPConnection, secrets: ClientSecrets) -> list[Table]:
@@ -152,11 +154,13 @@ def changes(connection: HTTPConnection, secrets: ClientSecrets) -> list[Table]:
 class _Connection:
     """A websocket, and the session it carries."""
 
-    def __init__(self, websocket: WebSocket, parts: Parts, opening: Opening, share: Share) -> None:
+    def __init__(
+        self, websocket: WebSocket, parts: Parts, opening: Opening, opened: Settings, share: Share
+    ) -> None:
         self._websocket, self._parts, self._opening = websocket, parts, opening
         self._news, self._caught_up = asyncio.Event(), asyncio.Event()
         self._protocol = Protocol(
-            opening.settings(parts),
+            opened,
             speaks_beta=opening.speaks_beta,
             notice=str(parts.recorder or ""),
             new_id=ids(opening.root),
@@ -167,7 +171,7 @@ class _Connection:
     async def carry(self, house: House) -> None:
         """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
         key = allowance(self._websocket.scope)
-        outside = Outside.of(self._parts)
+        outside = Outside.of(self._protocol.settings.engines(self._parts))
         recorded = None
         if recorder := self._parts.recorder:
             recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)

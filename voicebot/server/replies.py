@@ -87,7 +87,7 @@ def reply(
     if "tools" not in model.takes:
         messages = without_calls(messages)
     account.read = estimated_tokens(*(message.text for message in messages))
-    return _told(model.llm, messages, options, wish, account, scope)
+    return _told(model.parts.llm, messages, options, wish, account, scope)
 
 
 def _options(model: Served, wish: Wish) -> dict[str, Any]:

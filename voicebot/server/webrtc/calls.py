@@ -38,6 +38,7 @@ from ..realtime_long import LONG, Long
 from ..realtime_outside import Opening, Outside
 from ..realtime_protocol import Protocol, as_text, ids, new_id, root
 from ..realtime_recorded import Recorded
+from ..realtime_settings import Settings
 from ..realtime_socket import BEHIND, BODY, changes, closed, refusing, taken_in
 from ..refusals import Refusal
 from . import offer
@@ -137,7 +138,10 @@ class Calls:
                     root=root(scope.get("request_id", "")),
                     has_track=True,
                 )
-                connection = _Connection(self._parts, opening, self._peer, self._stun, share)
+                opened = await opening.settings(self._parts)
+                connection = _Connection(
+                    self._parts, opening, opened, self._peer, self._stun, share
+                )
             call_id, standing = new_id("rtc"), Standing(scope.get("key"))
             self._calls[call_id] = standing
             try:
@@ -197,15 +201,15 @@ class _Connection:
         self,
         parts: Parts,
         opening: Opening,
+        opened: Settings,
         peer: Callable[..., Peer],
         stun: str,
         share: Share,
     ) -> None:
-        """Raises: Refused, as `Opening.settings`."""
         self._parts, self._opening, self._far = parts, opening, bool(stun)
         self._news, self._caught_up = asyncio.Event(), asyncio.Event()
         self._protocol = Protocol(
-            opening.settings(parts),
+            opened,
             speaks_beta=opening.speaks_beta,
             notice=str(parts.recorder or ""),
             new_id=ids(opening.root),
@@ -236,7 +240,7 @@ class _Connection:
 
     async def carry(self, house: House, key: Allowance, hung_up: asyncio.Event) -> None:
         """Serve the client until it leaves, is gone, loses its key, or the house closes."""
-        outside = Outside.of(self._parts)
+        outside = Outside.of(self._protocol.settings.engines(self._parts))
         recorded = None
         if recorder := self._parts.recorder:
             recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)
