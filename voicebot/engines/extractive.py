@@ -57,6 +57,7 @@ _INLINE = (
 )
 _MARK = re.compile(r"(?:\s*>)*\s*(?:(?:[-*+]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?)?")
 _ITEM = re.compile(r"(?:\s*>)*\s*(?:[-*+]|\d{1,3}[.)])\s")
+_ASKS = ("?", "？", "؟")
 _RULE_OF_TABLE = re.compile(r"[\s|:-]+")
 _CODE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -162,10 +163,10 @@ def _short(sentence: str) -> str:
 
 def _words(question: str, passages: Sequence[Passage], results: Sequence[str]) -> Generator[str]:
     if results:
-        answer = _reported(results)
+        said = _reported(results)
     else:
-        answer = _answer(question, passages) if passages else NO_PASSAGES
-    yield from re.findall(r"\S+\s*", answer)
+        said = answer(question, passages) if passages else NO_PASSAGES
+    yield from re.findall(r"\S+\s*", said)
 
 
 def _reported(results: Sequence[str]) -> str:
@@ -193,7 +194,8 @@ def _listed(value: Any) -> str:
     return str(value)
 
 
-def _answer(question: str, passages: Sequence[Passage]) -> str:
+def answer(question: str, passages: Sequence[Passage]) -> str:
+    """The sentences of `passages` that answer `question`, or that they say nothing about it."""
     about = prose.subject(prose.shortened(question))
     sentences = _sentences(frozenset(about), passages)
     held = Counter(term for sentence in sentences for term in sentence.says)
@@ -216,6 +218,9 @@ def _answer(question: str, passages: Sequence[Passage]) -> str:
     said = [i for i in ranked[:MOST] if scores[i] >= TIED * scores[best]]
     if sentences[best].text.endswith(":"):  # what follows is what it promises
         said = list(range(best, min(best + MOST, len(sentences))))
+    if sentences[best].text.endswith(_ASKS):  # of a list of questions and answers
+        follows = range(best + 1, min(best + 1 + MOST, len(sentences)))
+        said = [*takewhile(lambda i: not sentences[i].text.endswith(_ASKS), follows)] or said
     return " ".join(sentences[i].text for i in sorted(said))
 
 

@@ -13,9 +13,11 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from .. import prose
+from ..engines.extractive import answer, speakable
 from ..errors import ConfigError
 from ..events import Passage
 from .chunks import Chunk, chunks
+from .questions import Candidate, candidates, spread
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,12 @@ TERMS = 64
 """Terms of a question that are searched for, the rarest of those in the documents: SQLite takes
 time for each, and others wait meanwhile. Nobody asks a question of more."""
 
-LONGEST_TOPIC = 60
-"""Characters of a heading that is offered as something to ask about."""
+ASKED_OF = 40
+"""Documents that example questions are drawn from."""
+PASSAGES = 12
+"""Passages of each of those that are read for them."""
+CHECKS = 80
+"""Questions that are looked up before no more are tried: each costs a search."""
 
 
 class Library:
@@ -85,15 +91,18 @@ class Library:
             "(heading, body, id UNINDEXED, text UNINDEXED, tokenize='ascii')"
         )
         self._index.execute("CREATE VIRTUAL TABLE term USING fts5vocab(chunk, row)")
-        self._index.executemany(
-            "INSERT INTO chunk VALUES (?, ?, ?, ?)",
-            (_row(document, chunk) for document, chunk in _read(folder)),
-        )
+        self._begins: dict[str, int] = {}  # the row of a document's first passage
+        self._index.executemany("INSERT INTO chunk VALUES (?, ?, ?, ?)", self._rows(folder))
         self.digest = self._digest()
         """Stands for all they say: other words, names or places of documents have another."""
         (self._size,) = self._index.execute("SELECT count(*) FROM chunk").fetchone()
         if not self._size:
             log.warning("no documents in %s: put .md or .txt files there", folder)
+
+    def _rows(self, folder: Path) -> Iterator[tuple[str, str, str, str]]:
+        for row, (document, chunk) in enumerate(_read(folder), 1):
+            self._begins.setdefault(chunk.id.partition("#")[0], row)
+            yield _row(document, chunk)
 
     def __len__(self) -> int:
         """Passages there are."""
@@ -119,23 +128,64 @@ class Library:
                 passages.append(Passage(id, text, -rank))
         return passages
 
-    def overview(self, most: int = 6) -> tuple[list[str], list[str]]:
-        """The names of the documents, and at most `most` topics to ask about: headings, each of
-        which finds its own section first. They are from as many documents as there are."""
-        rows = self._index.execute("SELECT id, text FROM chunk ORDER BY rowid").fetchall()
-        headings: dict[str, list[str]] = {}
-        for id, text in rows:
-            document, _, section = id.partition("#")
-            found = headings.setdefault(document, [])
-            heading = text.partition("\n")[0].removeprefix("# ").rpartition(": ")[2]
-            if not section or ": " not in text.partition("\n")[0] or heading in found:
-                continue
-            if len(found) < most and len(heading) <= LONGEST_TOPIC:
-                first = self.search(heading, 1)
-                if first and first[0].id == id:
-                    found.append(heading)
-        in_turn = chain.from_iterable(zip_longest(*headings.values()))
-        return [*headings], [heading for heading in in_turn if heading][:most]
+    @property
+    def documents(self) -> list[str]:
+        """The names of the documents, in order."""
+        return [*self._begins]
+
+    def questions(self) -> Iterator[str | None]:
+        """Yield questions that are answered from here, each from another document than the one
+        before as long as there are others, and None for each that turned out not to be.
+
+        A question is answered if its own passage is found first, and if that is quoted for it.
+        """
+        drawn = [self._drawn(document) for document in spread(self.documents, ASKED_OF)]
+        checks, asked = 0, set[str]()
+        while drawn:
+            for questions in [*drawn]:
+                answered = False
+                while not answered and checks < CHECKS:
+                    if (drawn_next := next(questions, None)) is None:
+                        drawn.remove(questions)
+                        break
+                    id, candidate = drawn_next
+                    if candidate.text in asked:
+                        continue
+                    asked.add(candidate.text)
+                    checks += 1
+                    answered = self._answers(id, candidate)
+                    yield candidate.text if answered else None
+            if checks >= CHECKS:
+                return
+
+    def _drawn(self, document: str) -> Iterator[tuple[str, Candidate]]:
+        """Questions for passages of `document`, the likeliest to be good first, and of those one of
+        each passage before a second."""
+        rows = self._index.execute(
+            "SELECT id, text FROM chunk WHERE rowid >= ? ORDER BY rowid LIMIT ?",
+            (self._begins[document], PASSAGES),
+        ).fetchall()
+        of_each: list[list[tuple[str, Candidate]]] = []
+        for id, whole in rows:
+            name, _, section = id.partition("#")
+            if name != document:
+                break
+            path, _, text = whole.partition("\n\n") if whole.startswith("# ") else ("", "", whole)
+            # Of a document that is one section, the title says what everything is about.
+            heading = path.removeprefix("# ").rpartition(": ")[2] if section else ""
+            of_each.append([(id, candidate) for candidate in candidates(heading, text)])
+        in_turn = filter(None, chain.from_iterable(zip_longest(*of_each)))
+        return iter(sorted(in_turn, key=lambda each: each[1].rank))
+
+    def _answers(self, id: str, candidate: Candidate) -> bool:
+        found = self.search(candidate.text)
+        if not found or found[0].id != id:
+            return False
+        quoted = answer(candidate.text, found)
+        if candidate.answer:
+            return candidate.answer in quoted
+        own = speakable(found[0].text)
+        return any(sentence in quoted for sentence in own if sentence != candidate.text)
 
     def close(self) -> None:
         self._index.close()

@@ -26,6 +26,11 @@ LETTERS = 6000
 is what most servers give a model, too little for a conversation, and they cut silently."""
 
 
+MOST_EXAMPLES = 4
+"""Questions that are offered as examples: they fit on a phone, and are read at a glance."""
+_NO_MORE = object()
+
+
 class Informed:
     """Looks up what is asked and lets `llm` answer with it; tells first what it found.
 
@@ -38,6 +43,7 @@ class Informed:
         """The one that answers; asked itself, it knows nothing of the library."""
         self._library, self._passages = library, passages
         self._worker = Worker("library")
+        self._examples: list[str] | None = None
 
     async def reply(self, messages: Sequence[Message], **options: Any) -> Stream[Delta]:
         """Yield the passages found for the last message, if any, then the reply of `llm` to it.
@@ -77,9 +83,25 @@ class Informed:
         """What its answers depend on, as JSON's values."""
         return {"documents": self._library.digest, "passages": self._passages}
 
-    async def overview(self) -> tuple[list[str], list[str]]:
-        """The names of the documents, and a few topics to ask about."""
-        return await self._worker.run(self._library.overview)
+    @property
+    def documents(self) -> list[str]:
+        """The names of the documents, in order."""
+        return self._library.documents
+
+    async def examples(self) -> list[str]:
+        """At most MOST_EXAMPLES questions that the documents answer, drawn once and kept."""
+        if self._examples is None:
+            found: list[str] = []
+            drawn = self._library.questions()
+            # One at a time: somebody's question may be waiting for the same thread.
+            while len(found) < MOST_EXAMPLES:
+                question = await self._worker.run(next, drawn, _NO_MORE)
+                if question is _NO_MORE:
+                    break
+                if isinstance(question, str):
+                    found.append(question)
+            self._examples = found
+        return self._examples
 
     def _find(self, questions: Sequence[str], most: int) -> tuple[Passage, ...]:
         """The passages for the last of `questions`, at most so many.

@@ -14,13 +14,13 @@ from ..knowledge import Informed
 def route(parts: Parts) -> Route:
     async def listed(request: Request) -> Response:
         names: list[str] = []
-        topics: list[str] = []
+        questions: list[str] = []
         if isinstance(parts.llm, Informed):
-            names, topics = await parts.llm.overview()
+            names, questions = parts.llm.documents, await parts.llm.examples()
         about = {
             "object": "list",
             "data": [{"id": name, "object": "document"} for name in names],
-            "questions": topics,
+            "questions": questions,
             "quotes": isinstance(parts.plain, Extractive),
         }
         return JSONResponse(about)
