@@ -32,7 +32,7 @@ def test_every_question_that_is_offered_is_answered(client):
     ]
     assert len(about["questions"]) == 4
     for question in about["questions"]:
-        wish = {"messages": [{"role": "user", "content": question}]}
+        wish = {"model": "extractive", "messages": [{"role": "user", "content": question}]}
         answer = client.post("/v1/chat/completions", json=wish).json()
         assert answer["choices"][0]["message"]["content"] not in (NO_ANSWER, NO_PASSAGES)
     assert client.get("/v1/documents").json() == about
