@@ -435,6 +435,26 @@ def test_who_wants_the_whole_conversation_read_is_told_that_it_is_too_long(engin
     assert 0 < len(given) < 8
 
 
+def test_thousands_of_short_turns_are_refused_before_they_are_rendered(engine, monkeypatch):
+    model = engine(grammar=saying("Yes."), context=1024, max_tokens=16)
+    rendered = []
+    ids = ChatTemplate._ids
+    monkeypatch.setattr(
+        ChatTemplate,
+        "_ids",
+        lambda self, turns, tools: rendered.append(turns) or ids(self, turns, tools),
+    )
+    turns = [Message(("user", "assistant")[n % 2], "a") for n in range(20_001)]
+
+    async def reply():
+        async with aclosing(model.reply(turns, whole=True)) as deltas:
+            return [delta async for delta in deltas]
+
+    with pytest.raises(ContextExceeded, match="maximum context length is 1024 tokens"):
+        asyncio.run(reply())
+    assert not rendered
+
+
 def test_a_short_reply_leaves_more_room_for_the_conversation(engine):
     model = engine(grammar=saying("Yes."), context=512, max_tokens=400)
     messages = [SYSTEM, Message("user", "x" * 300)]

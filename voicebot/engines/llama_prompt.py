@@ -80,6 +80,10 @@ class ChatTemplate:
         """How the model writes a call."""
         self._probe()
         self._probe_calls()
+        one, three = (len(self._ids(_TALK[1:end], ())) for end in (2, 4))
+        # Half of what two more turns take, by turn: templates may write less for older ones.
+        self._least = max(1, (three - one) // 4)
+        """Tokens that a turn takes in any case."""
 
     @property
     def shown_ids(self) -> frozenset[int]:
@@ -111,7 +115,10 @@ class ChatTemplate:
             return self._ids(turns(messages), tools)
 
     def _more_than(self, most: int, messages: Sequence[Message]) -> list[int] | None:
-        """More than `most` ids of the messages, if they surely have so many."""
+        """More than `most` ids of the messages, or as many of no meaning, if they surely have so
+        many: by their turns, which take long to render, or by their length."""
+        if (least := _turns(messages) * self._least) > most:
+            return [0] * least
         texts = [message.text for message in messages] + [
             passage.text for passage in messages[-1].passages
         ]
@@ -231,6 +238,12 @@ class ChatTemplate:
 
         text = llama_cpp.llama_vocab_get_text(self._vocab, token) if token >= 0 else b""
         return text.decode(errors="replace")
+
+
+def _turns(messages: Sequence[Message]) -> int:
+    """How many turns there are at least, those of one speaker in a row being one."""
+    spoken = [m.role for m in messages if m.role in ("user", "assistant") and m.text.strip()]
+    return sum(role != before for role, before in zip(spoken, ["", *spoken], strict=False))
 
 
 def _any_of(tokens: dict[str, int]) -> re.Pattern[str]:

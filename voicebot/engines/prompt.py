@@ -120,13 +120,18 @@ def fitting(
     if len(prompt := ids(messages)) <= room:
         return Prompt(prompt, informing(messages))
     most = 0 if whole else exchanges(messages)
-    cuts = [0, *range(FORGET, most, FORGET), most]
-    cut = cuts[min(bisect_left(cuts, True, lo=1, key=fits), len(cuts) - 1)]
-    messages = without_oldest(messages, cut)
-    if not whole and len(ids(messages)) > room:
+    cut = 0
+    if most:
+        cuts = [*range(FORGET, most, FORGET), most]
+        cut = cuts[min(bisect_left(cuts, True, key=fits), len(cuts) - 1)]
+        messages = without_oldest(messages, cut)
+        prompt = ids(messages)
+    if not whole and len(prompt) > room:
         messages = without_unanswered(messages)
-    while len(prompt := ids(messages)) > room and (fewer := without_weakest(messages)):
+        prompt = ids(messages)
+    while len(prompt) > room and (fewer := without_weakest(messages)):
         messages = fewer
+        prompt = ids(messages)
     if len(prompt) > room:
         raise ContextExceeded(
             "llm",
