@@ -165,7 +165,7 @@ voice = "en-gb"
     assert read.tts.engine == "auto"
     assert read.tts.models == {"robot.uk": EngineChoice("espeak", {"voice": "en-gb"})}
     accurate = read.choosing("stt", "Accurate").stt
-    assert (accurate.options, accurate.models) == ({"model": "whisper-base"}, read.stt.models)
+    assert (accurate.options, accurate.models) == ({"model": "whisper-base"}, {})
     with pytest.raises(ConfigError, match=r"\[stt.models\] has no 'acurate'; .*mean accurate\?"):
         read.choosing("stt", "acurate")
 

@@ -55,7 +55,14 @@ def app(**engines):
 @contextmanager
 def embedded(folder):
     """The application on the engines that come with voicebot, and the documents of the house."""
-    (folder / "voicebot.toml").write_text(EMBEDDED)
+    with create_of(EMBEDDED, folder) as application:
+        yield application
+
+
+@contextmanager
+def create_of(settings, folder):
+    """The application on the engines that a settings file of this text means."""
+    (folder / "voicebot.toml").write_text(settings)
     with assemble(read_config(folder / "voicebot.toml"), folder / "models") as real:
         yield create(real, ServerSettings())
 
