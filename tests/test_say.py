@@ -36,6 +36,17 @@ def sound(file):
     return np.concatenate([block.to_ndarray().reshape(-1) for block in blocks])
 
 
+def test_another_model_of_the_settings_speaks_where_it_is_named(place):
+    with (place / "voicebot.toml").open("a") as settings:
+        settings.write('[tts.models.slow]\nengine = "espeak"\nspeed = 0.5\n')
+    for name, model in (("usual.wav", ()), ("slow.wav", ("--model", "slow"))):
+        assert say(place, "Hello there.", "-o", name, *model).returncode == 0
+    assert len(sound(place / "slow.wav")) > 1.5 * len(sound(place / "usual.wav"))
+    wrong = say(place, "Hello there.", "--model", "slwo", "-o", "x.wav")
+    assert wrong.returncode == 2
+    assert wrong.stderr.decode().endswith("has no 'slwo'; there is slow; did you mean slow?\n")
+
+
 @pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.opus"])
 def test_a_text_becomes_a_file_of_the_format_its_name_ends_in(place, name):
     done = say(place, "The", "kettle is on.", "-o", name)

@@ -460,7 +460,8 @@ def _check_further(model: OnDemand, config: Config, usual: list[Chosen]) -> None
     except Missing:
         pass  # it is told with the others, and may come later
     except ConfigError as error:
-        raise ConfigError(str(error).replace(f"[{model.kind}]", f"[{section}]", 1)) from error
+        reason = str(error).removeprefix(f"[{model.kind}] ")
+        raise ConfigError(f"[{section}] {reason}") from error
     for each in usual:
         # What "auto" finds here may change with what is pulled.
         is_named = config.choice(each.kind).engine != "auto"

@@ -21,6 +21,7 @@ from .streams import printable
 
 if TYPE_CHECKING:
     from .config import Config
+    from .engines import Kind
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it: 128 + SIGINT."""
@@ -122,16 +123,21 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="FILE", help="keep the answer (.wav, .mp3, ...); - is stdout"
     )
     ask.add_argument("--json", action="store_true", help="one JSON object per event on stdout")
+    ask.add_argument("--model", metavar="NAME", help="one of [llm.models] instead of the usual")
 
     say = command("say", _say, "read a text aloud, or into a file")
     say.add_argument("words", nargs="*", metavar="TEXT", help="default: standard input")
     say.add_argument("-o", "--output", metavar="FILE", help="a sound file, like x.mp3; - is stdout")
     say.add_argument("--voice", default="", help="another than that of the settings")
+    say.add_argument("--model", metavar="NAME", help="one of [tts.models] instead of the usual")
 
     transcribe = command("transcribe", _transcribe, "write down what was said in recordings")
     transcribe.add_argument("files", nargs="+", metavar="FILE", help="any recording; - is stdin")
     transcribe.add_argument("--format", choices=("txt", "srt", "json"), default="txt")
     transcribe.add_argument("-o", "--output", metavar="DIR", help="one file for each recording")
+    transcribe.add_argument(
+        "--model", metavar="NAME", help="one of [stt.models] instead of the usual"
+    )
 
     serve = command("serve", _serve, "serve pages, programs and OpenAI's clients from one port")
     serve.add_argument("--host", help="the address to listen at; default 127.0.0.1")
@@ -224,6 +230,12 @@ def _logged(args: argparse.Namespace) -> Config:
     return settings
 
 
+def _choosing(args: argparse.Namespace, kind: Kind) -> Config:
+    """The settings, with the model that was asked for as the usual one of its kind."""
+    settings = _logged(args)
+    return settings.choosing(kind, args.model) if args.model else settings
+
+
 def _folder(args: argparse.Namespace) -> Path:
     from . import weights
 
@@ -260,7 +272,7 @@ def _ask(args: argparse.Namespace) -> int:
     from . import ask
 
     return ask.run(
-        _logged(args),
+        _choosing(args, "llm"),
         _folder(args),
         question=args.question,
         text=args.text,
@@ -273,7 +285,11 @@ def _say(args: argparse.Namespace) -> int:
     from . import say
 
     return say.run(
-        _logged(args), _folder(args), words=args.words, output=args.output, voice=args.voice
+        _choosing(args, "tts"),
+        _folder(args),
+        words=args.words,
+        output=args.output,
+        voice=args.voice,
     )
 
 
@@ -281,7 +297,11 @@ def _transcribe(args: argparse.Namespace) -> int:
     from . import transcribe
 
     return transcribe.run(
-        _logged(args), _folder(args), files=args.files, form=args.format, output=args.output
+        _choosing(args, "stt"),
+        _folder(args),
+        files=args.files,
+        form=args.format,
+        output=args.output,
     )
 
 

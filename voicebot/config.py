@@ -231,7 +231,8 @@ class Config:
         found = next((models[each] for each in models if each.lower() == name.lower()), None)
         if found is None:
             raise ConfigError(f"[{kind}.models] has no {name!r}; {there_is(name, models)}")
-        chosen: dict[str, Any] = {kind: dataclasses.replace(found, models=models)}
+        others = {each: model for each, model in models.items() if model is not found}
+        chosen: dict[str, Any] = {kind: dataclasses.replace(found, models=others)}
         return dataclasses.replace(self, **chosen)
 
 

@@ -87,19 +87,29 @@ def _versions() -> list[str]:
 
 
 def _engines(config: Config, models: Path) -> int:
-    return max(_answers(kind, config, models) for kind in ENGINES)
+    usual = [_answers(kind, config, models) for kind in ENGINES]
+    further = [
+        _answers(kind, config.choosing(kind, name), models, name)
+        for kind in ENGINES
+        for name in config.choice(kind).models
+    ]
+    return max(*usual, *further)
 
 
-def _answers(kind: Kind, config: Config, models: Path) -> int:
-    """Have the engine of this kind answer; where "auto" must pass it over, also the next."""
+def _answers(kind: Kind, config: Config, models: Path, name: str = "") -> int:
+    """Have the engine of this kind answer; where "auto" must pass it over, also the next.
+
+    name: what a further model is called.
+    """
+    title = f"{kind}.models.{name}:" if name else f"{kind}:"
     without: set[str] = set()
     while True:
         try:
             (chosen,) = choose(config, models, [kind], without)
         except VoicebotError as error:
-            print(f"{kind + ':':10} {error}")
+            print(f"{title:10} {error}")
             return error.exit_code
-        print(f"{kind + ':':10} {chosen}", flush=True)
+        print(f"{title:10} {chosen}", flush=True)
         failure, seconds = _tried(chosen)
         if failure is None:
             print(f"{'':10} {seconds}")
