@@ -238,6 +238,8 @@ def test_prometheus_has_nothing_to_say_against_the_names():
 def test_second_windows_go_on_being_counted_when_the_recogniser_is_exchanged():
     metrics = Metrics()
     for first, second in [(100, 2), (128, 4), (10, 1)]:  # the third is another, after a reload
-        page = asyncio.run(metrics.page({}, {}, {"first": first, "second": second})).decode()
+        page = asyncio.run(
+            metrics.page({}, {}, {"stt": {"first": first, "second": second}})
+        ).decode()
     assert 'voicebot_recognition_windows_total{window="first"} 138.0' in page
     assert 'voicebot_recognition_windows_total{window="second"} 5.0' in page

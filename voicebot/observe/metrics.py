@@ -1,6 +1,7 @@
 """Figures of all conversations and requests of one server, as Prometheus reads them.
 
-No label is anybody's own word: not an id, a text, a voice or the name of a model.
+No label is anybody's own word: not an id, a text, a voice or the name of a model, but for the names
+that the settings give to further engines.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class Metrics:
             "second where what it heard in the first was doubtful.",
             "window",
         )
-        self._windows_told: dict[str, int] = {}
+        self._windows_told: dict[tuple[str, str], int] = {}
         self.underrun = counter("underrun_seconds_total", "Seconds of such silence.")
         self.tokens = counter(
             "tokens_total",
@@ -135,7 +136,7 @@ class Metrics:
         self._calls = gauge(
             "engine_calls",
             "Calls an engine in this process has been given and not ended: one is worked on, or a "
-            "few in turns, and the others wait.",
+            "few in turns, and the others wait. A further engine is called by kind and name.",
             "engine",
         )
         self._lag = histogram(
@@ -179,23 +180,24 @@ class Metrics:
         self,
         sessions: Mapping[str, int],
         calls: Mapping[str, int],
-        windows: Mapping[str, int] | None = None,
+        windows: Mapping[str, Mapping[str, int]] | None = None,
     ) -> bytes:
         """All of it in the text format, as `MEDIA_TYPE` says.
 
         sessions: conversations that are going on, by protocol. calls: by engine, see above.
-        windows: that the recogniser has been given since it was loaded, first and second ones.
+        windows: that each recogniser has been given since it was loaded, first and second ones.
         """
         for protocol, count in sessions.items():
             self._sessions.labels(protocol).set(count)
         self._calls.clear()  # after a reload an engine may have no calls that can be counted
         for engine, count in calls.items():
             self._calls.labels(engine).set(count)
-        for window, count in (windows or {}).items():
-            before = self._windows_told.get(window, 0)
-            # An engine that a reload has put in the place of another counts from 0.
-            self._windows.labels(window).inc(count - before if count >= before else count)
-            self._windows_told[window] = count
+        for engine, counts in (windows or {}).items():
+            for window, count in counts.items():
+                before = self._windows_told.get((engine, window), 0)
+                # An engine that a reload has put in the place of another counts from 0.
+                self._windows.labels(window).inc(count - before if count >= before else count)
+                self._windows_told[engine, window] = count
         families = []
         for family in self._registry.collect():
             families.append(generate_latest(_Family(family)))

@@ -9,6 +9,8 @@ scrape_configs:
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -35,17 +37,26 @@ def route(metrics: Metrics, parts: Parts, house: House) -> Route:
 
 def _calls(parts: Parts) -> dict[str, int]:
     """How many calls each engine has that computes in this process."""
-    workers = {kind: getattr(parts.engine(kind), "worker", None) for kind in _COMPUTING}
-    return {kind: worker.calls for kind, worker in workers.items() if isinstance(worker, Worker)}
+    workers = {name: getattr(engine, "worker", None) for name, engine in _engines(parts).items()}
+    return {name: worker.calls for name, worker in workers.items() if isinstance(worker, Worker)}
 
 
-def _windows(parts: Parts) -> dict[str, int]:
-    """How many windows the recogniser was given, if it counts them."""
-    engine = parts.engine("stt")
-    recognised, again = getattr(engine, "recognised", None), getattr(engine, "again", None)
-    if not isinstance(recognised, int) or not isinstance(again, int):
-        return {}
-    return {"first": recognised, "second": again}
+def _engines(parts: Parts) -> dict[str, Any]:
+    """Those that are loaded, the usual ones by their kinds, the further ones as "stt/NAME"."""
+    usual: dict[str, Any] = {kind: parts.engine(kind) for kind in _COMPUTING}
+    return usual | {
+        f"{model.kind}/{model.name}": model.loaded for model in parts.further if model.loaded
+    }
+
+
+def _windows(parts: Parts) -> dict[str, dict[str, int]]:
+    """How many windows each recogniser was given that counts them."""
+    found = {}
+    for name, engine in _engines(parts).items():
+        recognised, again = getattr(engine, "recognised", None), getattr(engine, "again", None)
+        if isinstance(recognised, int) and isinstance(again, int):
+            found[name] = {"first": recognised, "second": again}
+    return found
 
 
 class Measured:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import __version__
 from . import realtime_schema as realtime
+from .catalogue import TASKS
 from .chat_fields import CHAT
 from .completions import COMPLETION
 from .encode import FORMS
@@ -18,7 +19,17 @@ _BOTH = or_null(_TEXT)
 _NUMBER: Schema = {"type": "number"}
 _WHOLE: Schema = {"type": "integer"}
 _ERROR = record({"error": record({"message": _TEXT, "type": _TEXT, "param": _BOTH, "code": _BOTH})})
-_MODEL = record({"id": _TEXT, "object": _TEXT, "created": _WHOLE, "owned_by": _TEXT})
+_MODEL = record(
+    {
+        "id": _TEXT,
+        "object": _TEXT,
+        "created": _WHOLE,
+        "owned_by": _TEXT,
+        "task": {"type": "string", "enum": [*TASKS.values()]},
+        "loaded": {"type": "boolean", "description": "Others are when they are first asked for."},
+    },
+    {"root": _TEXT | {"description": "The name of ours that another was taken for."}},
+)
 _USAGE = record(
     {
         "prompt_tokens": _WHOLE,
@@ -119,7 +130,7 @@ _REASONS = {
     429: "The key has used what it may; Retry-After says when there is more.",
     500: "An engine failed.",
     501: "What it needs is not installed; the message says how to install it.",
-    503: "All places are taken, or the server is shutting down.",
+    503: "All places are taken, the model cannot be loaded, or the server is shutting down.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE}}
 _ID = {
@@ -236,6 +247,14 @@ def description() -> dict[str, Any]:
     by_name["parameters"] = [
         {"name": "model", "in": "path", "required": True, "schema": _TEXT | {"minLength": 1}}
     ]
+    voices = _get(
+        "The voices of a model.",
+        record({"voices": listed(record({"id": _TEXT, "name": _TEXT}))}),
+        absent | _errors(503),
+    )
+    voices["get"]["parameters"] = [
+        {"name": "model", "in": "query", "schema": _TEXT, "description": "The usual one's if none."}
+    ]
     transcription = _post(
         "Write down a recording.", form, TRANSCRIPTION, written | stream, ("vad", "stt")
     )
@@ -297,11 +316,7 @@ def description() -> dict[str, Any]:
             "/v1/audio/models": _get(
                 "Those that hear or speak.", record({"data": listed(_MODEL)}), guarded
             ),
-            "/v1/audio/voices": _get(
-                "The voices there are.",
-                record({"voices": listed(record({"id": _TEXT, "name": _TEXT}))}),
-                guarded,
-            ),
+            "/v1/audio/voices": voices,
             "/v1/documents": _get(
                 "What answers are drawn from, what may be asked about it, and whether the answers "
                 "only quote it.",
