@@ -47,6 +47,12 @@ def test_an_engine_is_known_by_its_library_model_and_commit(gguf):
     assert str(revision(own)) == "room:Synthesizer m"
 
 
+def test_more_voices_are_known_by_their_name_and_not_by_their_place(tmp_path):
+    which = revision(Chosen("tts", "hibari", {"model": str(tmp_path / "voices")}))
+    assert (which.name, which.files) == ("voices", tmp_path / "voices")
+    assert str(tmp_path) not in str(which)
+
+
 def test_what_was_pulled_is_known_without_reading_it(gguf):
     pulled(gguf)
     record = Identity([Chosen("llm", "llama", {"model": str(gguf)})]).as_json()

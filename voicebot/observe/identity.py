@@ -77,7 +77,7 @@ def revision(chosen: Chosen) -> Revision:
     model = chosen.options.get("model")
     if not isinstance(model, str):
         return Revision(chosen.name, worker)
-    if not entry.weights:
+    if not (entry.weights or entry.more):
         return Revision(chosen.name, worker, model)
     path = Path(model)
     name = path.name.removesuffix(".gguf")
