@@ -439,7 +439,8 @@ def _further(config: Config, models: Path, usual: list[Chosen], now: Parts | Non
     for kind in ENGINES:
         for name, choice in config.choice(kind).models.items():
             chosen = partial(_named, kind, name, choice, config, models)
-            model = OnDemand(kind, name, choice.engine, chosen, _build)
+            weights = str(choice.options.get("model", ""))
+            model = OnDemand(kind, name, choice.engine, chosen, _build, model=weights)
             _check_further(model, config, usual)
             before = now.further.named(kind, name) if now else None
             found.append(before if before and before.is_same(model) else model)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
@@ -22,6 +24,10 @@ AGAIN_S = 5.0
 """Seconds after a failure until it is tried again: less would spend a server on one bad file."""
 
 
+_FOLDERS = re.compile(r"(?<![^\s'\"(])(?:/|[A-Za-z]:\\)[^\s'\";,]*[/\\]")
+"""The beginning of an absolute path, as far as its last part."""
+
+
 class Unavailable(EngineError):
     """A model that can be chosen cannot be loaded; the reason says why, and the way out."""
 
@@ -34,6 +40,7 @@ class OnDemand:
     chosen: finds out which engine that is, and with which weights; raises VoicebotError where they
         are not here. It is asked whenever the engine is to be loaded: weights may come later.
     load: builds it.
+    model: the weights as the settings name them.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class OnDemand:
         chosen: Callable[[], Chosen],
         load: Callable[[Any], Any],
         *,
+        model: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.kind, self.name, self.engine_name = kind, name, engine
@@ -54,15 +62,16 @@ class OnDemand:
         self._probe: probe.Probe | None = None
         self.loaded_as: Chosen | None = None
         """What it was loaded from, once it is."""
-        self._commit = self._weights = ""
+        self._commit = ""
+        self._model, self._weights = Path(model).name, ""
         self._closed = False
 
     @property
-    def weights(self) -> str:
-        """What its weights are called; empty where it has none, or they were not here yet."""
+    def weights(self) -> tuple[str, ...]:
+        """What its weights are called: by the settings, and by themselves once they are here."""
         if not self._weights and (chosen := self.chosen):
             self._weights = revision(chosen).model
-        return self._weights
+        return tuple(name for name in (self._model, self._weights) if name)
 
     @property
     def failure(self) -> str:
@@ -173,7 +182,9 @@ class OnDemand:
             return Unavailable(self.kind, f"{self.name} cannot be loaded; the log says why")
         if not self._closed:
             log.warning("%s cannot be loaded: %s", self.name, reason)
-        return Unavailable(self.kind, f"{self.name} cannot be loaded: {reason}")
+        # Strangers may ask for it: of this machine's folders they are told no more than the last.
+        brief = _FOLDERS.sub("", reason)
+        return Unavailable(self.kind, f"{self.name} cannot be loaded: {brief}")
 
 
 def _close(engine: Any) -> None:

@@ -174,15 +174,18 @@ def test_weights_that_are_not_here_are_told_with_how_to_get_them():
 
     def chosen():
         if not here:
-            raise Missing("whisper-base is not in models; voicebot models pull whisper-base")
+            raise Missing(
+                "whisper-base is not in /home/me/models; voicebot models pull whisper-base"
+            )
         return Chosen("stt", f"{HERE}:Ears", {})
 
     now = [0.0]
     model = further("stt", "base", Loads(Ears("base")), chosen, clock=lambda: now[0])
-    assert str(model).startswith("base: whisper-base is not in models")
+    assert str(model).startswith("base: whisper-base is not in /home/me/models")
     with served(app(model)) as url:
         said = heard(url, "base").json()["error"]["message"]
-        assert said.endswith("voicebot models pull whisper-base")
+        reason = "whisper-base is not in models; voicebot models pull whisper-base"
+        assert said == f"base cannot be loaded: {reason}"
         here.append(True)
         now[0] = 6.0
         assert heard(url, "base").json()["text"] == "base en"
@@ -256,11 +259,14 @@ def test_a_model_is_found_by_the_names_of_its_weights_and_its_engine(tmp_path):
     weights.mkdir()
     base = Chosen("stt", "whisper", {"model": str(weights)})
     models = [
-        OnDemand("stt", "accurate", "whisper", lambda: base, Loads(Ears("accurate"))),
+        OnDemand(
+            "stt", "accurate", "whisper", lambda: base, Loads(Ears("accurate")), model="mine-of-may"
+        ),
         OnDemand("tts", "robot", "espeak", lambda: Chosen("tts", "espeak", {}), Loads(Voice())),
     ]
     with served(app(*models, stt=Ears("usual"))) as url:
-        for name in ("accurate", "whisper-base", "Systran/faster-whisper-base", "base"):
+        names = ("accurate", "whisper-base", "Systran/faster-whisper-base", "base", "mine:of:May")
+        for name in names:
             assert heard(url, name).json()["text"] == "accurate en"
         for name in ("whisper-1", "base.en", "large-v3"):
             assert heard(url, name).json()["text"] == "usual en"

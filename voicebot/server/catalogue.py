@@ -37,8 +37,8 @@ class Model:
     kind: Kind
     name: str
     engine: str
-    weights: str = ""
-    """What its own weights are called; empty where it has none, or none are here."""
+    weights: tuple[str, ...] = ()
+    """What its weights are called, if it has some."""
     on_demand: OnDemand | None = None
     """How it is loaded; None for the usual one of its kind, which is."""
 
@@ -48,7 +48,7 @@ class Model:
 
     def is_also(self, name: str) -> bool:
         """Whether the name, in another spelling, is that of its weights."""
-        return plain(name) in (plain(self.name), plain(self.weights) or None)
+        return plain(name) in map(plain, (self.name, *self.weights))
 
     def has_engine(self, name: str) -> bool:
         """Whether the name is that of its engine; voices are often called so with their size."""
@@ -130,7 +130,7 @@ class Catalogue:
         self._since = int(time.time())
         revisions = parts.identity.revisions
         self._usual = {
-            kind: Model(kind, which.name, which.engine, which.model)
+            kind: Model(kind, which.name, which.engine, (which.model,) if which.model else ())
             for kind, which in revisions.items()
         }
         self._further = [*map(_described, parts.further)]
