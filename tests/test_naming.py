@@ -33,6 +33,11 @@ def test_two_spellings_are_one_name(one, other):
     assert plain(one) == plain(other)
 
 
+def test_a_name_of_a_megabyte_is_nobodys_at_once():
+    assert usual("gpt-" + "transcribe" * 100_000 + "!") is None
+    assert usual("a/" * 500_000) is None
+
+
 def test_two_sizes_are_two_names():
     assert len({*map(plain, ["base", "base.en", "whisper-large-v3", "large-v3-turbo"])}) == 4
 

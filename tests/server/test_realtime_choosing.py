@@ -96,6 +96,27 @@ def test_a_name_of_nobodys_is_the_usual_one_and_says_so():
         assert told["param"] == "session.audio.input.transcription.model"
 
 
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"model": 5}, "session.model"),
+        ({"model": ["other"]}, "session.model"),
+        ({"audio": "loud"}, "session.audio"),
+        ({"audio": {"input": {"transcription": "other"}}}, "session.audio.input.transcription"),
+        ({"audio": {"output": {"voice": {"id": 5}}}}, "session.audio.output.voice"),
+    ],
+)
+def test_what_is_no_name_is_refused_and_changes_nothing(asked, param):
+    with (
+        served(app(further("llm", "other", Loads(Writer("Other."))))) as url,
+        session(url) as now,
+    ):
+        assert now.update(**asked)["param"] == param
+        long = now.update(model="gpt-" + "transcribe" * 20_000 + "!")
+        assert len(json.dumps(long)) < 3000
+        assert now.update()["model"] == now.created["model"]
+
+
 def test_recordings_are_heard_by_the_ears_that_are_named():
     german = further("stt", "german", Loads(Ears("german", languages=("de",))))
     with served(app(german, stt=Ears("usual"))) as url, session(url) as now:

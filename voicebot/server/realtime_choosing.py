@@ -107,7 +107,7 @@ def _loaded(choice: Choice, kind: Kind, name: str, param: str) -> Model | None:
         why = model.on_demand.failure or f"{model.name} is not loaded"
     used = offered.chosen.get(kind, offered.catalogue.of(kind)[0]).name
     choice.used[param] = used
-    choice.told.append(adjusted(param, name, used, why))
+    choice.told.append(adjusted(param, name[:80], used, why))
     return None
 
 
