@@ -20,7 +20,7 @@ from .audio import Audio
 from .config import Config
 from .cutting import Cutter
 from .engines import Segment, Word
-from .engines.per_call import taken
+from .engines.per_call import taken, wanted
 from .errors import ConfigError, EngineError, InputError
 from .events import Utterance
 from .flow import Stream
@@ -112,7 +112,7 @@ async def segments(listening: Ears, sound: Stream[Audio], **options: Any) -> Str
     known = ""  # the language heard before
     async with aclosing(_pieces(listening, sound)) as pieces:
         async for piece in pieces:
-            asked = dict(options)
+            asked = wanted(transcribe, recorded=True) | options
             if known and takes_language and piece.audio.seconds < TELLING_S:
                 asked.setdefault("language", known)
             async with aclosing(transcribe(piece.audio, **asked)) as heard:

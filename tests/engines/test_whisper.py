@@ -30,10 +30,10 @@ def paris(tmp_path_factory):
     return build(tmp_path_factory.mktemp("paris"), QUESTION)
 
 
-def hear(model, audio, **settings):
+def hear(model, audio, recorded=False, **settings):
     async def listen():
         whisper = Whisper(str(model), device="cpu", threads=1, **settings)
-        async with aclosing(whisper.transcribe(audio)) as segments:
+        async with aclosing(whisper.transcribe(audio, recorded=recorded)) as segments:
             heard = [segment async for segment in segments]
         whisper.close()
         return heard
@@ -94,6 +94,14 @@ def test_a_short_window_is_what_is_encoded_first(tmp_path):
     assert text(hear(model, recordings.voice(2.5))) == "The short way."
     assert text(hear(model, recordings.voice(2.5), short_windows=False)) == "The long way."
     assert text(hear(model, recordings.voice(25))) == "The long way."
+
+
+def test_more_silence_is_kept_around_speech_in_a_recording_but_not_counted_to_words(paris):
+    say, wait = recordings.voice(2.5), silence(6, 16000)
+    segments = hear(paris, join([wait, say, wait, say, wait]), recorded=True)
+    for segment, spoken in zip(segments, (6.0, 14.5), strict=True):
+        assert spoken - 0.4 < segment.start < segment.end < spoken + 2.5 + 0.4
+        assert all(segment.start <= w.start <= w.end <= segment.end for w in segment.words)
 
 
 def test_when_both_windows_say_it_twice_the_surer_one_counts(tmp_path):

@@ -1,6 +1,7 @@
 """What may be asked of an engine for one call only, by keyword; it takes any of these or none.
 
-    transcribe(audio, *, language, translate)             a two-letter code; into English
+    transcribe(audio, *, language, translate, recorded)   a two-letter code; into English;
+                                                          it is part of a recording
     reply(messages, *, max_tokens, temperature, top_p, seed, tools, must_call, whole, schema,
           chances)                                        a whole number that draws the same words
                                                           again; a Sequence[Tool]; it must call one;

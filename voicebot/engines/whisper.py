@@ -19,7 +19,7 @@ from . import Segment, Word
 from .cores import usable_cores
 from .per_call import OptionError, given_up
 from .silero import RATE
-from .stretches import Stretch, stretches
+from .stretches import MARGIN, ROOM, Stretch, stretches
 from .windows import Hypothesis, lengths, recognise, words
 
 if TYPE_CHECKING:
@@ -73,9 +73,16 @@ class Whisper:
         self.worker = Worker("whisper", parks=True)
 
     def transcribe(
-        self, audio: Audio, *, language: str | None = None, translate: bool = False
+        self,
+        audio: Audio,
+        *,
+        language: str | None = None,
+        translate: bool = False,
+        recorded: bool = False,
     ) -> Stream[Segment]:
         """Yield a segment for each stretch of speech; `translate` gives it in English.
+
+        recorded: part of a recording, of which more of the sound around speech is heard.
 
         Raises:
             OptionError: the model does not know this language.
@@ -83,7 +90,7 @@ class Whisper:
         if wrong := self._unknown(language or ""):
             raise OptionError("language", wrong)
         task = "translate" if translate else "transcribe"
-        return self.worker.stream(self._segments, audio, language or self._language, task)
+        return self.worker.stream(self._segments, audio, language or self._language, task, recorded)
 
     @property
     def languages(self) -> list[str]:
@@ -100,8 +107,10 @@ class Whisper:
             return ""
         return f"whisper: the model knows no language {language!r}; {', '.join(known)}"
 
-    def _segments(self, audio: Audio, language: str, task: str) -> Generator[Segment]:
-        for stretch in stretches(audio):
+    def _segments(
+        self, audio: Audio, language: str, task: str, recorded: bool
+    ) -> Generator[Segment]:
+        for stretch in stretches(audio, ROOM if recorded else MARGIN):
             try:
                 heard = self._recognise(stretch, language, task)
                 if heard is None or heard.is_silence(stretch.certainty):
@@ -133,12 +142,17 @@ class Whisper:
 
 
 def _segment(heard: Hypothesis, said: list[Word], stretch: Stretch) -> Segment:
-    at = stretch.start
+    at, (first, last) = stretch.start, stretch.spoken
+
+    def placed(seconds: float) -> float:
+        """Whisper counts the silence around speech to its first and last word."""
+        return at + min(max(seconds, first), last)
+
     return Segment(
         heard.text,
-        at + said[0].start,
-        at + said[-1].end,
-        tuple(Word(w.text, at + w.start, at + w.end, w.confidence) for w in said),
+        placed(said[0].start),
+        placed(said[-1].end),
+        tuple(Word(w.text, placed(w.start), placed(w.end), w.confidence) for w in said),
         min(1.0, math.exp(heard.log_prob)),
         heard.language,
     )
