@@ -2,6 +2,7 @@
 
 import { key } from "./kept.js";
 
+const NAMED = 70; // letters of the documents' names that are shown: two lines on a phone
 const SAMPLE = "Hello. This is how I sound.";
 const $ = (id) => document.getElementById(id);
 
@@ -48,8 +49,11 @@ function quoting(names) {
 }
 
 function list(names) {
-  const shown = names.slice(0, 5);
-  if (names.length > 5) shown.push(`${names.length - 5} more documents`);
+  let letters = 0;
+  const few = names.filter((name, at) => (letters += name.length) <= NAMED || !at);
+  const shown = few.map((name) => (name.length > NAMED ? `${name.slice(0, NAMED)}…` : name));
+  const more = names.length - few.length;
+  if (more) shown.push(more === 1 ? "one more" : `${more} more documents`);
   return new Intl.ListFormat("en").format(shown);
 }
 

@@ -263,9 +263,10 @@ $("talk").onclick = async () => {
     return notice(why(error));
   }
   setMuted(settings.holds);
-  if (settings.holds && document.activeElement === $("talk")) $("mute").focus(); // or the space bar would end it
   if (call.socket) rest();
   join();
+  // Or the space bar, which is to be held, would end it all.
+  if (settings.holds && document.activeElement === $("talk")) $("mute").focus();
   settings.listDevices();
 };
 
