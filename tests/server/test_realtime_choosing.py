@@ -4,15 +4,20 @@ import base64
 import json
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
 from choosing import HERE, Ears, Loads, Voice, Writer, app, further
-from serving import served
+from serving import parts, served
 from websockets.sync.client import connect
 
+from voicebot.config import RecordSettings, ServerSettings
 from voicebot.errors import EngineError
+from voicebot.observe.recording import Recorder
+from voicebot.on_demand import Further
+from voicebot.server.app import create
 
 BY_HAND = {"input": {"turn_detection": None}}
 
@@ -167,6 +172,20 @@ def test_a_model_that_cannot_be_loaded_leaves_the_session_as_it_was():
             assert told["why"] == "broken cannot be loaded: no memory"
             assert now.created["model"] == told["used"] == "room:ChatModel"
             assert now.answer(output_modalities=["text"])[0] == "Usual."
+
+
+def test_a_recording_holds_what_the_chosen_model_wrote(tmp_path):
+    recorder = Recorder(RecordSettings(folder=str(tmp_path)))
+    other = further("llm", "other", Loads(Writer("Otherwise.")))
+    recorded = replace(parts(), further=Further([other]), recorder=recorder)
+    house = create(recorded, ServerSettings())
+    with served(house) as url, session(url) as now:
+        now.update(model="other")
+        now.answer(output_modalities=["text"])
+    house.close()
+    kept = "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    given = [line for line in kept.splitlines() if "gave" in line]
+    assert any("Otherwise." in line for line in given)
 
 
 def test_other_sessions_go_on_while_a_model_is_loaded():
