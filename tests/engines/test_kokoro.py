@@ -18,7 +18,7 @@ import pytest
 from miniatures import kokoro as miniature
 
 from voicebot.audio import join
-from voicebot.engines import Speech, kokoro_voices
+from voicebot.engines import Speech, kokoro_export, kokoro_voices
 from voicebot.engines.kokoro import Kokoro
 from voicebot.engines.kokoro_backends import exports
 from voicebot.engines.kokoro_export import export
@@ -81,6 +81,29 @@ def test_torch_and_onnx_say_the_same_at_the_same_times(full: Path) -> None:
     assert difference < 0.1 * np.std(torch.audio.samples)
     assert "phonemizer" not in sys.modules  # GPL-3: not in our process
     assert "spacy" not in sys.modules
+
+
+@needs_torch
+def test_an_export_is_quick_or_plain_with_the_same_sound(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import onnx
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kokoro_export, "rewrite", lambda _: 0)
+        plain = export(full, tmp_path / "model.onnx")
+    assert "the plain graph is kept: kokoro's export has nothing" in caplog.text
+    shutil.copytree(full / "voices", tmp_path / "voices")
+    for text in ("Yes, sir.", TEXT):
+        (one,), (other,) = spoken(full, text), spoken(tmp_path, text)
+        assert one.words == other.words
+        difference = np.std(one.audio.samples - other.audio.samples)
+        assert 20 * np.log10(np.std(one.audio.samples) / difference) > 100
+    powers = [
+        [node.op_type for node in onnx.load(path).graph.node].count("Pow")
+        for path in (full / "model.onnx", plain)
+    ]
+    assert powers[0] < powers[1]
 
 
 @needs_torch

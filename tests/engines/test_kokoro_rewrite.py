@@ -149,9 +149,13 @@ def snake(power=2.0, inverse=1.0, more=(), swap=False):
     return model(nodes, weights, takes, 8)
 
 
-def heard():
+def heard(length=50):
     style = RNG.normal(size=(2, 1, 8, 1)).astype(np.float32)
-    return {"x": RNG.normal(size=(1, 8, 50)).astype(np.float32), "g": style[0], "b": style[1]}
+    return {"x": RNG.normal(size=(1, 8, length)).astype(np.float32), "g": style[0], "b": style[1]}
+
+
+def decibels(plain, quick):
+    return 20 * np.log10(np.std(plain) / np.std(plain - quick))
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -159,7 +163,7 @@ def test_a_norm_and_snake_take_half_the_steps_and_sound_the_same(swap):
     made = snake(swap=swap)
     plain, quick, places = both(made, **heard())
     assert places == 1
-    assert 20 * np.log10(np.std(plain) / np.std(plain - quick)) > 110
+    assert decibels(plain, quick) > 110
     # Of what runs over the whole sound; the rest is on a number a channel.
     assert "Pow" not in kinds(made)
     at = kinds(made).index("InstanceNormalization")
@@ -186,6 +190,58 @@ def test_what_only_looks_like_snake_or_is_wanted_elsewhere_is_left_alone(made):
     assert places == 0
     assert kinds(made) == before
     assert np.array_equal(plain, quick)
+
+
+@pytest.mark.parametrize(
+    ("taps", "options"),
+    [
+        (7, {"pads": [3, 3]}),
+        (11, {"pads": [25, 25], "dilations": [5]}),
+        (8, {"pads": [0, 9], "dilations": [3]}),
+        (9, {}),
+    ],
+)
+@pytest.mark.parametrize("length", [41, 60, 63])
+@pytest.mark.parametrize("biased", [True, False])
+def test_a_long_convolution_with_fewer_products_gives_the_same(taps, options, length, biased):
+    behind = [
+        helper.make_node("Conv", ["z0", "wide"], ["in"]),
+        helper.make_node("Conv", ["in", "kernel", *(["bias"] * biased)], ["z"], **options),
+    ]
+    made = snake(more=behind)
+    weights = {
+        "wide": RNG.normal(size=(72, 8, 1)).astype(np.float32),
+        "kernel": RNG.normal(size=(64, 72, taps)).astype(np.float32),
+        "bias": RNG.normal(size=64).astype(np.float32),
+    }
+    made.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in weights.items())
+    plain, quick, _ = both(made, **heard(length))
+    assert decibels(plain, quick) > 110
+    groups = [a.i for node in made.graph.node for a in node.attribute if a.name == "group"]
+    assert groups == [7]
+    assert "kernel" not in {tensor.name for tensor in made.graph.initializer}
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((64, 64, 5), {"pads": [2, 2]}),  # those before the generator, whose rounding is heard
+        ((22, 64, 7), {"pads": [3, 3]}),
+        ((64, 64, 8), {"strides": [2]}),
+        ((64, 32, 7), {"group": 2}),
+        ((64, 64, 7), {"auto_pad": "SAME_UPPER"}),
+    ],
+)
+def test_other_convolutions_are_left_alone(shape, options):
+    behind = [
+        helper.make_node("Conv", ["z0", "wide"], ["in"]),
+        helper.make_node("Conv", ["in", "kernel"], ["z"], name="other", **options),
+    ]
+    made = snake(more=behind)
+    weights = {"wide": np.ones((64, 8, 1), np.float32), "kernel": np.ones(shape, np.float32)}
+    made.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in weights.items())
+    both(made, **heard())
+    assert "other" in [node.name for node in made.graph.node]
 
 
 def published(folder: Path, noise: bool = False, channels: int = 64) -> Path:

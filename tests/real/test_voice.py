@@ -127,7 +127,6 @@ def test_kokoro_speaks_british_and_french_as_the_voice_does(hear, kokoro):
     assert 1 < french.seconds < 4
 
 
-@pytest.mark.timeout(240)  # Kokoro twice on a busy core
 def test_kokoro_in_its_quicker_form_says_the_same_bit_for_bit(kokoro, tmp_path):
     quick = export(kokoro, tmp_path / "model.onnx")
     (tmp_path / "voices-v1.0.bin").symlink_to(kokoro.parent / "voices-v1.0.bin")
