@@ -26,6 +26,7 @@ from voicebot.server.realtime_outside import Opening, Outside
 from voicebot.server.realtime_protocol import Protocol, ids
 from voicebot.server.realtime_recorded import Recorded
 from voicebot.server.realtime_settings import initial
+from voicebot.server.webrtc.playout import PACKET_S, Playout
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": "Synthesizer"}
@@ -38,11 +39,15 @@ def _reserve(ladder):
 
 
 class Client:
-    """Does what its script says, and keeps what it is told, with the time."""
+    """Does what its script says, and keeps what it is told, with the time.
+
+    has_track: its sound comes as over WebRTC, a packet each 20 ms.
+    """
 
     def __init__(
-        self, *words, stt=None, llm=None, tts=None, limits=None, ladder="", recorder=None, **session
-    ):
+        self, *words, stt=None, llm=None, tts=None, limits=None, ladder="", recorder=None,
+        has_track=False, **session,
+    ):  # fmt: skip
         self.stt = stt or room.Transcriber()
         self.llm = llm or room.ChatModel(*words)
         self.parts = Parts(
@@ -60,6 +65,7 @@ class Client:
             self.protocol.receive(json.dumps({"type": "session.update", "session": each}))
         changes = [{"instructions": "Be brief."}, transcription, session]
         self.recorder, self.opening = recorder, Opening(changes, False, "mine")
+        self.playout = Playout() if has_track else None
 
     def does(self, *script):
         with asyncio.Runner(loop_factory=InstantLoop) as runner:
@@ -73,17 +79,24 @@ class Client:
         if self.recorder:
             about = self.opening, self.limits
             recording = Recorded(self.recorder, outside, self.protocol, *about).session()
-        call = Call(outside, self.protocol, Allowance(self.limits, now()))
+        call = Call(outside, self.protocol, Allowance(self.limits, now()), self.playout)
         telling = asyncio.create_task(self._keep())
+        track = asyncio.create_task(self._play())
         with recording:
             await call.run(self._actions(script))
         telling.cancel()
+        track.cancel()
         self._take()
 
     async def _keep(self):
         while True:
             self._take()
             await asyncio.sleep(0.005)
+
+    async def _play(self):
+        while self.playout:
+            self.playout.next()
+            await asyncio.sleep(PACKET_S)
 
     def _take(self):
         for event in self.protocol.take():

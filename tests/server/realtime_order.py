@@ -25,7 +25,7 @@ class Observer:
 
     def __init__(self):
         self.ids, self.items, self.deleted = set(), {}, set()
-        self.begun = False
+        self.begun, self.sounding = False, None
         self.responses = {}
 
     def see(self, event):
@@ -52,6 +52,14 @@ class Observer:
                 self.deleted.add(id)
             elif kind in ("conversation.item.retrieved", "conversation.item.truncated"):
                 assert id not in self.deleted
+        elif kind == "output_audio_buffer.started":
+            assert self.sounding is None, "a track carries one voice"
+            self.sounding = event["response_id"]
+        elif kind in ("output_audio_buffer.stopped", "output_audio_buffer.cleared"):
+            if self.sounding == event["response_id"]:
+                self.sounding = None
+            else:
+                assert kind.endswith("cleared"), "before it was heard"
         else:
             assert kind in {"session.created", *ANSWERS}, kind
 

@@ -61,6 +61,73 @@ def test_one_is_made_while_another_is_spoken(modality):
     assert message["content"][0]["transcript"] == " ".join(STORY)
 
 
+def heard(client):
+    """The responses whose sound went over the track, each with how it began and ended."""
+    events = [event for _, event in client.events]
+    buffers = [e for e in events if e["type"].startswith("output_audio_buffer.")]
+    return [(e["type"].rpartition(".")[2], e["response_id"]) for e in buffers]
+
+
+def test_over_webrtc_a_written_one_is_made_while_another_is_spoken():
+    client = Client(llm=Model(), has_track=True).does(*ASK, ("wait", 1.0), title(), ("wait", 60.0))
+    ((spoken,), (aside,)) = made(client)
+    assert client.all("error") == []
+    assert aside["output"][0]["content"][0]["text"] == "Tale "
+    assert client.when("response.done") < client.when("output_audio_buffer.stopped") - 5
+    assert heard(client) == [("started", spoken["id"]), ("stopped", spoken["id"])]
+
+
+def test_over_webrtc_spoken_ones_are_heard_after_the_one_that_is_spoken():
+    """A track carries one voice; over a websocket the sound of each has events of its own."""
+    client = Client(llm=Model(), has_track=True).does(
+        *ASK, ("wait", 1.0), title(modality="audio"), title("A story?", "audio"), ("wait", 120.0)
+    )
+    ((spoken,), (short, story)) = made(client)
+    assert client.all("error") == []
+    assert [each["status"] for each in (spoken, short, story)] == ["completed"] * 3
+    assert short["output"][0]["content"][0]["transcript"] == "Tale"
+    assert heard(client) == [
+        (change, each["id"]) for each in (spoken, short, story) for change in ("started", "stopped")
+    ]
+    added = [event["item"]["id"] for event in client.all("conversation.item.added")]
+    assert not {each["output"][0]["id"] for each in (short, story)} & {*added}
+
+
+def test_over_webrtc_who_speaks_over_the_answer_wants_none_of_what_waits():
+    client = Client(llm=Model(), has_track=True).does(
+        *ASK, ("wait", 1.0), title(modality="audio"), *ASK, ("wait", 20.0)
+    )
+    spoken, (aside,) = made(client)
+    assert [each["status"] for each in spoken] == ["cancelled", "completed"]
+    assert (aside["status"], aside["status_details"]["reason"]) == ("cancelled", "turn_detected")
+
+
+def test_over_webrtc_what_waits_is_spoken_once_the_other_is_cancelled():
+    client = Client(llm=Model(), has_track=True).does(
+        *ASK, ("wait", 1.0), title(modality="audio"), ("response.cancel", {}), ("wait", 10.0)
+    )
+    (spoken,), (aside,) = made(client)
+    assert (spoken["status"], aside["status"]) == ("cancelled", "completed")
+    assert heard(client)[-1] == ("stopped", aside["id"])
+
+
+def test_over_webrtc_so_many_wait_and_the_next_is_refused():
+    client = Client(llm=Model(), has_track=True).does(
+        *ASK, ("wait", 1.0), *[title(modality="audio")] * 6, ("wait", 30.0)
+    )
+    errors = [event["error"]["code"] for event in client.all("error")]
+    assert errors == ["too_many_responses"] * 2
+    assert [each["status"] for each in made(client)[1]] == ["completed"] * 4
+
+
+def test_over_webrtc_one_that_waits_counts_as_any_other_request():
+    client = Client(llm=Model(), has_track=True, limits=Limits(requests_per_minute=2)).does(
+        *ASK, ("wait", 1.0), *[title(modality="audio")] * 3, ("wait", 20.0)
+    )
+    statuses = [each["status"] for each in made(client)[1]]
+    assert statuses == ["completed", "failed", "failed"]
+
+
 def test_nothing_of_it_enters_the_conversation():
     client = Client(llm=Model()).does(
         *ASK, ("wait", 1.0), title(), ("wait", 20.0), *ASK, ("wait", 1.0)

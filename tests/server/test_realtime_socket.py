@@ -14,7 +14,8 @@ from starlette.websockets import WebSocket
 from voicebot.audio import Audio, to_pcm16
 from voicebot.server.client_secrets import ClientSecrets
 from voicebot.server.house import House
-from voicebot.server.realtime_socket import BEHIND, PATIENCE, Realtime
+from voicebot.server.realtime_session import BEHIND
+from voicebot.server.realtime_socket import PATIENCE, Realtime
 
 STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 HELLO = {

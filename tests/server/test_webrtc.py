@@ -114,6 +114,29 @@ def test_speaking_over_the_answer_silences_it_and_keeps_only_what_was_heard():
     assert answer != " ".join(LONG)
 
 
+def test_responses_out_of_the_conversation_are_written_at_once_and_spoken_afterwards():
+    def aside(modality):
+        about = {"conversation": "none", "output_modalities": [modality]}
+        return {"response": {**about, "metadata": {"made": modality}}}
+
+    async def talk(client):
+        client.microphone.hum(1)
+        await client.told("output_audio_buffer.started")
+        client.send("response.create", **aside("audio"))
+        client.send("response.create", **aside("text"))
+        await client.told("output_audio_buffer.stopped", 2)
+        done = {(each["response"]["metadata"] or {}).get("made"): each["response"]
+                for each in client.all("response.done")}  # fmt: skip
+        assert {each["status"] for each in done.values()} == {"completed"}
+        assert done["text"]["output"][0]["content"][0]["text"].split() == STORY
+        sounds = [each["response_id"] for each in client.all("output_audio_buffer.started")]
+        assert sounds == [done[None]["id"], done["audio"]["id"]]
+        assert client.all("error") == []
+        assert len(client.voiced) * 0.02 == pytest.approx(2 * len(STORY) * WORD_S, abs=0.4)
+
+    held(storyteller(), talk)
+
+
 def test_what_held_no_word_lets_the_answer_go_on_in_the_next_response():
     async def talk(client):
         client.microphone.hum(1)

@@ -78,7 +78,7 @@ class Answers:
             playout.serve(self._spoke, protocol.output_buffer, self._cut, outside.heard)
         self.asides = Asides(outside, protocol, allowance, self._engines, self._recognition)
         self.speaks_beside = playout is None
-        """Two responses can be told apart by ear: each has events of its own."""
+        """The sound of each response is in events of its own: a track carries one voice."""
         self.account = outside.parts.account(self._accounted, lambda: self._mouth)
         """It is told what we do not see ourselves: when the user speaks."""
         self._timeline: Timeline | None = None
@@ -167,6 +167,13 @@ class Answers:
         """Give another answer after the one that is being made."""
         self._follows = wish
 
+    async def follow_up(self) -> None:
+        """Begin what was to come after the answer that is over, if any was."""
+        while self.is_free and (self._follows or self._protocol.queued):
+            wish, self._follows = self._follows or self._protocol.queued.popleft(), None
+            self.begin(wish)
+            await self.open()
+
     async def prompt(self) -> None:
         """Say something to a user who says nothing."""
         self.begin(self._protocol.wish())
@@ -244,6 +251,11 @@ class Answers:
         if self._protocol.response:
             self._end("cancelled", reason)
             self.transcribe()
+        while (
+            reason == "turn_detected" and self._protocol.queued
+        ):  # who speaks over it wants none of it
+            self._protocol.begin(self._protocol.queued.popleft(), self._allowance.told(_now()))
+            self._protocol.end("cancelled", reason)
 
     async def let_go(self) -> None:
         """The user has said something over the answer, which does not go on."""
@@ -319,10 +331,7 @@ class Answers:
             else:
                 self._end("completed")
         self._answer = None
-        wish, self._follows = self._follows, None
-        if wish:
-            self.begin(wish)
-            await self.open()
+        await self.follow_up()
 
     async def _fill(self, answer: _Answer) -> None:
         if answer.wish.modality == "audio":

@@ -137,23 +137,23 @@ class Call:
             case Respond(wish, is_answered=True):
                 self._protocol.begin(wish, self._allowance.told(_now()))
                 self._protocol.end("completed")
-            case Respond(wish, event_id, aside=True):
-                with self._refusing(event_id):
-                    if wish.modality == "audio" and not self._answers.speaks_beside:
-                        raise self._protocol.busy()
-                    wish = await self._expected(wish)
-                    self._answers.asides.begin(wish, self._start)
-            case Respond(wish, event_id):
+            case Respond(wish, event_id, aside=is_aside):
                 with self._refusing(event_id):
                     wish = await self._expected(wish)
-                    await self._answers.forget()
-                    await self._answers.let_go()
-                    self._answers.begin(wish)
-                    await self._answers.open()
+                    if is_aside and (wish.modality == "text" or self._answers.speaks_beside):
+                        self._answers.asides.begin(wish, self._start)
+                    elif is_aside and self._protocol.response:
+                        self._protocol.queue(wish)
+                    else:
+                        await self._answers.forget()
+                        await self._answers.let_go()
+                        self._answers.begin(wish)
+                        await self._answers.open()
             case Cancel(aside) if aside:
                 self._answers.asides.cancel(aside)
             case Cancel():
                 await self._answers.interrupt("client_cancelled")
+                await self._answers.follow_up()
 
     async def _hear(self, sounds: Iterator[Audio], event_id: str | None) -> None:
         with self._refusing(event_id):

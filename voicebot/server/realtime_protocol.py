@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,8 @@ class Protocol:
         """The last item of the last response."""
         self.asides: dict[str, Response] = {}
         """Those that are made beside it, by their ids."""
+        self.queued: deque[Wish] = deque()
+        """Those that are to be spoken out of the conversation, where one voice speaks at a time."""
         self.watcher: Watcher | None = None
         self.id = new_id("sess")
         self._beta, self._notice = speaks_beta, notice
@@ -235,9 +237,10 @@ class Protocol:
 
     @property
     def _weight(self) -> int:
-        """Bytes that clients have sent for the responses that are being made."""
+        """Bytes that clients have sent for the responses that are being made, or wait to be."""
         made = [self.response, *self.asides.values()]
-        return sum(response.wish.weight for response in made if response)
+        wishes = [*self.queued, *(response.wish for response in made if response)]
+        return sum(wish.weight for wish in wishes)
 
     def _recount(self) -> None:
         self.hold("responses", self._weight)  # what was expected was counted already
@@ -253,6 +256,17 @@ class Protocol:
         self._recount()
         self._send("rate_limits.updated", rate_limits=limits)
         return self.response
+
+    def queue(self, wish: Wish) -> None:
+        """Let it wait for the responses before it.
+
+        Raises:
+            Refused: so many wait already.
+        """
+        if len(self.queued) >= ASIDES:
+            reason = f"{ASIDES} responses wait until the one that is spoken is over; wait for one"
+            raise Refused("too_many_responses", reason)
+        self.queued.append(wish)
 
     def begin_aside(self, wish: Wish, limits: list[Table]) -> Response:
         """One begins that is no part of the conversation; `end_aside` follows its end."""

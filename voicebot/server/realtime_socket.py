@@ -26,14 +26,12 @@ from .intake import limited
 from .limits import WITHDRAWN
 from .memory_budget import Share, let_in
 from .realtime_actions import Action
-from .realtime_call import Call
 from .realtime_fields import Refused, Table
 from .realtime_long import LONGEST as MESSAGE
 from .realtime_long import Long
-from .realtime_outside import Opening, Outside, opened
-from .realtime_protocol import Protocol, as_text, ids, new_id, root
-from .realtime_recorded import Recorded
-from .realtime_settings import Settings
+from .realtime_outside import Opening, opened
+from .realtime_protocol import as_text, new_id, root
+from .realtime_session import Session
 from .refusals import Refusal, response
 from .tokens import token
 
@@ -41,8 +39,6 @@ _log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds a client may leave what it is told unread before it is given up. Bounds memory."""
-BEHIND = 256
-"""Events a client may have waiting before we hear no more of what it says."""
 BODY = 1_000_000
 """Bytes of a request for a secret: a session's settings, with all its tools."""
 
@@ -95,7 +91,8 @@ class Realtime:
             root=root(websocket.scope.get("request_id", "")),
         )
         opened = await opening.settings(self._parts)
-        await _Connection(websocket, self._parts, opening, opened, share).carry(self._house)
+        session = Session(self._parts, opening, opened, share)
+        await _Connection(websocket, session).carry(self._house)
 
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
@@ -154,33 +151,18 @@ def changes(connection: HTTPConnection, secrets: ClientSecrets) -> list[Table]:
 class _Connection:
     """A websocket, and the session it carries."""
 
-    def __init__(
-        self, websocket: WebSocket, parts: Parts, opening: Opening, opened: Settings, share: Share
-    ) -> None:
-        self._websocket, self._parts, self._opening = websocket, parts, opening
-        self._news, self._caught_up = asyncio.Event(), asyncio.Event()
-        self._protocol = Protocol(
-            opened,
-            speaks_beta=opening.speaks_beta,
-            notice=str(parts.recorder or ""),
-            new_id=ids(opening.root),
-            news=self._news.set,
-            share=share,
-        )
+    def __init__(self, websocket: WebSocket, session: Session) -> None:
+        self._websocket, self._session = websocket, session
 
     async def carry(self, house: House) -> None:
         """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
         key = allowance(self._websocket.scope)
-        outside = Outside.of(self._protocol.settings.engines(self._parts))
-        recorded = None
-        if recorder := self._parts.recorder:
-            recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)
-        call = Call(outside, self._protocol, key)
+        self._session.begin(key)
         async with (
-            started(closed(house, call)) as closing,
+            started(self._session.closed(house)) as closing,
             started(key.withdrawn.wait()) as withdrawn,
             started(self._tell()) as telling,
-            started(self._converse(call, recorded)) as listening,
+            started(self._session.converse(self._actions())) as listening,
         ):
             tasks: list[asyncio.Task[Any]] = [listening, telling, withdrawn, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -197,37 +179,24 @@ class _Connection:
                     self._websocket, BROKEN, "the session broke; the server's log says why"
                 )
 
-    async def _converse(self, call: Call, recorded: Recorded | None) -> None:
-        if recorded:
-            with recorded.session():
-                await call.run(self._actions())
-        else:
-            await call.run(self._actions())
-
     async def _actions(self) -> Stream[Action]:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             sent = await _sent(message)
-            if action := self._protocol.receive(sent):
+            if action := self._session.protocol.receive(sent):
                 yield action
-            # What a large message is answered with may be as large.
-            most = BEHIND if isinstance(sent, str) else 0
-            while self._protocol.waiting > most:
-                self._caught_up.clear()
-                await self._caught_up.wait()
+            await self._session.caught_up(sent)
 
     async def _tell(self) -> None:
         """Send the client what it has to know; ends when it does not read."""
         with suppress(TimeoutError, WebSocketDisconnect):
             while True:
-                self._news.clear()
-                for event in self._protocol.take():
+                for event in self._session.take():
                     async with asyncio.timeout(PATIENCE):
                         await self._websocket.send_text(as_text(event))
-                self._caught_up.set()
-                await self._news.wait()
+                await self._session.news.wait()
 
 
 async def hang_up(websocket: WebSocket, code: int, reason: str) -> None:
@@ -259,12 +228,6 @@ async def taken_in(pieces: Iterable[str]) -> Long:
         await asyncio.sleep(0)
     await asyncio.to_thread(long.parse)
     return long
-
-
-async def closed(house: House, call: Call) -> None:
-    """Wait until the house closes, and the reply that is being made has ended."""
-    await house.closing.wait()
-    await call.idle.wait()
 
 
 async def _body(request: Request) -> Table:

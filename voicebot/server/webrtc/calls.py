@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,13 @@ from ..doorkeeper import allowance
 from ..house import House, client_of
 from ..intake import limited
 from ..limits import Allowance
-from ..memory_budget import Share
 from ..realtime_actions import Action
-from ..realtime_call import Call
 from ..realtime_fields import Refused, Table
 from ..realtime_long import LONG, Long
-from ..realtime_outside import Opening, Outside
-from ..realtime_protocol import Protocol, as_text, ids, new_id, root
-from ..realtime_recorded import Recorded
-from ..realtime_settings import Settings
-from ..realtime_socket import BEHIND, BODY, changes, closed, refusing, taken_in
+from ..realtime_outside import Opening
+from ..realtime_protocol import as_text, new_id, root
+from ..realtime_session import Session
+from ..realtime_socket import BODY, changes, refusing, taken_in
 from ..refusals import Refusal
 from . import offer
 from .microphone import Microphone
@@ -130,18 +127,17 @@ class Calls:
             allowance(scope).session(),
             self._house.memory.share(client_of(scope)) as share,
         ):
-            text, session = await _asked(request)
+            text, asked = await _asked(request)
             with refusing():
                 opening = Opening(
-                    [*changes(request, self._secrets), *session],
+                    [*changes(request, self._secrets), *asked],
                     speaks_beta="realtime=v1" in request.headers.get("openai-beta", ""),
                     root=root(scope.get("request_id", "")),
                     has_track=True,
                 )
                 opened = await opening.settings(self._parts)
-                connection = _Connection(
-                    self._parts, opening, opened, self._peer, self._stun, share
-                )
+                session = Session(self._parts, opening, opened, share)
+                connection = _Connection(session, self._peer, self._stun)
             call_id, standing = new_id("rtc"), Standing(scope.get("key"))
             self._calls[call_id] = standing
             try:
@@ -197,30 +193,15 @@ async def _asked(request: Request) -> tuple[str, list[Table]]:
 class _Connection:
     """A peer, and the session it carries."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        opening: Opening,
-        opened: Settings,
-        peer: Callable[..., Peer],
-        stun: str,
-        share: Share,
-    ) -> None:
-        self._parts, self._opening, self._far = parts, opening, bool(stun)
-        self._news, self._caught_up = asyncio.Event(), asyncio.Event()
-        self._protocol = Protocol(
-            opened,
-            speaks_beta=opening.speaks_beta,
-            notice=str(parts.recorder or ""),
-            new_id=ids(opening.root),
-            news=self._news.set,
-            share=share,
-        )
+    def __init__(self, session: Session, peer: Callable[..., Peer], stun: str) -> None:
+        self._session, self._far = session, bool(stun)
         self._given: asyncio.Queue[Audio | str | bytes] = asyncio.Queue()
         self._waiting_s, self._waiting = 0.0, 0
         self._is_flooded = False
         self._playout, self._microphone = Playout(), Microphone(self._hear)
-        self._peer = peer(self._microphone, self._playout.next, self._read, self._news.set, stun)
+        self._peer = peer(
+            self._microphone, self._playout.next, self._read, self._session.news.set, stun
+        )
 
     @asynccontextmanager
     async def answering(self, text: str) -> AsyncIterator[str]:
@@ -240,19 +221,15 @@ class _Connection:
 
     async def carry(self, house: House, key: Allowance, hung_up: asyncio.Event) -> None:
         """Serve the client until it leaves, is gone, loses its key, or the house closes."""
-        outside = Outside.of(self._protocol.settings.engines(self._parts))
-        recorded = None
-        if recorder := self._parts.recorder:
-            recorded = Recorded(recorder, outside, self._protocol, self._opening, key.limits)
-        call = Call(outside, self._protocol, key, self._playout)
+        self._session.begin(key, self._playout)
         async with (
-            started(closed(house, call)) as closing,
+            started(self._session.closed(house)) as closing,
             started(key.withdrawn.wait()) as withdrawn,
             started(hung_up.wait()) as hanging_up,
             started(self._gone()) as gone,
             started(self._tell()) as telling,
             started(self._microphone.keep_time()) as keeping_time,
-            started(self._converse(call, recorded)) as listening,
+            started(self._session.converse(self._actions())) as listening,
         ):
             tasks: list[asyncio.Task[Any]] = [
                 listening, telling, gone, hanging_up, withdrawn, closing, keeping_time,
@@ -271,10 +248,6 @@ class _Connection:
         if self._peer.connected:
             await self._peer.gone.wait()
 
-    async def _converse(self, call: Call, recorded: Recorded | None) -> None:
-        with recorded.session() if recorded else nullcontext():
-            await call.run(self._actions())
-
     def _hear(self, audio: Audio) -> None:
         if self._waiting_s < AHEAD_S:
             self._waiting_s += audio.seconds
@@ -285,7 +258,7 @@ class _Connection:
             if not self._is_flooded:
                 self._is_flooded = True
                 reason = "too many messages wait to be read; this one and some more are lost"
-                self._protocol.refuse(Refused("too_many_messages", reason))
+                self._session.protocol.refuse(Refused("too_many_messages", reason))
             return
         self._is_flooded = False
         self._waiting += len(message)
@@ -296,30 +269,27 @@ class _Connection:
             given = await self._given.get()
             if isinstance(given, Audio):
                 self._waiting_s -= given.seconds
-                yield self._protocol.hear(given)
+                yield self._session.protocol.hear(given)
             else:
                 self._waiting -= len(given)
                 sent = await _sent(given)
-                if action := self._protocol.receive(sent):
+                if action := self._session.protocol.receive(sent):
                     yield action
-                most = BEHIND if isinstance(sent, str) else 0
-                while self._protocol.waiting > most:
-                    self._caught_up.clear()
-                    await self._caught_up.wait()
+                await self._session.caught_up(sent)
             await asyncio.sleep(0)  # a queue that is not empty waits for nobody
 
     async def _tell(self) -> None:
         """Send the client what it has to know; ends when it does not read."""
         kept: deque[Table] = deque(maxlen=KEPT)
         while not (channel := self._peer.channel):
-            kept.extend(self._taken())
-            await self._news.wait()
+            kept.extend(self._session.take())
+            await self._session.news.wait()
         drained = asyncio.Event()
         channel.bufferedAmountLowThreshold = UNREAD // 2
         channel.on("bufferedamountlow", drained.set)
         with suppress(TimeoutError):
             while True:
-                for event in [*kept, *self._taken()]:
+                for event in [*kept, *self._session.take()]:
                     if channel.readyState != "open":
                         return
                     self._send(channel, event)
@@ -328,20 +298,14 @@ class _Connection:
                         async with asyncio.timeout(PATIENCE):
                             await drained.wait()
                 kept.clear()
-                await self._news.wait()
-
-    def _taken(self) -> list[Table]:
-        """What the client has to be told since this was asked last."""
-        self._news.clear()
-        self._caught_up.set()
-        return self._protocol.take()
+                await self._session.news.wait()
 
     def _send(self, channel: RTCDataChannel, event: Table) -> None:
         try:
             channel.send(as_text(event))
         except ValueError as error:  # longer than the client says it can read
             reason = f"an event {event['type']} is lost: {error}"
-            self._protocol.refuse(Refused("event_too_long", reason))
+            self._session.protocol.refuse(Refused("event_too_long", reason))
 
 
 async def _sent(message: str | bytes) -> str | Long:
