@@ -1,11 +1,17 @@
 """What the page keeps over a reload, and what it says where it cannot talk: in a real Chromium."""
 
 import hashlib
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 
 import pytest
-from browser import needed
+from browser import Person, browser, needed
 from calling import Parts
 from room import Synthesizer, sound
+from serving import EMBEDDED
 from serving import parts as engines
 from starlette.applications import Starlette
 from test_page import STORY, visiting
@@ -157,3 +163,75 @@ def test_a_server_without_a_place_says_so_and_is_asked_again(tmp_path):
             person.waits_for(lambda: "conversations are taken" in person.sees("#notice")[0])
         person.waits_for_state("Type a question")
         assert not any(person.sees("#notice"))
+
+
+@contextmanager
+def served(folder, port):
+    """A whole server in a process of its own, on `port`."""
+    settings = folder / "voicebot.toml"
+    settings.write_text(f"{EMBEDDED}[server]\nport = {port}\n")
+    command = [sys.executable, "-m", "voicebot", "serve", "--config", str(settings)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **quiet)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_server_that_was_restarted_is_found_again_and_that_it_forgot_is_said(tmp_path):
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    with browser(tmp_path) as driver:
+        person = Person(driver)
+        with served(tmp_path, port):
+            reaches(port)
+            driver.get(f"http://localhost:{port}/")
+            person.type("Where is the rain barrel?")
+            person.waits_for(lambda: any(person.sees(".bot > p")), seconds=60)
+        person.waits_for_state("Connection lost, coming back…")
+        with served(tmp_path, port):
+            person.waits_for(lambda: "started anew" in person.sees("#notice")[0], seconds=60)
+            person.waits_for_state("Type a question")
+            person.type("When was the house built?")
+            person.waits_for(lambda: "1894" in "".join(person.sees(".bot > p")), seconds=60)
+        assert person.sees(".begun") == ["A new conversation"]
+
+
+def reaches(port):
+    """Waits until somebody answers at `port`."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def test_two_tabs_are_two_conversations_and_a_copied_tab_takes_over(tmp_path):
+    parts = Parts("Good", "morning.")
+    with visiting(parts, tmp_path) as person:
+        ask(person, "one")
+        first = person.driver.current_window_handle
+        person.driver.switch_to.new_window("tab")
+        person.driver.get(f"http://{person.cable.host}/")
+        ask(person, "two")
+        assert shown(person) == (["two"], ["Good morning."])
+        person.driver.switch_to.window(first)
+        ask(person, "three")
+        assert shown(person) == (["one", "three"], ["Good morning."] * 2)
+        assert len(parts.begun) == 2
+        # "Duplicate tab" copies what a tab remembers, as opening a window of its own does.
+        before = set(person.driver.window_handles)
+        person.driver.execute_script("document.body.onclick = () => open(location.href)")
+        person.driver.find_element("css selector", "h1").click()
+        person.waits_for(lambda: set(person.driver.window_handles) > before)
+        (copy,) = set(person.driver.window_handles) - before
+        person.driver.switch_to.window(copy)
+        person.waits_for(lambda: shown(person) == (["one", "three"], ["Good morning."] * 2))
+        person.driver.switch_to.window(first)
+        person.waits_for(lambda: "The conversation has ended" in person.sees("#notice")[0])
+    assert len(parts.begun) == 2

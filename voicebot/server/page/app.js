@@ -136,6 +136,7 @@ function event(told) {
       choose(settings.offer(told));
       break;
     case "forgotten":
+      trouble = ""; // what stands there now outlives the connection's coming back
       notice("The server was started anew, or not reached for too long: a new conversation has begun.");
       break;
     case "speech_started":
