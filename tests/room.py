@@ -56,6 +56,10 @@ class InstantLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self._instant.skipped
 
+    def blocked(self, seconds):
+        """Let time pass in which nothing on the loop runs, as on a busy machine."""
+        self._instant.skipped += seconds
+
 
 def now():
     return asyncio.get_running_loop().time()

@@ -8,7 +8,7 @@ import pytest
 from room import InstantLoop
 
 from voicebot.opus import Encoder
-from voicebot.server.webrtc.microphone import QUIET_S, REORDER, Microphone
+from voicebot.server.webrtc.microphone import LATE_S, QUIET_S, REORDER, Microphone
 
 STEP = 960
 START = 2**16 - 3
@@ -129,6 +129,66 @@ def test_what_is_sent_after_a_gap_is_not_filled_up_twice():
 
     live(gap())
     assert heard.seconds == pytest.approx(55 * 0.02, abs=0.02)
+
+
+async def _pause(heard, seconds):
+    """Five packets, so long nothing, and five that go on where those ended."""
+    sent = packets(10)
+    for packet in sent[:5]:
+        heard.microphone.receive(packet)
+    await _quiet(heard, seconds)
+    for packet in sent[5:]:
+        heard.microphone.receive(packet)
+
+
+def test_packets_that_only_come_late_have_no_silence_between_them():
+    heard = Heard()
+    live(_pause(heard, LATE_S - 0.05))
+    assert heard.steps == "x" * 10
+
+
+def test_where_the_sender_says_that_it_is_quiet_time_passes_sooner():
+    sent = packets(5)
+    sent[4].payload = sent[4].payload[:1]  # so Opus announces that it will send nothing (DTX)
+    heard = Heard(sent)
+    live(_quiet(heard, LATE_S - 0.05))
+    assert heard.seconds == pytest.approx(0.1 + LATE_S - 0.05, abs=QUIET_S)
+
+
+def test_what_came_while_this_machine_was_busy_is_read_before_time_passes():
+    heard = Heard()
+
+    async def busy():
+        sent = packets(10)
+        for packet in sent[:5]:
+            heard.microphone.receive(packet)
+        task = asyncio.create_task(heard.microphone.keep_time())
+        await asyncio.sleep(0.1)
+        asyncio.get_running_loop().blocked(2.0)
+        for _ in range(20):  # from the socket to the microphone it is some way
+            await asyncio.sleep(0)
+        for packet in sent[5:]:
+            heard.microphone.receive(packet)
+        await asyncio.sleep(LATE_S - 0.05)
+        task.cancel()
+
+    live(busy())
+    assert heard.steps == "x" * 10
+
+
+def test_a_machine_that_is_always_late_lets_time_pass_too():
+    heard = Heard(packets(5))
+
+    async def busy():
+        task = asyncio.create_task(heard.microphone.keep_time())
+        for _ in range(10):
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().blocked(1.0)
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    live(busy())
+    assert heard.seconds > 5
 
 
 def test_before_the_first_packet_no_time_passes():

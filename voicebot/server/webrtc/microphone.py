@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from ... import opus
@@ -16,9 +17,16 @@ from ...audio import Audio, silence
 REORDER = 3
 """Packets that may overtake one that is missing, 60 ms, before it counts as lost. More waits longer
 after each loss; fewer loses what only came late."""
-QUIET_S = 0.2
+LATE_S = 0.6
 """Seconds without a packet after which time passes by our own clock: a client that sends nothing
-while it is muted, or is out of reach, would otherwise never finish its sentence."""
+while it is muted, or is out of reach, would otherwise never finish its sentence. More ends that
+sentence later; less ends it where packets only come late, from a busy machine or over the air."""
+QUIET_S = 0.2
+"""The same, and how long each silence is, once it is known that the client sends nothing."""
+LAG_S = 0.05
+"""Seconds that this loop may be late; if it is later, packets may have come that are unread."""
+ANNOUNCED = 2
+"""Bytes at most of the packet with which Opus says that it sends no more of a silence (DTX)."""
 BEHIND = 100
 """Packets that one may be late; one that is later begins a stream anew, as a new source does."""
 JUMP_S = 2.0
@@ -57,6 +65,8 @@ class Microphone:
         self._heard = asyncio.Event()
         self._filled = 0
         """Samples of silence that were given in place of packets which did not come."""
+        self._is_quiet = False
+        """The last packet says that none will come soon."""
         self.lost = 0
         """Packets that never came, or were no Opus."""
 
@@ -96,6 +106,7 @@ class Microphone:
             if missing <= JUMP_S * opus.CLOCK and unfilled > 0:
                 self._hear(silence(unfilled / opus.CLOCK, opus.CLOCK))
         self._filled = 0
+        self._is_quiet = len(packet.payload) <= ANNOUNCED
         try:
             audio = self._decoder.feed(packet.payload)
         except opus.BadPacket:
@@ -113,10 +124,18 @@ class Microphone:
         while True:
             self._heard.clear()
             last = loop.time()
-            try:
-                async with asyncio.timeout(QUIET_S):
-                    await self._heard.wait()
-            except TimeoutError:
+            due = last + (QUIET_S if self._is_quiet or self._filled else LATE_S)
+            comes = await self._comes(due)
+            if not comes and loop.time() - due > LAG_S:
+                comes = await self._comes(loop.time() + QUIET_S)
+            if not comes:
                 quiet = silence(loop.time() - last, opus.CLOCK)
                 self._filled += len(quiet.samples)
                 self._hear(quiet)
+
+    async def _comes(self, end: float) -> bool:
+        """Whether a packet comes before the loop's clock shows `end`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                await self._heard.wait()
+        return self._heard.is_set()
