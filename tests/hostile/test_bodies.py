@@ -95,6 +95,29 @@ def test_a_large_body_is_checked_while_others_go_on(url, monkeypatch, size, asid
     assert on[0].startswith("asyncio_") == aside
 
 
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("responses", {"model": "gpt-4o", "input": "Hi.", "metadata": {"a": HALF}}),
+        ("responses", {"model": "gpt-4o", "input": "Hi.", "metadata": {HALF: "a"}}),
+        ("responses", {"model": "gpt-4o", "input": "Hi.", "tools": [
+            {"type": "function", "name": "f", "parameters": {"a": [HALF]}}]}),
+        ("chat/completions", {"model": "gpt-4o", "messages": [USER], "metadata": {"a": HALF}}),
+        ("realtime/client_secrets", {"session": {"instructions": HALF}}),
+        ("realtime/sessions", {"instructions": "x", "voice": HALF}),
+    ],
+)  # fmt: skip
+def test_half_a_character_anywhere_is_told_and_is_nobodys_fault(url, path, body):
+    answer = httpx.post(f"{url}/v1/{path}", content=json.dumps(body), timeout=60,
+                        headers={"content-type": "application/json"})  # fmt: skip
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert "half a character" in answer.json()["error"]["message"]
+
+
 def test_a_text_that_never_ends_is_looked_through_once():
     body = b"[" * (intake.PARTS + 1) + b'"' + b'\\"' * 450_000
     before = time.process_time()

@@ -331,6 +331,48 @@ def test_who_sends_to_a_client_that_was_cut_off_finds_it_gone():
     assert ends == ["websocket.disconnect", "gone"]
 
 
+def test_a_handshake_with_more_headers_than_are_read_is_refused():
+    with served(app()) as url, line(url) as end:
+        head = b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        end.sendall(head + b"Connection: upgrade\r\n" + b"x: y\r\n" * 500 + b"\r\n")
+        assert rest(end).startswith(b"HTTP/1.1 431 ")
+
+
+def test_who_waits_for_us_to_read_is_not_thought_dead(monkeypatch):
+    monkeypatch.setitem(connections.OPTIONS, "ws_ping_interval", 0.05)
+    monkeypatch.setitem(connections.OPTIONS, "ws_ping_timeout", 0.05)
+
+    async def busy(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await asyncio.sleep(1.0)  # meanwhile what it sent lies before its pong
+        while (await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": "There."})
+
+    async def script():
+        async with serving(None, app=busy) as host, connected(host) as caller:
+            for _ in range(5):
+                await caller.socket.send("x" * 60_000)
+            async with asyncio.timeout(20):
+                return [await caller.socket.recv() for _ in range(4)]
+
+    assert asyncio.run(script()) == ["There."] * 4
+
+
+def test_who_answers_no_ping_is_hung_up_on(monkeypatch):
+    monkeypatch.setitem(connections.OPTIONS, "ws_ping_interval", 0.05)
+    monkeypatch.setitem(connections.OPTIONS, "ws_ping_timeout", 0.05)
+
+    async def script():
+        async with serving(Parts("Yes.")) as host, wired(host) as wire:
+            while data := await wire._loop.sock_recv(wire._socket, 65536):
+                wire.protocol.receive_data(data)
+            return wire.protocol.close_rcvd.code
+
+    assert asyncio.run(asyncio.wait_for(script(), 20)) == 1011
+
+
 def test_pings_are_answered():
     async def script():
         async with serving(Parts()) as host, connected(host) as caller:

@@ -12,6 +12,7 @@ import codecs
 import logging
 import sys
 from collections import deque
+from http import HTTPStatus
 from typing import Any
 from weakref import ref
 
@@ -140,13 +141,34 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
         self._coming = 0  # bytes in memory of a message that has not ended
         self._begun: float | None = None  # when it did
         self._sizes: deque[int] = deque()  # of those in the queue
+        self._heard_at = 0.0
         self._in_hand = 0  # of the one that the application has
         self._look()
 
     def data_received(self, data: bytes) -> None:
         if self.disconnected:
             return
+        self._heard_at = self.loop.time()
         super().data_received(self._cutter.feed(data) if self.handshake_initiated else data)
+        if not self.handshake_initiated and self.conn.handshake_exc:
+            self._refuse_handshake()
+
+    def _refuse_handshake(self) -> None:
+        """Answer a request that websockets does not read, as one of over 128 headers: uvicorn would
+        keep its connection without a word."""
+        head = f"HTTP/1.1 431 {HTTPStatus(431).phrase}\r\nconnection: close\r\ncontent-length: 0"
+        self.transport.write(f"{head}\r\n\r\n".encode())
+        self.disconnected = True
+        self.transport.close()
+
+    def keepalive_timeout(self) -> None:
+        """As uvicorn has it, which hangs up on who is busy: what answers our ping may stand behind
+        messages that we do not read yet, or do not get to."""
+        if self.read_paused or self._heard_at > self.ping_sent_at:
+            self.pong_timer = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

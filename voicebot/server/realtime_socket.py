@@ -33,6 +33,7 @@ from .realtime_outside import Opening, opened
 from .realtime_protocol import as_text, new_id, root
 from .realtime_session import Session
 from .refusals import Refusal, response
+from .schema import has_half
 from .tokens import token
 
 _log = logging.getLogger(__name__)
@@ -191,7 +192,8 @@ class _Connection:
 
     async def _tell(self) -> None:
         """Send the client what it has to know; ends when it does not read."""
-        with suppress(TimeoutError, WebSocketDisconnect):
+        # To send what the connection has closed meanwhile is a RuntimeError.
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             while True:
                 for event in self._session.take():
                     async with asyncio.timeout(PATIENCE):
@@ -238,7 +240,10 @@ async def _body(request: Request) -> Table:
     """
     data = await limited(request, BODY).body()
     with refusing():
-        return fields.message(data.decode(errors="replace")) if data else {}
+        message = fields.message(data.decode(errors="replace")) if data else {}
+    if has_half(message):
+        raise Refusal(400, "the body holds half a character (a lone surrogate)")
+    return message
 
 
 @contextmanager

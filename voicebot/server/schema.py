@@ -5,6 +5,7 @@ The same schemas are published in /openapi.json: what it says of a field is what
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import reprlib
@@ -50,6 +51,15 @@ _HALF = re.compile("[\ud800-\udfff]")
 _QUOTE = reprlib.Repr()
 _QUOTE.maxlevel, _QUOTE.maxlist, _QUOTE.maxdict = 4, 20, 20
 _QUOTE.maxstring = _QUOTE.maxlong = _QUOTE.maxother = 4 * SHOWN
+
+
+def has_half(value: Any) -> bool:
+    """Whether a text anywhere in a JSON value holds a lone surrogate, which no answer can."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _is_number(value: Any) -> bool:
@@ -132,6 +142,8 @@ def _array(value: list[Any], schema: Schema, path: str) -> Iterator[Problem]:
 def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Problem]:
     before = f"{path}." if path else ""
     known = schema.get("properties", {})
+    if not known and has_half(value):
+        yield path, f"{_called(path)} holds half a character (a lone surrogate)"
     for name, item in value.items():
         if name in known:
             yield from _problems(item, known[name], before + name)
