@@ -69,5 +69,5 @@ def test_a_text_is_spoken(house):
 
 
 def test_a_model_that_is_not_there_is_told_as_that(house):
-    with pytest.raises(litellm.NotFoundError, match="'extractive' does"):
+    with pytest.raises(litellm.NotFoundError, match="there is extractive"):
         litellm.completion(messages=HELLO, **at(house, "tts-1"))
