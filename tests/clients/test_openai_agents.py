@@ -6,6 +6,7 @@ import wave
 import agents
 import numpy as np
 import pytest
+from agents.models.openai_responses import OpenAIResponsesWSModel
 from agents.realtime import RealtimeAgent, RealtimeRunner
 from agents.voice import (
     AudioInput,
@@ -20,7 +21,10 @@ from pydantic import BaseModel
 
 agents.set_tracing_disabled(True)
 CHAT, RESPONSES = agents.OpenAIChatCompletionsModel, agents.OpenAIResponsesModel
-either = pytest.mark.parametrize("route", [CHAT, RESPONSES], ids=["chat", "responses"])
+SOCKET = OpenAIResponsesWSModel
+either = pytest.mark.parametrize(
+    "route", [CHAT, RESPONSES, SOCKET], ids=["chat", "responses", "websocket"]
+)
 
 
 class City(BaseModel):

@@ -35,6 +35,7 @@ from pipecat.services.openai.realtime.events import (
     TurnDetection,
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.services.openai.responses.llm import OpenAIResponsesLLMService
 from pipecat.services.openai.stt import OpenAISTTService
 from pipecat.services.openai.tts import OpenAITTSService
 from pipecat.workers.runner import WorkerRunner
@@ -120,6 +121,16 @@ def test_a_recording_is_written_down(house, recording):
 
 def test_a_question_is_answered_from_the_documents_and_spoken(house):
     llm = OpenAILLMService(**at(house), settings=OpenAILLMService.Settings(model="gpt-4o"))
+    context = LLMContext([{"role": "user", "content": QUESTION}])
+    frames = sent(llm, LLMContextFrame(context), last=LLMFullResponseEndFrame)
+    answer = "".join(frame.text for frame in frames if isinstance(frame, LLMTextFrame))
+    assert "1931" in answer
+
+
+def test_a_question_is_answered_over_a_websocket_of_responses(house):
+    settings = OpenAIResponsesLLMService.Settings(model="gpt-4o")
+    address = f"ws{house[4:]}/v1/responses"
+    llm = OpenAIResponsesLLMService(api_key="none", ws_url=address, settings=settings)
     context = LLMContext([{"role": "user", "content": QUESTION}])
     frames = sent(llm, LLMContextFrame(context), last=LLMFullResponseEndFrame)
     answer = "".join(frame.text for frame in frames if isinstance(frame, LLMTextFrame))
