@@ -2,11 +2,14 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import httpx
 import pytest
 import room
 from serving import parts, served
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 from voicebot.config import ServerSettings
 from voicebot.engines import Message
@@ -64,3 +67,22 @@ def test_a_removed_key_ends_its_requests(tmp_path, says, stream):
         assert llm.left.wait(20)
         asking.join(20)
     assert told == (["cut off"] if says == "Begin." else [401])
+
+
+def test_a_removed_key_ends_its_websocket_of_responses(tmp_path):
+    file, llm = tmp_path / "keys", Endless()
+    key = keys.add(file, "laptop")
+    app = create(parts(llm=llm), ServerSettings(keys=str(file)))
+    headers = {"authorization": f"Bearer {key}"}
+    with (
+        served(app) as url,
+        connect(f"ws{url[4:]}/v1/responses", additional_headers=headers) as line,
+    ):
+        line.send('{"type": "response.create", "model": "gpt-4o", "input": "Begin."}')
+        assert llm.begun.wait(20)
+        file.write_text("")
+        llm.loop.call_soon_threadsafe(app.reload)
+        assert llm.left.wait(20)
+        with suppress(ConnectionClosedError):
+            list(line)  # what came, up to the end
+    assert (line.close_code, line.close_reason) == (1008, "this key has been removed")
