@@ -159,9 +159,9 @@ def test_a_larger_message_ends_the_connection(url):
 
 def test_a_large_message_of_small_things_is_not_taken_apart(url):
     with realtime(url) as client:
-        for count, says in ((200_000, "over 100000 commas"), (5_000_000, "1000000 characters")):
+        for count, says in ((200_000, "20000 objects"), (5_000_000, "1000000 characters")):
             rubbish = "[" + "[]," * count + "[]]"
-            assert says in client.refused(rubbish)["message"]
+            assert f"at most {says}" in client.refused(rubbish)["message"]
 
 
 def test_what_is_large_and_no_sound_is_refused(url):
@@ -427,7 +427,7 @@ def test_a_long_line_of_text_ends_the_connection_unread(url):
         async with connected(url.removeprefix("http://")) as caller:
             await caller.say(type="hello", rate=24000)
             await caller.until("ready")
-            await caller.socket.send("[" + "[]," * 5_000_000 + "[]]")
+            await caller.socket.send("[" + "[]," * 300_000 + "[]]")
             return await caller.closed()
 
     assert asyncio.run(script()) == 1009
