@@ -689,6 +689,28 @@ def test_what_fails_together_is_told_to_all_who_asked_and_the_next_is_done():
     assert asyncio.run(life()) == (["no number"] * 3, 8)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_is_cancelled_in_mid_work_keeps_nobody_from_an_answer(fails):
+    def work(numbers):
+        asked[0].cancel()  # as a signal handler does, between two bytecodes
+        if fails:
+            raise ValueError("no number")
+        return numbers
+
+    async def life():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, about: unhandled.append(about))
+        together = Together(work, 9)
+        asked.extend(asyncio.create_task(together.do(number)) for number in (1, 2))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    asked, unhandled = [], []
+    gone, kept = asyncio.run(life())
+    assert isinstance(gone, asyncio.CancelledError)
+    assert str(kept) == ("no number" if fails else "2")
+    assert unhandled == []
+
+
 def test_each_loop_has_its_own_list():
     doubling = Doubling(most=9)
 

@@ -48,7 +48,9 @@ class Together(Generic[T, R]):
             done = self._work([item for item, _ in now])
         except Exception as error:  # noqa: BLE001 - those who asked raise it
             for _, future in now:
-                future.set_exception(error)
+                if not future.done():
+                    future.set_exception(error)
             return
         for (_, future), result in zip(now, done, strict=True):
-            future.set_result(result)
+            if not future.done():  # Ctrl-C cancels the main task from a signal handler, in mid-work
+                future.set_result(result)

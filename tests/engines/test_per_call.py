@@ -68,7 +68,7 @@ def test_whisper_listens_for_the_language_of_one_recording(tmp_path):
     assert [(s.text, s.language) for s in segments] == [("What time is it?", "de")]
     with pytest.raises(OptionError, match="knows no language 'xx'"):
         whisper.transcribe(audio, language="xx")
-    assert taken(whisper.transcribe) == {"language", "translate"}
+    assert taken(whisper.transcribe) == {"language", "translate", "recorded"}
     translated = asyncio.run(every(whisper.transcribe(audio, translate=True)))
     assert [s.text for s in translated] == ["What time is it?"]
     whisper.close()

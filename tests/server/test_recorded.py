@@ -152,7 +152,7 @@ def realtime(request, tmp_path):
         await asyncio.sleep(LATER)
 
     async def life():
-        path, route = str(tmp_path / "door"), "/v1/realtime?model=any"
+        path, route = str(tmp_path / "door"), "/v1/realtime"
         async with (
             calling.serving(None, app=app, path=path),
             calling.dial(path, route, additional_headers=headers) as socket,
