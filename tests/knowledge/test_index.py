@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,19 @@ def test_a_document_that_cannot_be_read_is_named_once_and_left_out(library, capl
     assert len(warnings) == 2
     assert "log.txt is left out: 14 MB is more than 8 MB" in warnings[0]
     assert "program.txt is left out: it is not text" in warnings[1]
+
+
+def test_a_folder_that_goes_while_documents_are_read_is_passed_over(library, tmp_path, monkeypatch):
+    look = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("leaving"):
+            shutil.rmtree(path)
+        return look(path)
+
+    files = {"leaving/gone.md": "The key hangs at home.", "here.md": "The boat lies in the bay."}
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert ids(library(files).search("Where does the boat lie?", 2)) == ["here.md#1"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -222,7 +222,9 @@ def _read(folder: Path) -> Iterator[tuple[str, Chunk]]:
     """The chunks of every document below `folder`, each with the name of its document."""
     inside = folder.resolve()
     unread: list[str] = []
-    for path in sorted(folder.rglob("*")):
+    # `walk` passes over a folder that is removed meanwhile; `rglob` raises, before Python 3.13.
+    walked = os.walk(folder)
+    for path in sorted(Path(at, name) for at, *names in walked for name in chain(*names)):
         name = path.relative_to(folder)
         if any(part.startswith(".") for part in name.parts):
             continue
