@@ -25,6 +25,7 @@ import numpy as np
 from voicebot.audio import Audio, silence
 from voicebot.bench.processes import resident
 from voicebot.bench.simulated import Loudness
+from voicebot.concurrency.worker import Worker
 from voicebot.config import LogSettings
 from voicebot.conversation import Conversation, ListenSettings
 from voicebot.engines import Delta, Segment, Speech
@@ -38,11 +39,10 @@ from voicebot.events import (
     TurnEnded,
     Utterance,
 )
-from voicebot.flow import Worker
-from voicebot.observe.account import Account
-from voicebot.observe.identity import Identity
-from voicebot.observe.log import Log
-from voicebot.observe.metrics import Metrics
+from voicebot.observability.log import Log
+from voicebot.observability.metrics import Metrics
+from voicebot.observability.provenance import Identity
+from voicebot.observability.turn_log import Account
 
 RATE, WINDOW = 16000, 512
 TURNS = 300

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent))
 
 from voicebot.bench.chosen import SIZES, WEIGHTS, folder
-from voicebot.weights import folder as models_folder
+from voicebot.weights.manifest import folder as models_folder
 
 
 def whisper(path: Path, size: str) -> None:

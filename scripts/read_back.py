@@ -27,8 +27,8 @@ from faster_whisper import WhisperModel
 
 from voicebot import engines
 from voicebot.audio import Audio, join, silence
+from voicebot.audio.resample import Resampler
 from voicebot.normalize import readings
-from voicebot.resample import Resampler
 
 PAIRS = Path(__file__).resolve().parents[1] / "tests" / "normalize"
 FILES = {"en": "english", "de": "german", "fr": "french", "es": "spanish"}

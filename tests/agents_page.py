@@ -17,8 +17,8 @@ from server.browser import needed as browser_needed
 from server.serving import served
 
 from voicebot.config import ServerSettings
-from voicebot.server import keys
 from voicebot.server.app import create
+from voicebot.server.auth import keys
 
 HERE = Path(__file__).parent / "server" / "javascript"
 LOUD = 0.02

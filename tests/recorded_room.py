@@ -3,10 +3,10 @@
 from room import NO_PAUSES, ChatModel, Room, Transcriber
 
 from voicebot.config import Config, RecordSettings
-from voicebot.conversation.budget import BudgetSettings
-from voicebot.observe.recording import Recorder
-from voicebot.replay.differences import differences
-from voicebot.replay.recorded import found, read
+from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.recording.recorder import Recorder
+from voicebot.replay.compare import differences
+from voicebot.replay.read import found, read
 from voicebot.replay.run import replay
 
 AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""), speech=NO_PAUSES)

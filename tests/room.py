@@ -11,8 +11,8 @@ import numpy as np
 
 from voicebot.audio import Audio
 from voicebot.conversation import Conversation, Hush, Typed
+from voicebot.conversation.fallbacks import Reserve
 from voicebot.conversation.pauses import SpeechSettings
-from voicebot.conversation.reserve import Reserve
 from voicebot.engines import Delta, Segment, Speech, Word
 from voicebot.errors import EngineError
 

@@ -45,10 +45,10 @@ def test_help_spells_names_as_they_are():
     )
 
 
-@pytest.mark.parametrize("where", ["cli._parser", "voicebot.observe.log.Log", "cli._engines"])
+@pytest.mark.parametrize("where", ["cli._parser", "voicebot.observability.log.Log", "cli._engines"])
 def test_ctrl_c_is_no_traceback_however_early_it_comes(where):
     code = (
-        "import voicebot.observe.log\nfrom voicebot import cli\n"
+        "import voicebot.observability.log\nfrom voicebot import cli\n"
         f"def interrupted(*_, **__): raise KeyboardInterrupt\n{where} = interrupted\n"
         "cli.main(['engines'])"
     )

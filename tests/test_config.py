@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from voicebot import config, weights
+from voicebot import config
 from voicebot.config import Config, EngineChoice
 from voicebot.errors import ConfigError
+from voicebot.weights import manifest as weights
 
 
 @pytest.fixture

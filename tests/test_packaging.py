@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from voicebot.config import ServerSettings
-from voicebot.server import keys, serve
+from voicebot.server import serve
+from voicebot.server.auth import keys
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGING = ROOT / "packaging"

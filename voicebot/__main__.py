@@ -6,8 +6,8 @@ import faulthandler
 import sys
 
 from .cli import main
-from .ending import leave
-from .streams import settle
+from .concurrency.shutdown import leave
+from .standard_streams import settle
 
 
 def run() -> None:

@@ -13,11 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import __version__, completion
-from .arguments import Parser, anywhere
+from . import __version__
 from .bench import arguments as bench_arguments
+from .commands import completion
+from .commands.arguments import Parser, anywhere
 from .errors import Missing, VoicebotError
-from .streams import printable
+from .standard_streams import printable
 
 if TYPE_CHECKING:
     from .config import Config
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _done(args: argparse.Namespace) -> int:
-    from .observe.log import LastingStderr, Log
+    from .observability.log import LastingStderr, Log
 
     if sys.stderr is sys.__stderr__:
         sys.stderr = LastingStderr()
@@ -237,20 +238,20 @@ def _choosing(args: argparse.Namespace, kind: Kind) -> Config:
 
 
 def _folder(args: argparse.Namespace) -> Path:
-    from . import weights
+    from .weights import manifest as weights
 
     return weights.folder(args.models)
 
 
 def _talk(args: argparse.Namespace) -> int:
-    from . import talk
+    from .commands import talk
 
     if args.devices:
         return talk.print_devices()
     settings, models = _logged(args), _folder(args)
     with ExitStack() as beside:
         if not args.url:
-            from . import offer
+            from .commands import offer
 
             beside.enter_context(
                 offer.offered(settings, models, "they talk from the next start on")
@@ -269,7 +270,7 @@ def _talk(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace) -> int:
-    from . import ask
+    from .commands import ask
 
     return ask.run(
         _choosing(args, "llm"),
@@ -282,7 +283,7 @@ def _ask(args: argparse.Namespace) -> int:
 
 
 def _say(args: argparse.Namespace) -> int:
-    from . import say
+    from .commands import say
 
     return say.run(
         _choosing(args, "tts"),
@@ -294,7 +295,7 @@ def _say(args: argparse.Namespace) -> int:
 
 
 def _transcribe(args: argparse.Namespace) -> int:
-    from . import transcribe
+    from .transcription import transcribe
 
     return transcribe.run(
         _choosing(args, "stt"),
@@ -306,19 +307,19 @@ def _transcribe(args: argparse.Namespace) -> int:
 
 
 def _keys_add(args: argparse.Namespace) -> int:
-    from .server import key_commands
+    from .commands import keys as key_commands
 
     return key_commands.run_add(_config(args), _beside(args), args.name)
 
 
 def _keys_list(args: argparse.Namespace) -> int:
-    from .server import key_commands
+    from .commands import keys as key_commands
 
     return key_commands.run_list(_config(args), _beside(args))
 
 
 def _keys_remove(args: argparse.Namespace) -> int:
-    from .server import key_commands
+    from .commands import keys as key_commands
 
     return key_commands.run_remove(_config(args), _beside(args), args.name)
 
@@ -341,7 +342,7 @@ def _serve(args: argparse.Namespace) -> int:
     for package in ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
             raise Missing(f"serve needs {package}; voicebot install server")
-    from . import offer
+    from .commands import offer
     from .server import serve
 
     settings, models = _logged(args), _folder(args)
@@ -365,7 +366,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _turns(args: argparse.Namespace) -> int:
-    from .observe import turns
+    from .commands import turns
 
     file = args.file or _config(args).log.file
     return turns.run(file, last=args.last, page=args.html, as_lines=args.json)
@@ -385,54 +386,55 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _engines(args: argparse.Namespace) -> int:
-    from . import doctor
+    from .commands import doctor
 
     return doctor.list_engines(_folder(args))
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from . import config, doctor
+    from . import config
+    from .commands import doctor
 
     return doctor.examine(_config(args), _folder(args), config.find(args.config))
 
 
 def _install(args: argparse.Namespace) -> int:
-    from . import install
+    from .commands import install
 
     return install.run(args.names, again=args.again)
 
 
 def _models_list(args: argparse.Namespace) -> int:
-    from . import models
+    from .commands import models
 
     return models.list_models(_folder(args))
 
 
 def _models_pull(args: argparse.Namespace) -> int:
-    from . import models
+    from .commands import models
 
     return models.pull(args.names, _folder(args), update=args.update, given=args.given)
 
 
 def _models_remove(args: argparse.Namespace) -> int:
-    from . import models
+    from .commands import models
 
     return models.remove(args.names, _folder(args))
 
 
 def _models_verify(args: argparse.Namespace) -> int:
-    from . import models
+    from .commands import models
 
     return models.verify(args.names, _folder(args))
 
 
 def _models_path(args: argparse.Namespace) -> int:
-    from . import models
+    from .commands import models
 
     return models.path(args.name, _folder(args))
 
 
 def _models_export(args: argparse.Namespace) -> int:
-    from . import models
+    from .commands import models
 
     return models.export(args.name, _folder(args))

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
-from . import engines, naming
-from .conversation.budget import BudgetSettings
-from .conversation.listen import ListenSettings
+from . import engines
+from . import model_names as naming
+from .conversation.endpointing import ListenSettings
+from .conversation.latency_budget import BudgetSettings
 from .conversation.pauses import SpeechSettings
 from .engines import ENGINES, Kind
-from .engines.chaos import ChaosSettings
+from .engines.fault_injection import ChaosSettings
 from .errors import ConfigError
 from .overrides import Override
 from .spelling import near, there_is

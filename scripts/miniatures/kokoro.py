@@ -79,8 +79,8 @@ def build(folder: Path, onnx: bool = True, size: str = "tiny") -> Path:
     """Write config.json, model.pth, voices and, if wanted, model.onnx. Returns the folder."""
     import torch
 
-    from voicebot.engines.kokoro_backends import CHECKPOINT, SECTIONS, package
-    from voicebot.engines.kokoro_export import export
+    from voicebot.engines.kokoro.export import export
+    from voicebot.engines.kokoro.networks import CHECKPOINT, SECTIONS, package
 
     write_voices(folder)
     config = _FULL if size == "full" else TINY

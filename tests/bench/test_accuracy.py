@@ -5,12 +5,12 @@ import json
 import pytest
 
 from voicebot.audio import Audio, join, silence
+from voicebot.audio.recordings import WavWriter
 from voicebot.bench import accuracy
-from voicebot.conversation.listen import ListenSettings
+from voicebot.conversation.endpointing import ListenSettings
 from voicebot.engines import Segment
-from voicebot.engines.per_call import OptionError
+from voicebot.engines.call_options import OptionError
 from voicebot.errors import ConfigError, InputError
-from voicebot.recordings import WavWriter
 
 pytest.importorskip("jiwer")
 pytest.importorskip("whisper_normalizer")

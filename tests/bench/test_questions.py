@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from voicebot.audio import Audio
+from voicebot.audio.recordings import WavWriter
 from voicebot.bench.questions import RATE, own, read, speech
 from voicebot.errors import ConfigError, InputError
-from voicebot.recordings import WavWriter
 
 
 def sound(*script, noise=0.0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from room import ChatModel, live, sound
 
-from voicebot.assembly import Chosen, Parts
+from voicebot.assistant.assembly import Chosen, Parts
 from voicebot.audio import Audio
 from voicebot.bench.figures import measured, stages
 from voicebot.bench.inside import talking

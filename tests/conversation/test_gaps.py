@@ -6,11 +6,11 @@ import pytest
 from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, now, sound
 
 from voicebot.conversation import Typed
-from voicebot.conversation.budget import BudgetSettings
-from voicebot.conversation.canned import Canned
-from voicebot.conversation.ladder import Ladder
+from voicebot.conversation.degradation import Ladder
+from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation.latency_budget import BudgetSettings
 from voicebot.conversation.pauses import SpeechSettings
-from voicebot.conversation.reserve import Reserve
+from voicebot.conversation.prerendered import Canned
 from voicebot.conversation.turn import VOICE_S
 from voicebot.engines import Delta, Speech
 from voicebot.events import RungTaken, Said, TurnEnded

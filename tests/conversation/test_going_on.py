@@ -8,7 +8,7 @@ from room import ChatModel, Room, Synthesizer, Transcriber
 
 from voicebot.audio import Audio
 from voicebot.conversation import Hush, Typed
-from voicebot.conversation.recent import KEPT, Recent
+from voicebot.conversation.replayed_audio import KEPT, Recent
 from voicebot.engines import Segment
 from voicebot.errors import EngineError
 from voicebot.events import (

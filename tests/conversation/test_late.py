@@ -1,6 +1,7 @@
 """An answer that is late or fails: the first sound comes all the same, and the talk goes on.
 
-The troubles are those of `voicebot.engines.chaos`, which users have for drills of their own.
+The troubles are those of `voicebot.engines.fault_injection`, which users have for their own
+drills.
 """
 
 import asyncio
@@ -10,17 +11,17 @@ import pytest
 from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, live, sound, user
 
 from voicebot.audio import silence
+from voicebot.concurrency.worker import started
 from voicebot.conversation import Hush
-from voicebot.conversation.budget import BudgetSettings
-from voicebot.conversation.canned import Canned
-from voicebot.conversation.ladder import ENOUGH, Ladder
-from voicebot.conversation.reserve import WORTH, Reserve
+from voicebot.conversation.degradation import ENOUGH, Ladder
+from voicebot.conversation.fallbacks import WORTH, Reserve
+from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.prerendered import Canned
 from voicebot.conversation.turn import VOICE_S, Turn
 from voicebot.engines import Delta, Speech
-from voicebot.engines.chaos import ChaosSettings
+from voicebot.engines.fault_injection import ChaosSettings
 from voicebot.errors import EngineError, Missing
 from voicebot.events import Failed, Interrupted, Passage, RungTaken, Said, SpeechEnded, TurnEnded
-from voicebot.flow import started
 
 ASK = ("speak", 1.0)
 BUDGET = BudgetSettings()

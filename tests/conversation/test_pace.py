@@ -3,7 +3,7 @@
 import pytest
 
 from voicebot.conversation.pace import MARGIN_S, SAFETY, Pace, Paces
-from voicebot.engines.per_call import Speaks
+from voicebot.engines.call_options import Speaks
 
 
 def shown(work, letter=0.07, pieces=6):

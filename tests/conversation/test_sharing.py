@@ -9,11 +9,11 @@ import pytest
 from room import ChatModel, Room, Speaker, Synthesizer, Transcriber, live, now, sound, user
 
 from voicebot.audio import silence
+from voicebot.concurrency.worker import REQUEST, Worker, due
 from voicebot.conversation import Turn
-from voicebot.conversation.lead import LETTER, PROMISED
+from voicebot.conversation.playout_estimate import LETTER, PROMISED
 from voicebot.engines import Delta, Speech
 from voicebot.events import TurnEnded
-from voicebot.flow import REQUEST, Worker, due
 
 ASK = ("speak", 1.0)
 STORY = " ".join(f"{a} one two three four five six seven." for a in "ABCDEFGHIJKLMNOP").split()

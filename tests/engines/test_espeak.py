@@ -15,11 +15,11 @@ from pocketsphinx import Decoder
 
 from voicebot.audio import Audio as Sound
 from voicebot.audio import join, to_pcm16
-from voicebot.engines.espeak import Espeak
-from voicebot.engines.espeak_process import EspeakProcess
+from voicebot.audio.resample import Resampler
+from voicebot.engines.espeak.engine import Espeak
+from voicebot.engines.espeak.process import EspeakProcess
 from voicebot.engines.silero import probabilities
 from voicebot.errors import ConfigError, EngineError, Missing
-from voicebot.resample import Resampler
 
 A_LONG_STORY = "And then they walked on for another mile. " * 250  # 10 500 characters
 
@@ -288,7 +288,7 @@ def test_two_engines_speak_at_once():
 
 def test_espeak_ng_is_never_loaded_into_our_process():
     look = (
-        "from voicebot.engines.espeak import Espeak\n"
+        "from voicebot.engines.espeak.engine import Espeak\n"
         "Espeak().close()\n"
         "print('libespeak' in open('/proc/self/maps').read())"
     )

@@ -18,8 +18,8 @@ pytest.importorskip("hibari")
 
 from voicebot.audio import join
 from voicebot.engines import Speech
+from voicebot.engines.call_options import OptionError
 from voicebot.engines.hibari import VOICES, Hibari
-from voicebot.engines.per_call import OptionError
 from voicebot.errors import ConfigError, Missing
 
 TEXT = "It's $3.50 - really, 🙂 well-known! Is it?"

@@ -3,8 +3,8 @@
 import pytest
 
 from voicebot.engines import Tool
-from voicebot.engines.tool_calls import HERMES
-from voicebot.engines.tool_grammar import gbnf, gbnf_of_json
+from voicebot.engines.chat.tool_calls import HERMES
+from voicebot.engines.llama.grammar import gbnf, gbnf_of_json
 
 NAMED = {"type": "object", "properties": {"a\0b": {"type": "string"}}, "required": ["a\0b"]}
 

@@ -18,11 +18,13 @@ import pytest
 from miniatures import kokoro as miniature
 
 from voicebot.audio import join
-from voicebot.engines import Speech, kokoro_export, kokoro_voices
-from voicebot.engines.kokoro import Kokoro
-from voicebot.engines.kokoro_backends import exports
-from voicebot.engines.kokoro_export import export
-from voicebot.engines.per_call import OptionError
+from voicebot.engines import Speech
+from voicebot.engines.call_options import OptionError
+from voicebot.engines.kokoro import export as kokoro_export
+from voicebot.engines.kokoro import voices as kokoro_voices
+from voicebot.engines.kokoro.engine import Kokoro
+from voicebot.engines.kokoro.export import export
+from voicebot.engines.kokoro.networks import exports
 from voicebot.engines.phonemes import LATE, VOCABULARY
 from voicebot.errors import ConfigError, EngineError, Missing
 
@@ -76,7 +78,7 @@ def test_torch_and_onnx_say_the_same_at_the_same_times(full: Path) -> None:
     (onnx,) = spoken(full, TEXT, backend="onnx")
     assert onnx.words == torch.words
     assert onnx.audio.rate == torch.audio.rate == 24_000
-    # Rounding alone moves it by some 2 % of its level: see voicebot/engines/kokoro_export.py.
+    # Rounding alone moves it by some 2 % of its level: see voicebot/engines/kokoro/export.py.
     difference = np.std(onnx.audio.samples - torch.audio.samples)
     assert difference < 0.1 * np.std(torch.audio.samples)
     assert "phonemizer" not in sys.modules  # GPL-3: not in our process

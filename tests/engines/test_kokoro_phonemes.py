@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("espeakng_loader")
 
-from voicebot.engines.espeak_process import EspeakProcess
-from voicebot.engines.kokoro_phonemes import LANGUAGES, Reader, language
+from voicebot.engines.espeak.process import EspeakProcess
+from voicebot.engines.kokoro.espeak_phonemes import LANGUAGES, Reader, language
 from voicebot.engines.phonemes import Spoken, parts
 from voicebot.errors import ConfigError
 

@@ -9,9 +9,9 @@ import pytest
 from miniatures import kokoro as miniature
 
 from voicebot import cli
-from voicebot.engines import kokoro_backends
-from voicebot.engines.kokoro import Kokoro
-from voicebot.engines.kokoro_export import export
+from voicebot.engines.kokoro import networks as kokoro_backends
+from voicebot.engines.kokoro.engine import Kokoro
+from voicebot.engines.kokoro.export import export
 from voicebot.errors import ConfigError, EngineError, Missing
 
 onnx = pytest.importorskip("onnx")
@@ -20,7 +20,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - only where it is installed
 
 from voicebot.engines import onnx_graph  # noqa: E402 - as above
-from voicebot.engines.kokoro_rewrite import EXACT_BYTES, rewrite  # noqa: E402 - as above
+from voicebot.engines.kokoro.rewrite import EXACT_BYTES, rewrite  # noqa: E402 - as above
 
 RNG = np.random.default_rng(7)
 

@@ -17,9 +17,9 @@ pytest.importorskip("gguf")
 from miniatures.gguf import CHATML, CONTROL, build  # noqa: E402 - after the skips
 
 from voicebot.engines import Message, load  # noqa: E402
-from voicebot.engines import llama as engine_file  # noqa: E402
-from voicebot.engines.cores import has_unsafe_tiles, usable_cores  # noqa: E402
-from voicebot.engines.llama_prompt import ChatTemplate  # noqa: E402
+from voicebot.engines.cpu import has_unsafe_tiles, usable_cores  # noqa: E402
+from voicebot.engines.llama import engine as engine_file  # noqa: E402
+from voicebot.engines.llama.template import ChatTemplate  # noqa: E402
 from voicebot.errors import ConfigError, ContextExceeded, Missing  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
 
@@ -142,7 +142,7 @@ def test_a_character_cut_off_by_the_limit_does_not_break_the_reply(engine):
 
 
 def test_the_second_turn_computes_only_what_is_new(engine, caplog):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     second = [*HELLO, Message("assistant", "Hi there."), Message("user", "Go on.")]
 
     told = replies(engine(grammar=saying("Hi there.")), HELLO, second)
@@ -155,7 +155,7 @@ def test_the_second_turn_computes_only_what_is_new(engine, caplog):
 
 
 def test_the_second_turn_keeps_what_comes_before_the_passages_of_the_first(engine, caplog):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     system = Message("system", "You are a landlord's assistant. " * 10)
     lease = Passage("lease.md#1", "The rent is 900 euros. " * 5, 0.9)
     first = [system, Message("user", "What is the rent?", (lease,))]
@@ -234,7 +234,7 @@ def test_stopping_between_words_leaves_the_model_ready_for_the_next_turn(engine)
 def test_stopping_in_the_middle_of_one_step_of_a_prompt_stops_the_model(
     miniature, engine, caplog, capfd
 ):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     one_step = [Message("user", "word " * 40)]
 
     async def interrupted():
@@ -242,12 +242,12 @@ def test_stopping_in_the_middle_of_one_step_of_a_prompt_stops_the_model(
         computing = asyncio.Event()
         loop = asyncio.get_running_loop()
         watcher = Watcher(lambda: loop.call_soon_threadsafe(computing.set))
-        logging.getLogger("voicebot.engines.llama").addHandler(watcher)
+        logging.getLogger("voicebot.engines.llama.engine").addHandler(watcher)
         turn = asyncio.ensure_future(anext(model.reply(one_step)))
         await computing.wait()
         for _ in range(20):  # let the model's thread get from its log line into llama.cpp
             await asyncio.to_thread(int)
-        logging.getLogger("voicebot.engines.llama").removeHandler(watcher)
+        logging.getLogger("voicebot.engines.llama.engine").removeHandler(watcher)
         turn.cancel()
         await asyncio.wait([turn])
         async with aclosing(model.reply(HELLO)) as deltas:
@@ -377,7 +377,7 @@ def long_conversation(count):
 
 
 def test_a_conversation_too_long_for_the_context_loses_its_oldest_exchanges(engine, caplog):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     model = engine(grammar=saying("Yes."), context=512, max_tokens=16)
 
     [deltas] = replies(model, long_conversation(40))
@@ -389,7 +389,7 @@ def test_a_conversation_too_long_for_the_context_loses_its_oldest_exchanges(engi
 
 
 def test_forgetting_does_not_cost_the_whole_conversation_every_turn(engine, caplog):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     model = engine(grammar=saying("Yes."), context=512, max_tokens=16)
 
     replies(model, *[long_conversation(count) for count in range(40, 48)])
@@ -399,7 +399,7 @@ def test_forgetting_does_not_cost_the_whole_conversation_every_turn(engine, capl
 
 
 def test_passages_go_worst_first_where_the_question_would_not_fit(engine, caplog):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     model = engine(grammar=saying("Yes."), context=1024, max_tokens=16)
     passages = tuple(Passage(f"p{i}", "x" * 150, i / 10) for i in range(8))
 

@@ -14,8 +14,8 @@ pytest.importorskip("gguf")
 from miniatures.gguf import CHATML, build  # noqa: E402 - after the skips
 
 from voicebot.engines import Message, Tool, ToolCall, load  # noqa: E402
-from voicebot.engines.llama_prompt import ChatTemplate  # noqa: E402
-from voicebot.engines.per_call import OptionError, taken  # noqa: E402
+from voicebot.engines.call_options import OptionError, taken  # noqa: E402
+from voicebot.engines.llama.template import ChatTemplate  # noqa: E402
 from voicebot.errors import EngineError  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
 
@@ -449,7 +449,7 @@ def test_nothing_of_a_function_becomes_a_control_token(miniature, name, attack):
 
 
 def test_the_oldest_exchange_is_forgotten_with_its_calls(engine, caplog):
-    caplog.set_level(logging.DEBUG, "voicebot.engines.llama")
+    caplog.set_level(logging.DEBUG, "voicebot.engines.llama.engine")
     history = [SYSTEM]
     for i in range(12):
         call = ToolCall(f"call{i}", "get_weather", '{"city": "Paris"}')

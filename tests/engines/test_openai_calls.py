@@ -8,7 +8,7 @@ import pytest
 from engines.loopback import Loopback, pieces, whole
 
 from voicebot.engines import Message, Tool, ToolCall, load
-from voicebot.engines.per_call import taken
+from voicebot.engines.call_options import taken
 
 WEATHER = Tool("get_weather", "How warm it is.", {"properties": {"city": {"type": "string"}}})
 HANG_UP = Tool("hang_up")

@@ -15,7 +15,7 @@ import pytest
 import recordings
 
 from voicebot.audio import Audio, join, silence
-from voicebot.engines.pocketsphinx import PocketSphinx
+from voicebot.engines.pocketsphinx.engine import PocketSphinx
 from voicebot.errors import ConfigError, EngineError
 
 
@@ -172,7 +172,7 @@ def test_another_language_is_refused_with_the_way_out():
 
 def test_the_module_loads_no_library():
     code = (
-        "import sys, voicebot.engines.pocketsphinx\n"
+        "import sys, voicebot.engines.pocketsphinx.engine\n"
         "assert not {'pocketsphinx', 'onnxruntime', 'torch'} & sys.modules.keys()"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

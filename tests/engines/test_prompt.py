@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from voicebot.engines import Message, ToolCall
-from voicebot.engines.prompt import (
+from voicebot.engines.chat.prompt import (
     OPENING,
     exchanges,
     fitting,

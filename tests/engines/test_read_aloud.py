@@ -10,7 +10,7 @@ import pytest
 from voicebot import engines
 from voicebot.audio import Audio
 from voicebot.engines import Speech, Word
-from voicebot.engines.per_call import taken
+from voicebot.engines.call_options import taken
 from voicebot.engines.read_aloud import ReadAloud
 
 

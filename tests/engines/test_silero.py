@@ -11,8 +11,8 @@ import pytest
 import recordings
 
 from voicebot.audio import join
+from voicebot.audio.recordings import decode
 from voicebot.engines.silero import TOGETHER, Silero, probabilities
-from voicebot.recordings import decode
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from voicebot.engines.tool_calls import Calls
+from voicebot.engines.chat.tool_calls import Calls
 
 NAMES = ("get_weather", "end_call")
 PARIS = {"city": "Paris"}

@@ -16,9 +16,9 @@ import recordings
 from miniatures.whisper import build
 
 from voicebot.audio import Audio, join, silence
-from voicebot.engines.per_call import given_up
-from voicebot.engines.whisper import Whisper
-from voicebot.engines.windows import Hypothesis, recognise, says_again
+from voicebot.engines.call_options import given_up
+from voicebot.engines.whisper.decoding import Hypothesis, recognise, says_again
+from voicebot.engines.whisper.engine import Whisper
 from voicebot.errors import ConfigError, EngineError, Missing
 
 QUESTION = "What time is it in Paris?"
@@ -133,7 +133,7 @@ def test_a_turn_short_of_time_follows_one_hypothesis_instead_of_five(paris, monk
         beams.append(beam)
         return recognise(model, samples, length, language, task, beam)
 
-    monkeypatch.setattr("voicebot.engines.whisper.recognise", watched)
+    monkeypatch.setattr("voicebot.engines.whisper.engine.recognise", watched)
     assert text(hear(paris, recordings.voice(2.5))) == QUESTION
     before = given_up.set(frozenset({"single_pass"}))
     try:
@@ -342,7 +342,7 @@ def test_a_wrong_setting_is_named_with_the_choices(paris, settings, says):
 
 def test_the_module_loads_no_library():
     code = (
-        "import sys, voicebot.engines.whisper\n"
+        "import sys, voicebot.engines.whisper.engine\n"
         "assert not {'faster_whisper', 'ctranslate2', 'onnxruntime', 'torch'} & sys.modules.keys()"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from serving import app, served
 
-from voicebot.server import intake
-from voicebot.server.chat_fields import CHAT
-from voicebot.server.json_marks import exceeds
-from voicebot.server.schema import COMPARED, problem
+from voicebot.server.http import bodies as intake
+from voicebot.server.http.json_marks import exceeds
+from voicebot.server.http.json_schema import COMPARED, problem
+from voicebot.server.rest.chat_schema import CHAT
 
 USER = {"role": "user", "content": "Hello."}
 

@@ -11,8 +11,10 @@ import pytest
 import uvicorn
 from serving import app
 
-from voicebot.server import certificate, connections, door
-from voicebot.server.door import Door, Guests, Loop
+from voicebot.server import certificate
+from voicebot.server import listeners as door
+from voicebot.server import uvicorn_protocols as connections
+from voicebot.server.listeners import Door, Guests, Loop
 
 
 @contextmanager

@@ -17,11 +17,13 @@ from websockets.uri import parse_uri
 
 from voicebot.audio import silence
 from voicebot.config import ServerSettings
-from voicebot.server import connections, keys, realtime_long
+from voicebot.server import uvicorn_protocols as connections
 from voicebot.server.app import create
+from voicebot.server.auth import keys
 from voicebot.server.memory_budget import FIRST, Full, MemoryBudget, Share
-from voicebot.server.realtime_fields import Refused
-from voicebot.server.realtime_items import MOST, Item, Items, Part
+from voicebot.server.realtime import incremental as realtime_long
+from voicebot.server.realtime.fields import Refused
+from voicebot.server.realtime.items import MOST, Item, Items, Part
 
 MB = 2**20
 SMALL = {"everybody": 8 * MB, "each": 4 * MB, "own": MB // 2}

@@ -12,7 +12,7 @@ import room
 from serving import app, served, wav
 
 from voicebot.engines import Segment
-from voicebot.server.house import PLACES
+from voicebot.server.admission import PLACES
 
 
 class Left:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from voicebot.server.realtime_fields import Refused
-from voicebot.server.realtime_items import LONGEST, MOST, WRITTEN, Item, Items, Part
+from voicebot.server.realtime.fields import Refused
+from voicebot.server.realtime.items import LONGEST, MOST, WRITTEN, Item, Items, Part
 
 
 def message(number):

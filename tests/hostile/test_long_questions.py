@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from voicebot import prose
-from voicebot.engines.espeak import Espeak
+from voicebot import text as prose
+from voicebot.engines.espeak.engine import Espeak
 from voicebot.knowledge import Library, index
 
 SECONDS = 2.0

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from voicebot.conversation import ListenSettings
-from voicebot.server.realtime_fields import PARTS, VALUES
-from voicebot.server.realtime_items import MOST, WRITTEN
-from voicebot.server.realtime_long import SOUNDS, message
-from voicebot.server.realtime_protocol import Protocol, as_text
-from voicebot.server.realtime_settings import initial
+from voicebot.server.realtime.fields import PARTS, VALUES
+from voicebot.server.realtime.incremental import SOUNDS, message
+from voicebot.server.realtime.items import MOST, WRITTEN
+from voicebot.server.realtime.protocol import Protocol, as_text
+from voicebot.server.realtime.settings import initial
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from serving import parts, served
 
 from voicebot.config import ServerSettings
-from voicebot.server import keys
 from voicebot.server.app import create
+from voicebot.server.auth import keys
 
 OWN = socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"
 
@@ -57,7 +57,7 @@ def test_why_an_engine_failed_is_told_to_those_with_a_key_alone(tmp_path):
 
 def test_refusals_are_told_in_the_log_once_a_minute(tmp_path, caplog):
     keys.add(tmp_path / "keys", "laptop")
-    caplog.set_level(logging.INFO, "voicebot.server.doorkeeper")
+    caplog.set_level(logging.INFO, "voicebot.server.auth.middleware")
     with served(create(parts(), ServerSettings(keys=str(tmp_path / "keys")))) as url:
         for _ in range(20):
             httpx.get(

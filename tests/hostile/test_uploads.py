@@ -5,8 +5,8 @@ import pytest
 from serving import parts, served, wav
 
 from voicebot.config import ServerSettings
-from voicebot.server import keys
 from voicebot.server.app import create
+from voicebot.server.auth import keys
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])

@@ -13,8 +13,8 @@ from websockets.sync.client import connect
 
 from voicebot.config import ServerSettings
 from voicebot.engines import Message
-from voicebot.server import keys
 from voicebot.server.app import create
+from voicebot.server.auth import keys
 
 
 class Endless:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebot import weights
+from voicebot.weights import manifest as weights
 
 PULLED = Path(__file__).resolve().parents[2] / ".venv" / "models"
 """Where scripts/setup pulls weights to for these tests alone."""

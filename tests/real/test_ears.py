@@ -10,12 +10,12 @@ import recordings
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from voicebot.audio import Audio
-from voicebot.conversation.listen import ListenSettings
+from voicebot.conversation.endpointing import ListenSettings
 from voicebot.engines.silero import Silero
-from voicebot.engines.stretches import stretches
-from voicebot.engines.whisper import Whisper
-from voicebot.engines.windows import says_again
-from voicebot.transcribe import segments
+from voicebot.engines.speech_segments import stretches
+from voicebot.engines.whisper.decoding import says_again
+from voicebot.engines.whisper.engine import Whisper
+from voicebot.transcription.transcribe import segments
 
 MODELS = ["whisper-tiny.en", "whisper-base"]
 normal = EnglishTextNormalizer()

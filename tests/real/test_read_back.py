@@ -10,7 +10,7 @@ from words import error_rate
 
 from voicebot import engines
 from voicebot.audio import join
-from voicebot.engines.whisper import Whisper
+from voicebot.engines.whisper.engine import Whisper
 from voicebot.normalize import readings
 
 # The written form, and what a person would say. Some voice misreads each by itself.

@@ -8,11 +8,11 @@ from contextlib import aclosing
 
 import pytest
 
-from voicebot.assembly import Chosen
+from voicebot.assistant.assembly import Chosen
+from voicebot.assistant.probe import Probe
+from voicebot.concurrency.worker import due
 from voicebot.engines import Message, load
 from voicebot.errors import ConfigError
-from voicebot.flow import due
-from voicebot.probe import Probe
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 THINGS = "an apple", "the moon", "a bicycle", "London"
@@ -52,7 +52,7 @@ def computed(caplog):
 
 
 def test_chats_that_take_turns_say_the_same_as_one_by_one_and_read_nothing_twice(engine, caplog):
-    caplog.set_level("DEBUG", "voicebot.engines.llama")
+    caplog.set_level("DEBUG", "voicebot.engines.llama.engine")
     questions = [f"What is {thing}?" for thing in THINGS]
 
     async def one_by_one():

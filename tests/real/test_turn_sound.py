@@ -15,7 +15,7 @@ from room import ChatModel, Room, Speaker, Transcriber
 from voicebot.audio import first_audible
 from voicebot.bench.listener import REPLY
 from voicebot.conversation import Hush, Typed
-from voicebot.conversation.reserve import Reserve
+from voicebot.conversation.fallbacks import Reserve
 from voicebot.conversation.trim import sounding, trimmed
 from voicebot.events import Interrupted, Said, TurnEnded
 

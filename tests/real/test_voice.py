@@ -13,8 +13,8 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from voicebot.audio import join
 from voicebot.engines import silero
 from voicebot.engines.hibari import Hibari
-from voicebot.engines.kokoro import Kokoro
-from voicebot.engines.kokoro_export import export
+from voicebot.engines.kokoro.engine import Kokoro
+from voicebot.engines.kokoro.export import export
 from voicebot.errors import ConfigError
 
 SENTENCES = [

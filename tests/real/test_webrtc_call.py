@@ -13,12 +13,12 @@ from agents_page import agent, needed
 from test_whole_turn import ANSWER, EXAMPLES, QUESTION, QUOTING, settings
 from words import error_rate, hear, read
 
-from voicebot.assembly import assemble
+from voicebot.assistant.assembly import assemble
 from voicebot.audio import Audio, join
+from voicebot.audio.opus import Encoder
+from voicebot.audio.recordings import decode
+from voicebot.audio.resample import Resampler
 from voicebot.config import read as read_config
-from voicebot.opus import Encoder
-from voicebot.recordings import decode
-from voicebot.resample import Resampler
 from voicebot.server.webrtc.microphone import LATE_S, Microphone
 
 pytestmark = needed

@@ -16,11 +16,11 @@ from server.calling import calling
 from server.serving import served
 from words import error_rate, hear, read
 
-from voicebot.assembly import assemble
+from voicebot.assistant.assembly import assemble
 from voicebot.audio import Audio, from_pcm16, to_pcm16
+from voicebot.audio.resample import Resampler
 from voicebot.config import ServerSettings
 from voicebot.config import read as read_config
-from voicebot.resample import Resampler
 from voicebot.server.app import create
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -11,8 +11,8 @@ from pathlib import Path
 import jiwer
 
 from voicebot.audio import Audio, join
-from voicebot.engines.whisper import Whisper
-from voicebot.recordings import decode
+from voicebot.audio.recordings import decode
+from voicebot.engines.whisper.engine import Whisper
 
 
 def plain(text: str) -> str:

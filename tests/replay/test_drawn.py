@@ -16,8 +16,8 @@ from miniatures import gguf
 from voicebot.config import AssistantSettings, RecordSettings
 from voicebot.conversation import Typed
 from voicebot.engines import load
-from voicebot.observe.recording import Recorder
-from voicebot.replay.recorded import found, read
+from voicebot.recording.recorder import Recorder
+from voicebot.replay.read import found, read
 from voicebot.replay.run import replay
 
 UNINSTRUCTED = replace(AS_IN_THE_ROOM, assistant=AssistantSettings(instructions=""))

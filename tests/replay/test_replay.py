@@ -12,15 +12,15 @@ from room import ChatModel, Room, Synthesizer, Transcriber, sound, user
 
 from voicebot.config import AssistantSettings, Config, RecordSettings
 from voicebot.conversation import Hush, ListenSettings, Typed
-from voicebot.conversation.budget import BudgetSettings
-from voicebot.conversation.canned import Canned
-from voicebot.conversation.ladder import Ladder
-from voicebot.conversation.reserve import Reserve
+from voicebot.conversation.degradation import Ladder
+from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.prerendered import Canned
 from voicebot.engines import Delta, Speech
 from voicebot.errors import EngineError, InputError
 from voicebot.events import Passage, RungTaken
-from voicebot.observe.recording import Recorder
-from voicebot.replay.recorded import found, read
+from voicebot.recording.recorder import Recorder
+from voicebot.replay.read import found, read
 from voicebot.replay.run import replay, run
 
 QUESTION = ("wait", 0.5), ("speak", 1.0), ("wait", 3.0)

@@ -12,9 +12,10 @@ from room import ChatModel, LoudnessVad, Synthesizer, Transcriber
 from starlette.applications import Starlette
 
 from voicebot.conversation import Conversation
-from voicebot.observe.identity import Identity
-from voicebot.server import connections, talk_socket
-from voicebot.server.house import House
+from voicebot.observability.provenance import Identity
+from voicebot.server import uvicorn_protocols as connections
+from voicebot.server.admission import House
+from voicebot.server.talk import websocket as talk_socket
 
 RATE = 24000
 

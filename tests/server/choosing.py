@@ -6,11 +6,11 @@ from dataclasses import replace
 import room
 from serving import parts
 
-from voicebot.assembly import Chosen
+from voicebot.assistant.assembly import Chosen
+from voicebot.assistant.on_demand import Further, OnDemand
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment, Speech
-from voicebot.engines.per_call import OptionError
-from voicebot.on_demand import Further, OnDemand
+from voicebot.engines.call_options import OptionError
 from voicebot.server.app import create
 
 HERE = __name__

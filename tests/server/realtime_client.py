@@ -10,23 +10,22 @@ import room
 from realtime_order import Observer
 from room import InstantLoop, now, tasks_left
 
-from voicebot.assembly import Chosen, Parts
-from voicebot.audio import Audio, to_pcm16
+from voicebot.assistant.assembly import Chosen, Parts
+from voicebot.audio import Audio, g711, to_pcm16
 from voicebot.config import AssistantSettings
 from voicebot.conversation import ListenSettings
-from voicebot.conversation.budget import BudgetSettings
-from voicebot.conversation.canned import Canned
-from voicebot.conversation.ladder import Ladder
-from voicebot.conversation.reserve import Reserve
-from voicebot.server import g711
-from voicebot.server.limits import Allowance, Limits
-from voicebot.server.realtime_call import Call
-from voicebot.server.realtime_offered import Offered
-from voicebot.server.realtime_outside import Opening, Outside
-from voicebot.server.realtime_protocol import Protocol, ids
-from voicebot.server.realtime_recorded import Recorded
-from voicebot.server.realtime_settings import initial
-from voicebot.server.webrtc.playout import PACKET_S, Playout
+from voicebot.conversation.degradation import Ladder
+from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.prerendered import Canned
+from voicebot.server.auth.rate_limits import Allowance, Limits
+from voicebot.server.realtime.capabilities import Offered
+from voicebot.server.realtime.conversation import Call
+from voicebot.server.realtime.dependencies import Opening, Outside
+from voicebot.server.realtime.playout import PACKET_S, Playout
+from voicebot.server.realtime.protocol import Protocol, ids
+from voicebot.server.realtime.recording import Recorded
+from voicebot.server.realtime.settings import initial
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": "Synthesizer"}

@@ -13,12 +13,12 @@ import numpy as np
 import room
 import uvicorn
 
-from voicebot.assembly import Chosen, Parts, assemble
+from voicebot.assistant.assembly import Chosen, Parts, assemble
 from voicebot.audio import Audio, to_pcm16
 from voicebot.config import AssistantSettings, ServerSettings
 from voicebot.config import read as read_config
-from voicebot.conversation.listen import ListenSettings
-from voicebot.server import connections
+from voicebot.conversation.endpointing import ListenSettings
+from voicebot.server import uvicorn_protocols as connections
 from voicebot.server.app import create
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -27,11 +27,13 @@ from websockets.sync.client import connect
 
 from voicebot.audio import silence, to_pcm16
 from voicebot.config import ServerSettings
-from voicebot.server import intake, keys, unread
 from voicebot.server.app import create
-from voicebot.server.intake import PACE, QUIET_S, UPLOAD
-from voicebot.server.realtime_long import LONGEST
-from voicebot.server.refusals import Refusal
+from voicebot.server.auth import keys
+from voicebot.server.errors import Refusal
+from voicebot.server.http import bodies as intake
+from voicebot.server.http import unread_bodies as unread
+from voicebot.server.http.bodies import PACE, QUIET_S, UPLOAD
+from voicebot.server.realtime.incremental import LONGEST
 
 ASK = {
     "type": "conversation.item.create",

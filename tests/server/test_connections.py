@@ -20,7 +20,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from voicebot.server import connections
+from voicebot.server import uvicorn_protocols as connections
 
 
 @pytest.fixture(autouse=True)
@@ -382,7 +382,7 @@ def test_pings_are_answered():
 
 
 def test_pings_of_who_reads_no_answers_cost_no_memory(monkeypatch):
-    monkeypatch.setattr("voicebot.server.talk_socket.GREETING", 1000.0)
+    monkeypatch.setattr("voicebot.server.talk.websocket.GREETING", 1000.0)
 
     async def script():
         sent = 0
@@ -405,7 +405,7 @@ def memory():
 
 
 def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
-    monkeypatch.setattr("voicebot.server.talk_call.PATIENCE", 0.2)
+    monkeypatch.setattr("voicebot.server.talk.connection.PATIENCE", 0.2)
 
     class Endless(room.Synthesizer):
         async def synthesize(self, text):

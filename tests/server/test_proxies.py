@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta
 from voicebot.server.app import create
-from voicebot.server.forwarded import Forwarded
+from voicebot.server.auth.forwarded import Forwarded
 
 ROOT = Path(__file__).parents[2]
 NAME = "voice.example"

@@ -8,10 +8,10 @@ import httpx
 import room
 from serving import app, parts, served
 
-from voicebot import warm
+from voicebot.assistant import warmup as warm
 from voicebot.config import AssistantSettings, ServerSettings
-from voicebot.conversation.canned import Canned
-from voicebot.conversation.reserve import Reserve
+from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation.prerendered import Canned
 from voicebot.engines import Delta, first_request
 from voicebot.server.app import create
 

@@ -11,13 +11,13 @@ import websockets
 from calling import calling, connected, serving
 from serving import parts
 
-from voicebot import warm
-from voicebot.assembly import Chosen
+from voicebot.assistant import warmup as warm
+from voicebot.assistant.assembly import Chosen
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, first_request
 from voicebot.errors import ConfigError, EngineError
-from voicebot.server import keys
 from voicebot.server.app import create
+from voicebot.server.auth import keys
 
 OTHER = f"{__name__}:ChatModel"
 

@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..assembly import Ears
+from ..assistant.assembly import Ears
 from ..audio import Audio, join
-from ..conversation.listen import Listener
+from ..audio.recordings import decode
+from ..concurrency.worker import Stream
+from ..conversation.endpointing import Listener
 from ..engines import Segment
-from ..engines.per_call import OptionError, taken
-from ..engines.windows import says_again
+from ..engines.call_options import OptionError, taken
+from ..engines.whisper.decoding import says_again
 from ..errors import ConfigError, InputError, Missing
 from ..events import SpeechEnded
-from ..flow import Stream
-from ..recordings import decode
-from ..transcribe import RATE, segments
+from ..transcription.transcribe import RATE, segments
 
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 Normal = Callable[[str, str], list[str]]

@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from ..ending import leave
+from ..concurrency.shutdown import leave
 from ..errors import VoicebotError
 from .job import Bench, Done, Job, Reading
 

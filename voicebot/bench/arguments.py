@@ -160,7 +160,7 @@ def _stt(args: argparse.Namespace, config: Config, models: Path) -> int:
 def _accuracy(args: argparse.Namespace, config: Config, models: Path) -> int:
     import json
 
-    from ..assembly import ears
+    from ..assistant.assembly import ears
     from . import accuracy, output
 
     output.prepare(None, args.json)

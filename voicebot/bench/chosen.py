@@ -8,9 +8,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from .. import assembly
-from ..assembly import Chosen, Parts
+from ..assistant import assembly
+from ..assistant.assembly import Chosen, Parts
 from ..audio import Audio
+from ..concurrency.worker import Stream
 from ..config import Config, DocumentSettings, EngineChoice
 from ..engines import (
     ENGINES,
@@ -24,7 +25,6 @@ from ..engines import (
     lacking,
 )
 from ..errors import Missing
-from ..flow import Stream
 from .simulated import QUESTION, Costs
 
 SIZES = ("miniature", "random")

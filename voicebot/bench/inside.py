@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ..assembly import Parts
+from ..assistant.assembly import Parts
 from ..audio import Audio
+from ..concurrency.worker import Stream, started
 from ..events import Event, SpeechEnded
-from ..flow import Stream, started
 from .observed import Observed
 from .questions import RATE
 from .trial import Ears

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import prose
+from .. import text as prose
 from ..config import Config
 from ..errors import ConfigError
 from ..knowledge import Library

@@ -7,14 +7,14 @@ from contextlib import aclosing
 from typing import Any
 
 from ..audio import Audio
-from ..conversation.budget import BudgetSettings
-from ..conversation.canned import Canned
-from ..conversation.reserve import Reserve
+from ..concurrency.virtual_clock import InstantLoop
+from ..concurrency.worker import Stream
+from ..conversation.fallbacks import Reserve
+from ..conversation.latency_budget import BudgetSettings
+from ..conversation.prerendered import Canned
 from ..conversation.turn import Turn
 from ..engines import Speech, Synthesizer
 from ..events import TurnEnded
-from ..flow import Stream
-from ..instant import InstantLoop
 
 REPLY = (
     "The old apple tree was planted in 1931 by a gardener who came from the village. He had three "

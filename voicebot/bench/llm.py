@@ -10,7 +10,7 @@ from itertools import cycle, islice
 
 from .. import engines
 from ..engines import ChatModel, Message
-from ..engines.per_call import wanted
+from ..engines.call_options import wanted
 from .job import Done, Job, Reading
 from .tts import TEXTS
 

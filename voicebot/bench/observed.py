@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..audio import Audio, first_audible
+from ..concurrency.worker import Stream, T
 from ..engines import ChatModel, Delta, Message, Segment, Speech, Synthesizer, Transcriber
-from ..flow import Stream, T
 
 
 @dataclass(frozen=True, slots=True)

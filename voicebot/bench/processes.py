@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from ..errors import VoicebotError
-from ..streams import scratch
+from ..standard_streams import scratch
 from .figures import Usage
 
 STARTS_S = 60.0

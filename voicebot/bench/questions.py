@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import Audio, join
+from ..audio.recordings import decode
 from ..errors import ConfigError, InputError
-from ..recordings import decode
 
 RATE = 16000
 FRAME_S = 0.01

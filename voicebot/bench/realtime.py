@@ -12,8 +12,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from ..audio import Audio, from_pcm16, to_pcm16
+from ..concurrency.worker import started
 from ..errors import VoicebotError
-from ..flow import started
 from .trial import Ears
 
 RATE = 24000

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+from ..concurrency.worker import started
 from ..config import Config, EngineChoice
-from ..flow import started
 from . import processes
 from .observed import Mark
 from .processes import DidNotStart

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..audio import Audio, Samples
+from ..concurrency.worker import Stream
 from ..config import EngineChoice
 from ..engines import Delta, Message, Segment, Speech
 from ..errors import ConfigError
-from ..flow import Stream
 
 QUESTION = "What is the time, please?"
 REPLY = (

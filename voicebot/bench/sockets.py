@@ -16,11 +16,11 @@ import numpy as np
 
 from .. import engines
 from ..audio import Audio, Samples, from_pcm16, to_pcm16
+from ..audio.resample import Resampler, Windows
 from ..config import Config
-from ..conversation.listen import Listener, ListenSettings
+from ..conversation.endpointing import Listener, ListenSettings
 from ..engines import VoiceDetector
 from ..events import SpeechEnded, SpeechStarted
-from ..resample import Resampler, Windows
 from . import questions as recorded
 from .figures import percentiles
 from .processes import status

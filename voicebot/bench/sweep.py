@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import engines
-from ..assembly import Chosen
+from ..assistant.assembly import Chosen
 from ..config import Config
 from ..errors import VoicebotError
 from . import machine

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..audio import Audio, Samples, first_audible
-from ..resample import Resampler
+from ..audio.resample import Resampler
 from .observed import Mark
 from .questions import RATE, Question
 

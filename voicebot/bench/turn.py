@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..assembly import Parts, assemble
+from ..assistant.assembly import Parts, assemble
 from ..config import Config
 from . import chosen, machine, processes
 from .figures import Floor, Usage, declared, measured, summary

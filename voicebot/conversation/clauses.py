@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from ..flow import Stream
+from ..concurrency.worker import Stream
 from ..normalize.markdown import Code, Markdown, plain
 from . import sentences
 from .pauses import Pause, after

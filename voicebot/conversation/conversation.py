@@ -19,8 +19,10 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from math import inf
 
-from .. import request
+from .. import context as request
 from ..audio import Audio, join
+from ..audio.resample import Windows
+from ..concurrency.worker import Stream, due, started, stop
 from ..engines import ChatModel, Message, Synthesizer, Transcriber, VoiceDetector
 from ..errors import EngineError, Wordless
 from ..events import (
@@ -34,12 +36,10 @@ from ..events import (
     SpeechResumed,
     SpeechStarted,
 )
-from ..flow import Stream, due, started, stop
-from ..resample import Windows
+from .endpointing import Listener, ListenSettings
+from .fallbacks import Reserve
 from .inputs import Hush, Typed
-from .listen import Listener, ListenSettings
-from .partial import Partials
-from .reserve import Reserve
+from .interim import Partials
 from .turn import Speaker, Turn
 
 LIKELY = 1.0

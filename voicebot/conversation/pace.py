@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
-from ..engines.per_call import Speaks
+from ..engines.call_options import Speaks
 
 LETTER_S = 0.065
 """Seconds that a letter takes to say, until this voice has shown its own pace."""

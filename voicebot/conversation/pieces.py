@@ -11,9 +11,9 @@ import asyncio
 from contextlib import suppress
 
 from .clauses import Clause, Clauses
-from .lead import Lead
 from .pace import Pace
 from .pauses import SpeechSettings
+from .playout_estimate import Lead
 
 SECOND_S = 0.8
 """Seconds that a second piece lasts at least: the first has to be long enough to make it in."""

@@ -10,10 +10,10 @@ from functools import partial
 from math import inf
 from typing import Any
 
+from ..concurrency.worker import Stream, T
 from ..errors import Silence
 from ..events import TurnEnded
-from ..flow import Stream, T
-from .budget import Stage
+from .latency_budget import Stage
 
 _DONE: Any = object()
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..audio import Audio, Samples
+from ..concurrency.worker import Stream
 from ..engines import Speech, Word
-from ..flow import Stream
 
 SILENT = 10 ** (-60 / 20)
 """RMS below which a block is silence. An f or an h begins at about -55 dBFS; the silence of voices

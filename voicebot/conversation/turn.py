@@ -14,18 +14,18 @@ from math import inf
 from typing import Protocol
 
 from ..audio import Audio, first_audible, silence
+from ..concurrency.worker import Stream, ahead, due, started, stop
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
-from ..engines.per_call import given_up
+from ..engines.call_options import given_up
 from ..errors import EngineError, VoicebotError
 from ..events import Event, Passages, ReplyResumed, RungTaken, Said
-from ..flow import Stream, ahead, due, started, stop
-from .budget import Rung, Stage
 from .clauses import Clause
-from .lead import PROMISED, Lead
+from .fallbacks import Reserve
+from .latency_budget import Rung, Stage
 from .pace import Pace, Timing
 from .pieces import Pieces
-from .recent import Recent
-from .reserve import Reserve
+from .playout_estimate import PROMISED, Lead
+from .replayed_audio import Recent
 from .spoken import Spoken
 from .timeline import Timeline
 from .trim import trimmed

@@ -85,20 +85,20 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
     },
     "stt": {
         "whisper": Entry(
-            "voicebot.engines.whisper:Whisper",
+            "voicebot.engines.whisper.engine:Whisper",
             "Whisper on faster-whisper",
             ("faster_whisper", "onnxruntime"),
             "whisper",
             weights=True,
         ),
         "pocketsphinx": Entry(
-            "voicebot.engines.pocketsphinx:PocketSphinx",
+            "voicebot.engines.pocketsphinx.engine:PocketSphinx",
             "PocketSphinx with its own English model",
             ("pocketsphinx", "onnxruntime"),
             "pocketsphinx",
         ),
         "openai": Entry(
-            "voicebot.engines.openai_stt:OpenAITranscriber",
+            "voicebot.engines.openai.transcription:OpenAITranscriber",
             "any OpenAI-compatible transcription server",
             ("httpx",),
             "openai",
@@ -107,7 +107,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
     },
     "llm": {
         "llama": Entry(
-            "voicebot.engines.llama:Llama",
+            "voicebot.engines.llama.engine:Llama",
             "any GGUF chat model on llama.cpp",
             ("llama_cpp",),
             "llama",
@@ -119,7 +119,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             native=False,
         ),
         "openai": Entry(
-            "voicebot.engines.openai_chat:OpenAIChat",
+            "voicebot.engines.openai.chat:OpenAIChat",
             "any OpenAI-compatible chat server",
             ("httpx",),
             "openai",
@@ -128,7 +128,7 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
     },
     "tts": {
         "kokoro": Entry(
-            "voicebot.engines.kokoro:Kokoro",
+            "voicebot.engines.kokoro.engine:Kokoro",
             "Kokoro-82M, on onnxruntime or torch",
             ("hibari", "onnxruntime"),
             "kokoro",
@@ -142,13 +142,13 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
             more=True,
         ),
         "espeak": Entry(
-            "voicebot.engines.espeak:Espeak",
+            "voicebot.engines.espeak.engine:Espeak",
             "espeak-ng in a process of its own",
             ("espeakng_loader",),
             "espeak",
         ),
         "openai": Entry(
-            "voicebot.engines.openai_tts:OpenAISynthesizer",
+            "voicebot.engines.openai.speech:OpenAISynthesizer",
             "any OpenAI-compatible speech server",
             ("httpx",),
             "openai",

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from .. import prose
+from .. import text as prose
+from ..concurrency.worker import Stream, Worker
 from ..events import Passage
-from ..flow import Stream, Worker
 from . import Delta, Message
-from .per_call import estimated_tokens
+from .call_options import estimated_tokens
 
 NO_PASSAGES = "I can only answer from your documents, and I have none about that."
 NO_ANSWER = "Your documents say nothing about that."

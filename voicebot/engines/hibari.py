@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..audio import Samples
+from ..concurrency.worker import Stream, Worker
 from ..errors import ConfigError, EngineError, Missing
-from ..flow import Stream, Worker
 from ..spelling import there_is
 from . import Speech, phonemes
+from .call_options import OptionError
 from .english import English, english
 from .onnx_graph import brief, session
-from .per_call import OptionError
 from .phonemes import RATE, VOCABULARY, Spoken
 
 PACKAGE = "hibari-tts 0.2.1"

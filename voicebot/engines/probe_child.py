@@ -33,7 +33,7 @@ def main() -> None:
     error = _error(asked["kind"], asked["name"], asked["settings"])
     json.dump(error, told)
     told.close()
-    from voicebot.ending import leave
+    from voicebot.concurrency.shutdown import leave
 
     leave(0)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ..audio import Audio, Samples
+from ..concurrency.worker import Stream
 from ..events import Passage
-from ..flow import Stream
 
 
 @dataclass(frozen=True, slots=True)

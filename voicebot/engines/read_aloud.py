@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from ..flow import Stream
+from ..concurrency.worker import Stream
 from ..normalize import Reading, guessed, is_ready, readings
 from .protocols import Speech, Word
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..audio import Samples
+from ..concurrency.batching import Together
 from ..errors import EngineError, Missing
-from ..together import Together
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it has no stubs

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from .. import prose
+from .. import text as prose
 from ..engines.extractive import answer, speakable
 from ..errors import ConfigError
 from ..events import Passage

@@ -17,29 +17,29 @@ from typing import Any
 
 import numpy as np
 
-from ..assembly import Chosen, Parts
+from ..assistant.assembly import Chosen, Parts
+from ..assistant.on_demand import Further
 from ..audio import Audio, silence
+from ..audio.recordings import decode
+from ..concurrency.worker import Stream, started
 from ..config import Config
-from ..conversation.reserve import Reserve
+from ..conversation.fallbacks import Reserve
 from ..engines import ENGINES, ChatModel, Synthesizer, Transcriber, VoiceDetector
-from ..engines.per_call import taken
+from ..engines.call_options import taken
 from ..events import Event, as_json
-from ..flow import Stream, started
-from ..on_demand import Further
-from ..recordings import decode
-from ..server.limits import Allowance
-from ..server.realtime_actions import Action, Append
-from ..server.realtime_call import Call
-from ..server.realtime_fields import Table
-from ..server.realtime_outside import Outside
-from ..server.realtime_protocol import Protocol, ids
-from ..server.realtime_recorded import USED_UP, as_happening, track, with_sounds
-from ..server.realtime_speaker import encoded
-from ..server.webrtc.playout import PACKET_S, Playout
-from .again import SAME
-from .differences import Happened
-from .given import Appended, Realtime, Sent
-from .recorded import Recorded
+from ..server.auth.rate_limits import Allowance
+from ..server.realtime.actions import Action, Append
+from ..server.realtime.conversation import Call
+from ..server.realtime.dependencies import Outside
+from ..server.realtime.fields import Table
+from ..server.realtime.output_audio import encoded
+from ..server.realtime.playout import PACKET_S, Playout
+from ..server.realtime.protocol import Protocol, ids
+from ..server.realtime.recording import USED_UP, as_happening, track, with_sounds
+from .client_input import Appended, Realtime, Sent
+from .compare import Happened
+from .engines import SAME
+from .read import Recorded
 
 
 def surrounded(

@@ -14,31 +14,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ..assembly import Parts, assemble
+from ..assistant.assembly import Parts, assemble
+from ..concurrency.virtual_clock import InstantLoop
 from ..config import Config, RecordSettings
 from ..conversation import Conversation
-from ..conversation.canned import Canned
-from ..conversation.ladder import Ladder
+from ..conversation.degradation import Ladder
+from ..conversation.fallbacks import Reserve
 from ..conversation.pace import Paces
-from ..conversation.reserve import Reserve
+from ..conversation.prerendered import Canned
 from ..errors import ConfigError
 from ..events import Event, as_json
-from ..instant import InstantLoop
-from .again import (
-    Detector,
-    Drawing,
-    Engines,
-    Light,
-    Listening,
-    Speaker,
-    Working,
-    quiet,
-    user,
-)
 from .amounts import LONGEST
-from .differences import Difference, Happened, differences
+from .compare import Difference, Happened, differences
+from .engines import Detector, Drawing, Engines, Light, Listening, Speaker, Working, quiet, user
+from .read import Recorded, found, heard, read
 from .realtime import hold, surrounded, unlike
-from .recorded import Recorded, found, heard, read
 
 Changes: TypeAlias = dict[str, tuple[Any, Any]]
 """The settings that are not as they were: before, and now."""

@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..assembly import Parts
+from ..assistant.assembly import Parts
+from ..assistant.warmup import Warmth
+from ..concurrency.worker import Worker, started
 from ..config import ServerSettings
 from ..errors import VoicebotError
-from ..flow import Worker, started
-from ..warm import Warmth
-from .house import House
-from .keys import Keys, wanted
-from .lease import Leased
+from .admission import House
+from .auth.keys import Keys, wanted
+from .hot_swap import Leased
 from .routes import DONE, FAILED, NONE, UNDER_WAY, Lasting, Standing, site
 
 log = logging.getLogger(__name__)

@@ -14,36 +14,42 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from ..assembly import Parts
+from ..assistant.assembly import Parts
 from ..config import ServerSettings
 from ..engines import Kind
-from ..observe.metrics import Metrics
-from . import (
+from ..observability.metrics import Metrics
+from . import metrics as measured
+from .admission import House
+from .auth.ephemeral_keys import ClientSecrets
+from .auth.forwarded import Forwarded
+from .auth.keys import Keys
+from .auth.middleware import LOCAL, Doorkeeper
+from .auth.rate_limits import Allowance
+from .auth.tokens import token
+from .errors import HANDLERS, Refusal, response
+from .http.request_id import RequestId
+from .http.unknown_fields import Ignored
+from .http.unread_bodies import Unread
+from .model_catalog import Catalogue
+from .realtime import websocket as realtime_socket
+from .rest import (
+    audio as openai_audio,
+)
+from .rest import (
+    chat as openai_text,
+)
+from .rest import (
     completions,
     documents,
-    measured,
-    openai_audio,
-    openai_text,
     openapi,
-    realtime_socket,
     responses,
-    responses_socket,
-    talk_socket,
 )
-from .catalogue import Catalogue
-from .client_secrets import ClientSecrets
-from .doorkeeper import LOCAL, Doorkeeper
-from .forwarded import Forwarded
-from .house import House
-from .keys import Keys
-from .lenient import Ignored
-from .limits import Allowance
-from .refusals import HANDLERS, Refusal, response
-from .request_id import RequestId
-from .responses_kept import KeptResponses
-from .talk_call import Call
-from .tokens import token
-from .unread import Unread
+from .rest import (
+    responses_websocket as responses_socket,
+)
+from .rest.responses_store import KeptResponses
+from .talk import websocket as talk_socket
+from .talk.connection import Call
 from .webrtc import calls as webrtc
 
 SOON_S = 1

@@ -18,18 +18,20 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from .. import weights
-from ..assembly import Parts, build, offers
+from ..assistant.assembly import Parts, build, offers
+from ..assistant.warmup import READY
+from ..concurrency.worker import started
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
-from ..flow import started
-from ..observe.traces import traced
-from ..warm import READY
-from . import certificate, connections, memory, systemd
-from . import reached as reached_at
+from ..observability.traces import traced
+from ..weights import manifest as weights
+from . import addresses as reached_at
+from . import certificate, systemd
+from . import memory_trim as memory
+from . import uvicorn_protocols as connections
 from .app import App, create
-from .door import Door, Guests, Loop
-from .keys import check_door, wanted
+from .auth.keys import check_door, wanted
+from .listeners import Door, Guests, Loop
 from .routes import UNDER_WAY, Standing
 
 log = logging.getLogger(__name__)
@@ -121,7 +123,7 @@ def run(
         closing.callback(app.close)
         site: ASGIApp = app
         if spans:
-            from .traced import Traced
+            from .http.tracing import Traced
 
             parts.observers.append(spans.observer)
             site = Traced(app, spans.tracer)

@@ -8,14 +8,14 @@ from typing import Any
 
 from starlette.types import Scope
 
-from ..assembly import Parts
+from ..assistant.assembly import Parts
 from ..audio import Audio, silence
+from ..concurrency.worker import Stream, ahead
 from ..conversation.clauses import clauses
 from ..conversation.trim import trimmed
 from ..engines import Speech
-from ..flow import Stream, ahead
-from .doorkeeper import allowance, charge
-from .refusals import Refusal
+from .auth.middleware import allowance, charge
+from .errors import Refusal
 
 AHEAD = 2
 """Chunks of speech made before the client has taken those before them."""

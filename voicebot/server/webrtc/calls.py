@@ -20,27 +20,27 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from ...assembly import Parts
+from ...assistant.assembly import Parts
 from ...audio import Audio
+from ...concurrency.worker import Stream, started
 from ...config import ServerSettings
-from ...flow import Stream, started
-from .. import realtime_fields as fields
-from ..client_secrets import ClientSecrets
-from ..doorkeeper import allowance
-from ..house import House, client_of
-from ..intake import limited
-from ..limits import Allowance
-from ..realtime_actions import Action
-from ..realtime_fields import Refused, Table
-from ..realtime_long import LONG, Long
-from ..realtime_outside import Opening
-from ..realtime_protocol import as_text, new_id, root
-from ..realtime_session import Session
-from ..realtime_socket import BODY, changes, refusing, taken_in
-from ..refusals import Refusal
+from ..admission import House, client_of
+from ..auth.ephemeral_keys import ClientSecrets
+from ..auth.middleware import allowance
+from ..auth.rate_limits import Allowance
+from ..errors import Refusal
+from ..http.bodies import limited
+from ..realtime import fields
+from ..realtime.actions import Action
+from ..realtime.dependencies import Opening
+from ..realtime.fields import Refused, Table
+from ..realtime.incremental import LONG, Long
+from ..realtime.playout import Playout, quiet
+from ..realtime.protocol import as_text, new_id, root
+from ..realtime.session import Session
+from ..realtime.websocket import BODY, changes, refusing, taken_in
 from . import offer
 from .microphone import Microphone
-from .playout import Playout, quiet
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from ... import opus
-from ...audio import Audio, silence
+from ...audio import Audio, opus, silence
 
 REORDER = 3
 """Packets that may overtake one that is missing, 60 ms, before it counts as lost. More waits longer

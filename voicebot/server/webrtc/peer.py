@@ -22,10 +22,10 @@ from aiortc import (
 )
 from av import Packet
 
+from ..realtime.playout import PACKET_S
 from .addresses import is_near
 from .microphone import Microphone
 from .offer import BadOffer
-from .playout import PACKET_S
 
 CLOCK = 48_000
 """Samples per second that Opus counts in, whatever was encoded."""

@@ -1,0 +1,1 @@
+"""From settings to engines that can talk."""

@@ -1,0 +1,1 @@
+"""How work overlaps, waits and stops."""

@@ -1,0 +1,135 @@
+"""What turns give up when time is short, the cheapest loss first. No I/O and no clock.
+
+Rungs that nobody hears are taken as soon as less is left than the stages to come may need, and in
+advance while a stage is too slow. Those that are heard (a filler, another voice, an apology) are
+taken by the turn, in the moment that nothing else can help.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+
+from .latency_budget import STAGES, BudgetSettings, Rung, Stage
+from .timeline import Timeline
+
+REMEMBERED = 32
+"""Turns that a stage is judged by. More is steadier; fewer notices sooner."""
+ENOUGH = 8
+"""Turns before a stage is judged, and judged again after a change: they have to show its effect."""
+RECOVERED = 0.6
+"""Part of its share that a stage must keep within before its rung is given back. The rung itself
+makes it faster, so that just keeping within would mean to take and give back for ever."""
+
+WORTH_S = 0.03
+"""Seconds that a rung must save to be taken: nobody notices less, and passages are dear."""
+
+_SAVES: dict[Rung, dict[Stage, float]] = {
+    # A language model on a CPU spends most of the time to its first token reading passages.
+    "fewer_passages": {"first_token": 0.5},
+    # Two words instead of five are sooner written, and sooner spoken.
+    "short_clause": {"first_clause": 0.5, "synthesis": 0.5},
+    # The first decoding is kept even where another, at a higher temperature, might be better.
+    "single_pass": {"recognition": 0.3},
+}
+"""Of the rungs nobody hears: the stages it makes faster, and by about what part of their share."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """How long a stage took in the last turns."""
+
+    took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    since: int = 0
+    """Turns since what they give up was last changed on its account."""
+    is_slow: bool = False
+    """It exceeded its share when last judged, and has not recovered."""
+
+
+class Ladder:
+    """Which rungs turns take. Turns that share engines share one: it learns from all of them."""
+
+    def __init__(self, budget: BudgetSettings) -> None:
+        self.budget = budget
+        self._records = {stage: _Record() for stage in STAGES}
+        self._first_audio: deque[float] = deque(maxlen=REMEMBERED)
+        self._quiet = [rung for rung in budget.rungs if rung in _SAVES]
+        self.ahead: set[Rung] = set()
+        """Taken in advance, by every turn."""
+
+    @property
+    def usual(self) -> float:
+        """Seconds to the first audio that every other turn needed; 0 before there were any."""
+        return _quantile(self._first_audio, 0.5) if self._first_audio else 0.0
+
+    def short_of_time(self, stage: Stage, left: float) -> list[Rung]:
+        """The rungs to take as `stage` begins with `left` seconds to when a sound is due.
+
+        Of those that can still help as many as make up for what is missing, in their order.
+        """
+        missing = self.budget.needed(stage) - left
+        chosen: list[Rung] = []
+        for rung in self._quiet:
+            saves = sum(
+                part * self._usually(helped)
+                for helped, part in _SAVES[rung].items()
+                if _is_to_come(helped, stage)
+            )
+            if missing > 0 and rung not in self.ahead and saves >= WORTH_S:
+                missing -= saves
+                chosen.append(rung)
+        return chosen
+
+    def _usually(self, stage: Stage) -> float:
+        """Seconds that can be saved from: what the stage has shown to take, or else its share.
+
+        An engine that quotes documents reads no passages, so that fewer save nothing.
+        """
+        took = self._records[stage].took
+        return _quantile(took, 0.5) if took else self.budget.share(stage)
+
+    def learn_from(self, timeline: Timeline) -> None:
+        """A turn is over; one without a sound of the answer teaches nothing."""
+        if (first := timeline.marks.get("speaker.first")) is not None:
+            self.learn(timeline.took(), first)
+
+    def learn(self, took: Mapping[Stage, float], first_audio: float) -> None:
+        """A turn has sounded: seconds its stages took, and to its first audio."""
+        self._first_audio.append(first_audio)
+        for stage, seconds in took.items():
+            record = self._records[stage]
+            record.took.append(seconds)
+            record.since += 1
+        judged = {stage for stage in took if self._records[stage].since >= ENOUGH}
+        for stage in judged:
+            self._judge(self._records[stage], self.budget.share(stage))
+        for rung in self._quiet:
+            helped = _SAVES[rung]
+            needed = any(self._records[stage].is_slow for stage in helped)
+            if judged & helped.keys() and needed != (rung in self.ahead):
+                self.ahead ^= {rung}
+                self._forget(helped)
+
+    def _judge(self, record: _Record, share: float) -> None:
+        slow = _quantile(record.took, 0.95)
+        if slow > share:
+            record.is_slow = True
+        elif slow <= RECOVERED * share:
+            record.is_slow = False
+
+    def _forget(self, stages: Iterable[Stage]) -> None:
+        """What was before a change says nothing of what is now."""
+        for stage in stages:
+            self._records[stage].took.clear()
+            self._records[stage].since = 0
+
+
+def _is_to_come(helps: Stage, now: Stage) -> bool:
+    return STAGES.index(helps) >= STAGES.index(now)
+
+
+def _quantile(values: deque[float], part: float) -> float:
+    """The smallest of `values` that at least `part` of them do not exceed."""
+    return sorted(values)[max(0, ceil(part * len(values)) - 1)]

@@ -1,0 +1,57 @@
+"""What helps a turn where the usual is late or broken, and is heard: the last of the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..engines import Speech, Synthesizer
+from .degradation import Ladder
+from .latency_budget import BudgetSettings
+from .pace import Paces
+from .pauses import SpeechSettings
+from .prerendered import Canned
+
+WORTH = 0.35
+"""Seconds later than usual an answer must be where answers usually come while a filler would still
+be spoken. One before each of them would only make them later still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Shared by the conversations on the same engines."""
+
+    ladder: Ladder = field(default_factory=lambda: Ladder(BudgetSettings(ladder="")))
+    canned: Canned = field(default_factory=lambda: Canned([]))
+    light: Synthesizer | None = None
+    """A voice that is quick and does not fail; worse, or it would be the usual one."""
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
+    """The pauses that every voice makes."""
+    paces: Paces = field(default_factory=Paces)
+    """How fast each voice has shown to be."""
+
+    async def keep_ready(self, tts: Synthesizer) -> None:
+        """Have spoken in the voice of `tts` what helps when it is late, before that is needed."""
+        await self.canned.make(tts, self.paces.of(tts))
+
+    def filler(self, tts: Synthesizer) -> tuple[Speech, ...]:
+        """What to say in the voice of `tts` while an answer is late; nothing where that is."""
+        if "filler" not in self.ladder.budget.rungs:
+            return ()
+        return self.canned.speech(tts, self.ladder.budget.filler)
+
+    def filler_at(self, deadline: float, filler: Sequence[Speech]) -> float:
+        """Seconds after the end of speech at which `filler` is to be spoken, if there is still no
+        answer, which is due at `deadline`."""
+        usual = self.ladder.usual
+        over = deadline + sum(chunk.audio.seconds for chunk in filler)
+        return usual + WORTH if deadline < usual < over else deadline
+
+    def spare(self) -> Synthesizer | None:
+        """The voice that goes on where the usual one fails."""
+        return self.light if "light_voice" in self.ladder.budget.rungs else None
+
+    def apology(self) -> str:
+        """What to say where there is no answer."""
+        budget = self.ladder.budget
+        return budget.apology if "apology" in budget.rungs else ""

@@ -1,0 +1,1 @@
+"""What chat models share: prompts, reasoning and function calls."""

@@ -1,0 +1,1 @@
+"""espeak-ng, in a process of its own."""

@@ -1,0 +1,1 @@
+"""Kokoro-82M, on ONNX Runtime or torch."""

@@ -1,0 +1,1 @@
+"""Chat models in GGUF files, on llama.cpp."""

@@ -1,0 +1,1 @@
+"""Record conversations, so that `voicebot replay` can hold them again."""

@@ -1,0 +1,256 @@
+"""A recording as `observe.recording` wrote it, read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, is_dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from ..audio import Audio, silence
+from ..audio.recordings import decode
+from ..audio.resample import Windows
+from ..conversation import Hush, Typed
+from ..conversation.latency_budget import RUNGS, Rung
+from ..conversation.pace import Pace
+from ..engines import Delta, Segment, Speech, fits
+from ..errors import InputError
+from ..recording.archive import STORY
+from ..recording.recorder import VERSION
+from . import amounts
+from .client_input import Realtime, begun
+from .compare import Happened, named
+
+LOUD = 0.1
+"""Level of sound that was spoken: anything that is not taken for silence."""
+
+_ITEMS = {"stt": Segment, "llm": Delta, "tts": Speech, "light": Speech}
+_BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+
+
+@dataclass(slots=True)
+class Call:
+    """An engine was asked something."""
+
+    kind: str
+    at: float
+    text: str = ""
+    """What to say, or to answer."""
+    before: str = ""
+    """Stands for the whole history of what is to be answered."""
+    seconds: float = 0.0
+    """How much sound is to be recognised."""
+    heard: float = 0.0
+    """Seconds of the user's sound up to then."""
+    items: list[tuple[float, Any]] = field(default_factory=list)
+    """What it gave, with the seconds since it was asked."""
+    ended: float = 0.0
+    """Seconds until it was over."""
+    error: tuple[str, str, str] | None = None
+    """The stage, the reason and the kind of what went wrong."""
+    stopped: bool = True
+    """Nobody wanted more of it, or the recording ended before it did."""
+    used: bool = False
+    """It was found again."""
+
+
+@dataclass(slots=True)
+class Sounded:
+    """What the speaker was given for one turn."""
+
+    plays: list[tuple[float, float, float]] = field(default_factory=list)
+    """Of each piece that it took: how long it sounds, when it was offered, when taken."""
+    drained: float | None = None
+    """Seconds that the end of it was waited for."""
+    stopped: tuple[float, float] | None = None
+    """When it was silenced, and how many seconds of it had been heard."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One session. All times are seconds since it began."""
+
+    path: Path
+    rate: int = 0
+    window: int = 0
+    partial: bool = False
+    light: bool = False
+    """There was a voice in reserve."""
+    ahead: list[Rung] = field(default_factory=list)
+    pace: list[float] = field(default_factory=lambda: Pace().shown)
+    """What the voice had shown before, as `Pace.shown` has it."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    windows: list[tuple[float, float]] = field(default_factory=list)
+    """When each window of the user's sound was listened to, and how probably it is speech."""
+    inputs: list[tuple[float, Typed | Hush]] = field(default_factory=list)
+    calls: dict[int, Call] = field(default_factory=dict)
+    canned: dict[str, Call] = field(default_factory=dict)
+    """Of each sentence that was made before it was needed, the sound, there at once."""
+    sounded: list[Sounded] = field(default_factory=list)
+    realtime: Realtime | None = None
+    events: list[Happened] = field(default_factory=list)
+    over: float = 0.0
+    cut: bool = True
+    """It was ended from outside: the user hung up."""
+
+    @property
+    def name(self) -> str:
+        """That of its folder, which begins with the date."""
+        return self.path.absolute().parent.name
+
+
+def found(path: Path) -> list[Path]:
+    """The recordings meant: that of one session, or all in a folder, the oldest first.
+
+    Raises:
+        InputError: there is none.
+    """
+    if path.is_dir() and not (path / STORY).exists():
+        if stories := sorted(path.glob(f"*/{STORY}")):
+            return stories
+        raise InputError(f"{path}: there is no recording in it")
+    return [path / STORY if path.is_dir() else path]
+
+
+def read(path: Path) -> Recorded:
+    """
+    Raises:
+        InputError: it is not there, or it is no recording.
+    """
+    recorded = Recorded(path)
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.endswith("\n"):  # else we were killed while it was being written
+                    given = json.loads(line)
+                    at = amounts.seconds(given["at"])
+                    recorded.over = max(recorded.over, at)
+                    (_begin if number == 1 else _note)(recorded, at, given)
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    except _BROKEN as error:
+        raise InputError(f"{path}: line {number} is none of a recording") from error
+    if not recorded.rate:
+        raise InputError(f"{path}: there is nothing in it")
+    return recorded
+
+
+def heard(recorded: Recorded) -> Iterator[Audio]:
+    """The user's sound, a window at a time.
+
+    Raises:
+        InputError: it is not there, or it is no sound.
+    """
+    file = recorded.path.with_name("heard.wav")
+    pending = Windows(recorded.rate, recorded.window)
+    for block in decode(str(file), recorded.rate):
+        for window in pending.feed(block):
+            yield Audio(window, recorded.rate)
+
+
+def _begin(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
+    if given["session"] != VERSION:
+        raise InputError(
+            f"{recorded.path}: recorded as version {given['session']}, and this is {VERSION}"
+        )
+    recorded.window = amounts.whole(given["window"])
+    recorded.partial, recorded.light = bool(given["partial"]), bool(given["light"])
+    recorded.ahead = [rung for rung in RUNGS if rung in given["ahead"]]
+    if "pace" in given:
+        letters, seconds, sound, took = map(amounts.seconds, given["pace"])
+        if not (letters and seconds and sound):
+            raise ValueError(given["pace"])
+        recorded.pace = [letters, seconds, sound, took]
+    recorded.settings = {name: dict(values) for name, values in given["settings"].items()}
+    if (about := given.get("realtime")) is not None:
+        recorded.realtime = begun(about)
+    recorded.rate = amounts.whole(given["rate"])
+
+
+def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
+    match given:
+        case {"windows": windows}:
+            recorded.windows += [(amounts.seconds(at), float(p)) for at, p in windows]
+        case {"typed": str(text)}:
+            recorded.inputs.append((at, Typed(text)))
+        case {"hush": True}:
+            recorded.inputs.append((at, Hush()))
+        case {"appended": _} | {"sent": _} | {"sounds": _} if recorded.realtime:
+            recorded.realtime.note(at, given)
+        case {"call": _} | {"gave": _} | {"ended": _}:
+            _note_call(recorded.calls, at, given)
+        case {"canned": str(text), "speech": speech}:
+            chunks = [(0.0, _built(Speech, chunk)) for chunk in speech]
+            recorded.canned[text] = Call("tts", at, text, items=chunks, stopped=False)
+        case {"played": _} | {"drained": _} | {"stopped": _}:
+            _note_sound(recorded.sounded, at, given)
+        case {"event": {"event": str()} as event}:
+            if not (named(event) and all(map(isfinite, event.get("marks", {}).values()))):
+                raise ValueError(event)
+            recorded.events.append((at, event))
+        case {"over": bool(cut)}:
+            recorded.cut = cut
+        case _:
+            raise ValueError(given)
+
+
+def _note_call(calls: dict[int, Call], at: float, given: dict[str, Any]) -> None:
+    match given:
+        case {"call": int(number), "kind": "stt", "seconds": seconds, "heard": heard}:
+            calls[number] = Call(
+                "stt", at, seconds=amounts.seconds(seconds), heard=amounts.seconds(heard)
+            )
+        case {"call": int(number), "kind": "llm", "text": str(text), "before": str(before)}:
+            calls[number] = Call("llm", at, text=text, before=before)
+        case {"call": int(number), "kind": "tts" | "light" as kind, "text": str(text)}:
+            calls[number] = Call(kind, at, text=text)
+        case {"gave": int(number), "item": item}:
+            call = calls[number]
+            call.items.append((at - call.at, _built(_ITEMS[call.kind], item)))
+        case {"ended": int(number)}:
+            call = calls[number]
+            call.ended, call.stopped = at - call.at, "stopped" in given
+            if "error" in given:
+                stage, reason, kind = map(str, given["error"])
+                call.error = stage, reason, kind
+        case _:
+            raise ValueError(given)
+
+
+def _note_sound(sounded: list[Sounded], at: float, given: dict[str, Any]) -> None:
+    if not sounded or sounded[-1].drained is not None or sounded[-1].stopped:
+        sounded.append(Sounded())
+    match given:
+        case {"played": seconds, "since": since}:
+            sounded[-1].plays.append((amounts.seconds(seconds), amounts.seconds(since), at))
+        case {"drained": True, "since": since}:
+            sounded[-1].drained = at - amounts.seconds(since)
+        case {"stopped": heard}:
+            sounded[-1].stopped = at, amounts.seconds(heard)
+        case _:
+            raise ValueError(given)
+
+
+def _built(wanted: Any, value: Any) -> Any:
+    """What an engine gave, out of JSON's values: the reverse of `taps.as_plain`."""
+    if wanted is Audio:
+        seconds = amounts.seconds(value["samples"] / amounts.whole(value["rate"]))
+        audio = silence(min(seconds, amounts.LONGEST_SPEECH), value["rate"])
+        loud = value.get("loud", (0, len(audio.samples)))
+        start, end = (amounts.samples(at, audio.rate) for at in loud)
+        audio.samples[start:end] = LOUD
+        return audio
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        hints = get_type_hints(wanted)
+        return wanted(**{name: _built(hints[name], each) for name, each in value.items()})
+    inner = get_args(wanted)
+    if get_origin(wanted) is tuple:
+        return tuple(_built(inner[0], each) for each in value)
+    if type(None) in inner:
+        return None if value is None else _built(inner[0], value)
+    if not fits(value, wanted):
+        raise TypeError(value)
+    return value

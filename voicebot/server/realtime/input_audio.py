@@ -1,0 +1,155 @@
+"""What a Realtime client appends: speech is found in it, or it is kept until it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+import numpy as np
+
+from ...audio import Audio, Samples
+from ...audio.resample import Resampler, Windows
+from ...concurrency.worker import Stream
+from ...conversation.endpointing import Listener, ListenSettings
+from ...engines import VoiceDetector
+from ...events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
+from .fields import Refused
+
+LONGEST = 300.0
+"""Seconds that can be committed at once: 19 MB of memory."""
+SHORTEST = 0.1
+"""Seconds that are worth committing; the protocol says so."""
+
+PIECE = 0.1
+"""Seconds heard before others get their turn, and three calls of the detector at most: a client
+may append minutes."""
+
+TOGETHER = 100
+"""Pieces joined before others get their turn: 2 to 10 s."""
+
+Event = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
+
+
+class Ears:
+    """Hear one user. Times are seconds of sound appended, whatever happens in between.
+
+    settings: how speech is found; None where the client commits by hand.
+    longest: seconds that are kept until it does.
+    hold: is told how many bytes those take; raises Refused where there is no room.
+    """
+
+    def __init__(
+        self,
+        vad: VoiceDetector,
+        settings: ListenSettings | None,
+        longest: float = LONGEST,
+        hold: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        self._vad, self._longest, self._hold = vad, longest, hold
+        self._fed = 0
+        self.listen(settings)
+
+    @property
+    def now(self) -> float:
+        return self._fed / self._vad.rate
+
+    @property
+    def speaking(self) -> float:
+        """Seconds of sound since the user began to speak; 0 while they are silent."""
+        return self._listener.speaking if self._listener else 0.0
+
+    def listen(self, settings: ListenSettings | None) -> None:
+        """Forget what was heard, and hear by these settings from now on."""
+        self._settings = settings
+        self._windows = Windows(self._vad.rate, self._vad.window)
+        self._resampler = Resampler(self._vad.rate)
+        self._since = self.now
+        self._listener = settings and Listener(self._vad.rate, self._vad.window, settings)
+        self._kept: list[Samples] = []
+        self._length = 0.0
+        self._hold(0)
+
+    async def hear(self, audio: Audio) -> Stream[Event | None]:
+        """Yield after each window what has changed in it.
+
+        Raises:
+            Refused: more is kept than can be committed, or than there is room for.
+        """
+        if self._listener is None and self._length + audio.seconds > self._longest:
+            raise Refused(
+                "input_audio_buffer_full",
+                f"one utterance has at most {self._longest:g} s; commit or clear what there is",
+            )
+        step = round(audio.rate * PIECE)
+        for start in range(0, len(audio.samples), step):
+            if len(audio.samples) > step:
+                await asyncio.sleep(0)
+            piece = Audio(audio.samples[start : start + step], audio.rate)
+            if self._listener:
+                async with aclosing(self._detect(self._listener, piece)) as events:
+                    async for event in events:
+                        yield event
+            else:
+                self._keep(self._resampler.feed(piece))
+                yield None
+
+    async def _detect(self, listener: Listener, audio: Audio) -> Stream[Event | None]:
+        for window in self._windows.feed(audio):
+            self._fed += len(window)
+            event = listener.feed(window, await self._vad.probability(window))
+            yield event and self._placed(event)
+
+    def _keep(self, samples: Samples) -> None:
+        self._hold(round(self._length * self._vad.rate) * samples.itemsize + samples.nbytes)
+        self._fed += len(samples)
+        self._kept.append(samples)
+        self._length += len(samples) / self._vad.rate
+
+    async def commit(self) -> SpeechEnded | Audio:
+        """What was being said, or what was appended, is complete.
+
+        Raises:
+            Refused: it is nothing, or too little.
+        """
+        if self._listener:
+            if ended := self._listener.finish():
+                moved = self._moved(ended)
+                self.clear()  # the end of a word would begin another utterance
+                return SpeechEnded(moved)
+        elif self._length >= SHORTEST:
+            self._keep(self._resampler.finish())
+            audio = Audio(await _joined(self._kept), self._vad.rate)
+            self.listen(None)
+            return audio
+        raise Refused(
+            "input_audio_buffer_commit_empty",
+            f"at least {SHORTEST * 1000:g} ms are needed, and there are {self._length * 1000:.0f}",
+        )
+
+    def clear(self) -> None:
+        """Forget what was appended and not committed."""
+        self.listen(self._settings)
+
+    def _placed(self, event: Event) -> Event:
+        if isinstance(event, SpeechPaused | SpeechEnded):
+            return type(event)(self._moved(event))
+        return replace(event, at=event.at + self._since)
+
+    def _moved(self, event: SpeechPaused | SpeechEnded) -> Utterance:
+        said = event.utterance
+        return replace(said, start=said.start + self._since, end=said.end + self._since)
+
+
+async def _joined(pieces: list[Samples]) -> Samples:
+    samples = np.empty(sum(map(len, pieces)), np.float32)
+    at = 0
+    for start in range(0, len(pieces), TOGETHER):
+        if start:
+            await asyncio.sleep(0)
+        together = pieces[start : start + TOGETHER]
+        end = at + sum(map(len, together))
+        np.concatenate(together, out=samples[at:end])
+        at = end
+    return samples

@@ -1,0 +1,1 @@
+"""OpenAI's HTTP routes, and what validates and describes them."""

@@ -1,0 +1,1 @@
+"""`/v1/talk`: a conversation over one plain websocket."""

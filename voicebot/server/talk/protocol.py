@@ -1,0 +1,221 @@
+"""The words of `/v1/talk`, to and fro. No I/O; `talk_socket` describes them in ten lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from ...audio import Audio, from_pcm16
+from ...audio.opus import RATES as OPUS_RATES
+from ...conversation.voice_options import Choices
+from ...engines.call_options import OptionError
+from ...errors import VoicebotError
+from ...events import Said, as_json
+from .session import Flushed, Place, Sound, SoundEnded, Told
+
+Codec = Literal["pcm16", "opus"]
+
+RATES = range(8000, 48001)
+LONGEST = 1.0
+"""Seconds in a binary frame: longer ones come late, and are held in memory several times."""
+LINE = 4000
+"""Characters of a typed question: a page of text, more than is read aloud in an answer."""
+MESSAGE = 50_000
+"""Characters of a text frame: such a question with each of its characters escaped."""
+
+
+class BadMessage(VoicebotError):
+    """A message that cannot be understood. It changes nothing; `code` is for programs."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class TooLong(BadMessage):
+    """A frame so long that its sender should not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Names as `Choices` has them; None where nothing was said."""
+
+    voice: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    rate: int
+    """Samples per second of the sound in both directions."""
+    codec: Codec = "pcm16"
+    """What binary frames hold."""
+    partial: bool = False
+    """Tell what the user is saying while they are saying it."""
+    choose: Choose = field(default_factory=Choose)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    token: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Silence the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """No sound follows for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    turn: int
+    samples: int
+
+
+Message = Hello | Resume | Text | Stop | Mute | Played | Choose
+
+
+def parse(text: str) -> Message:
+    """What a client's text frame says.
+
+    Raises:
+        BadMessage: it is not JSON, not one of our messages, or a field is missing or wrong.
+        TooLong: it is longer than any of them.
+    """
+    if len(text) > MESSAGE:
+        raise TooLong("too_long", f"a text frame has at most {MESSAGE} characters")
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("not_json", f"a text frame should be a JSON object: {error}") from None
+    if not isinstance(given, dict):
+        raise BadMessage("not_json", f"a text frame should be a JSON object, not {text[:40]}")
+    match given.get("type"):
+        case "hello":
+            return _hello(given)
+        case "resume":
+            place = Place(*(_count(given, key) for key in ("number", "turn", "received")))
+            return Resume(_text(given, "token"), place)
+        case "text":
+            return Text(_text(given, "text"))
+        case "stop":
+            return Stop()
+        case "mute":
+            return Mute()
+        case "played":
+            return Played(_count(given, "turn"), _count(given, "samples"))
+        case "choose":
+            return _choose(given)
+        case kind:
+            raise BadMessage(
+                "unknown_type",
+                f"there is no type {str(kind)[:40]!r}; there is hello, resume, text, stop, mute, "
+                "played, choose",
+            )
+
+
+def hearing(data: bytes, rate: int) -> Audio:
+    """The sound in a client's binary frame.
+
+    Raises:
+        BadMessage: it ends in half a sample.
+        TooLong: it is more than a second.
+    """
+    if len(data) > 2 * rate * LONGEST:
+        raise TooLong("too_long", f"a binary frame holds at most {LONGEST:g} s of sound")
+    if len(data) % 2:
+        raise BadMessage("half_sample", f"a sample has 2 bytes; this frame has {len(data)}")
+    return from_pcm16(data, rate)
+
+
+def telling(told: Told) -> dict[str, Any]:
+    """What the client is told, as JSON's values."""
+    match told.event:
+        case SoundEnded(samples):
+            words: dict[str, Any] = {"event": "sound_ended", "samples": samples}
+        case Flushed(samples):
+            words = {"event": "flushed", "samples": samples}
+        case Said() as said:
+            words = {**as_json(said), "at": round(told.at, 3)}
+        case event:
+            words = as_json(event)
+    return {**words, "turn": told.turn, "number": told.number, "request": told.request}
+
+
+def announcing(sound: Sound) -> dict[str, Any]:
+    """Where the binary frames that follow belong, one after the other."""
+    return {"event": "sound", "turn": sound.turn, "at": sound.at}
+
+
+def choosing(choices: Choices, wish: Choose) -> Choices:
+    """What is chosen once the client has its wish.
+
+    Raises:
+        BadMessage: that cannot be had.
+    """
+    try:
+        return choices.choosing(voice=wish.voice, language=wish.language)
+    except OptionError as error:
+        raise BadMessage("bad_field", str(error)) from None
+
+
+def chosen(choices: Choices) -> dict[str, str]:
+    """What is chosen now; an empty name is that of our own settings."""
+    return {"voice": choices.voice, "language": choices.language}
+
+
+def complaint(error: BadMessage) -> dict[str, Any]:
+    # What was sent may be quoted, and need not be text that can be sent.
+    reason = str(error).encode(errors="replace").decode()
+    return {"event": "error", "code": error.code, "reason": reason}
+
+
+def _hello(given: dict[str, Any]) -> Hello:
+    codec, partial = given.get("codec", "pcm16"), given.get("partial", False)
+    if codec not in get_args(Codec):
+        raise BadMessage("bad_field", f"codec should be pcm16 or opus, not {str(codec)[:40]}")
+    if not isinstance(partial, bool):
+        raise BadMessage("bad_field", f"partial should be true or false, not {str(partial)[:40]}")
+    rate = _count(given, "rate", RATES)
+    if codec == "opus" and rate not in OPUS_RATES:
+        known = ", ".join(map(str, OPUS_RATES))
+        raise BadMessage("bad_field", f"rate should be one of Opus's, {known}; not {rate}")
+    return Hello(rate, codec, partial, _choose(given))
+
+
+def _choose(given: dict[str, Any]) -> Choose:
+    for key in ("voice", "language"):
+        if not isinstance(given.get(key, ""), str):
+            raise BadMessage("bad_field", f"{key} should be a name, not {str(given[key])[:40]}")
+    return Choose(given.get("voice"), given.get("language"))
+
+
+def _count(given: dict[str, Any], key: str, allowed: range | None = None) -> int:
+    value = given.get(key)
+    wanted = f"{allowed.start} to {allowed.stop - 1}" if allowed else "a count"
+    known = isinstance(value, int) and not isinstance(value, bool)
+    if not known or not isinstance(value, int) or value not in (allowed or range(2**53)):
+        raise BadMessage("bad_field", f"{key} should be {wanted}, not {str(value)[:40]}")
+    return value
+
+
+def _text(given: dict[str, Any], key: str) -> str:
+    value = given.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise BadMessage("bad_field", f"{key} should be some text, not {str(value)[:40]}")
+    if len(value) > LINE:
+        raise BadMessage("bad_field", f"{key} has {len(value)} characters; {LINE} are enough")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadMessage("bad_field", f"{key} holds half a character (a lone surrogate)")
+    return value.strip()

@@ -1,0 +1,1 @@
+"""What was said in recordings, for `voicebot transcribe` and for the server."""

@@ -1,0 +1,1 @@
+"""Model weights: which there are, where they lie, and how they are fetched and checked."""
