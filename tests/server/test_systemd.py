@@ -102,13 +102,13 @@ def test_without_a_manager_nothing_is_said(caplog):
 
 
 @pytest.mark.parametrize(
-    ("pid", "is_watched"), [(None, True), (os.getpid(), True), (os.getpid() + 1, False)]
+    ("other", "is_watched"), [(None, True), (0, True), (1, False)], ids=["nobody", "us", "another"]
 )
-def test_the_watchdog_of_another_process_is_not_ours(tmp_path, pid, is_watched):
+def test_the_watchdog_of_another_process_is_not_ours(tmp_path, other, is_watched):
     ear = Ear(str(tmp_path / "notify"))
     variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
-    if pid is not None:
-        variables["WATCHDOG_PID"] = str(pid)
+    if other is not None:
+        variables["WATCHDOG_PID"] = str(os.getpid() + other)
 
     async def live():
         reassuring = asyncio.create_task(Manager(variables).reassure())
