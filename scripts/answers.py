@@ -27,7 +27,7 @@ from voicebot import engines
 from voicebot.bench.knowledge import beir
 from voicebot.config import INSTRUCTIONS
 from voicebot.engines import ChatModel, Message
-from voicebot.knowledge import Informed, Library
+from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 MOST = 64
@@ -116,7 +116,7 @@ def main() -> None:
             asked.set / "queries.jsonl" if asked.set else EXAMPLES / "questions.jsonl"
         )[:: asked.every]
         llm = engines.load("llm", asked.engine, **settings)
-        with closing(llm), closing(Informed(llm, Library(folder))) as informed:
+        with closing(llm), closing(RetrievalChatModel(llm, DocumentIndex(folder))) as informed:
             began = time.process_time()
 
             async def run() -> list[Answer]:

@@ -27,22 +27,22 @@ from voicebot.bench.processes import resident
 from voicebot.bench.simulated import Loudness
 from voicebot.concurrency.worker import Worker
 from voicebot.config import LogSettings
-from voicebot.conversation import Conversation, ListenSettings
+from voicebot.conversation import Conversation, EndpointingSettings
 from voicebot.engines import Delta, Segment, Speech
 from voicebot.events import (
-    Heard,
+    ClauseSpoken,
     Passages,
-    Said,
     SpeechEnded,
     SpeechPaused,
     SpeechStarted,
+    Transcript,
     TurnEnded,
     Utterance,
 )
 from voicebot.observability.log import Log
 from voicebot.observability.metrics import Metrics
-from voicebot.observability.provenance import Identity
-from voicebot.observability.turn_log import Account
+from voicebot.observability.provenance import Provenance
+from voicebot.observability.turn_log import TurnLogger
 
 RATE, WINDOW = 16000, 512
 TURNS = 300
@@ -166,7 +166,9 @@ def converse(engine, turns, *, wait, real_time, settings=None):
         if isinstance(event, SpeechStarted):
             started.append((microphone.due, time.perf_counter()))
 
-    conversation = Conversation(Loudness(), engine, engine, engine, speaker, emit, listen=settings)
+    conversation = Conversation(
+        Loudness(), engine, engine, engine, speaker, emit, endpointing=settings
+    )
     gc.collect()
     asyncio.run(conversation.run(microphone.listen()))
     return speaker, ended, started
@@ -175,7 +177,9 @@ def converse(engine, turns, *, wait, real_time, settings=None):
 def core():
     speaker, ended, _ = converse(Free(), TURNS, wait=0.0005, real_time=False)
     show("end of utterance to first audio, answer ready", after(ended, speaker.first))
-    late = ListenSettings(pause_ms=480)  # nothing is begun before the end: the whole path counts
+    late = EndpointingSettings(
+        preemptive_silence_ms=480
+    )  # nothing is begun before the end: the whole path counts
     speaker, ended, _ = converse(Free(), TURNS, wait=0.0005, real_time=False, settings=late)
     show("end of utterance to first audio, whole path", after(ended, speaker.first))
     speaker, _, started = converse(
@@ -206,11 +210,16 @@ def books():
     marks = {name: 0.05 * i for i, name in enumerate(MARKS)}
     utterance = Utterance(silence(1.2, RATE), 0.0, 1.2)
     begun = [SpeechStarted(0.2), SpeechPaused(utterance), SpeechEnded(utterance)]
-    answered = [Heard("what time is it"), Passages(()), Said("It is noon."), Said("All is well.")]
+    answered = [
+        Transcript("what time is it"),
+        Passages(()),
+        ClauseSpoken("It is noon."),
+        ClauseSpoken("All is well."),
+    ]
     loop, whole = [], time.process_time()
     with tempfile.TemporaryDirectory() as folder, Log() as log:
         log.keep(LogSettings(file=f"{folder}/voicebot.log"))
-        account = Account(Identity([]), lambda event: None, observers=[Metrics().observer])
+        account = TurnLogger(Provenance([]), lambda event: None, observers=[Metrics().observer])
         for _ in range(TURNS):
             events = [*begun, *answered, TurnEnded(marks, began=0.1, ended=2.0, tokens=(300, 40))]
             began = time.perf_counter()
@@ -243,8 +252,10 @@ def memory():
     code = """
 import asyncio, sys, gc
 from pathlib import Path
-from voicebot import assembly, config, weights
-from voicebot.ask import _FileSpeaker, _Microphone
+from voicebot import config
+from voicebot.assistant import assembly
+from voicebot.weights import manifest as weights
+from voicebot.commands.ask import _FileSpeaker, _Microphone
 read = config.read(Path("voicebot.toml"))
 with assembly.assemble(read, weights.folder()) as parts:
     microphone = _Microphone("examples/question.wav")

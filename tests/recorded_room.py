@@ -3,13 +3,13 @@
 from room import NO_PAUSES, ChatModel, Room, Transcriber
 
 from voicebot.config import Config, RecordSettings
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.recording.recorder import Recorder
 from voicebot.replay.compare import differences
 from voicebot.replay.read import found, read
 from voicebot.replay.run import replay
 
-AS_IN_THE_ROOM = Config(budget=BudgetSettings(ladder=""), speech=NO_PAUSES)
+AS_IN_THE_ROOM = Config(latency=LatencySettings(degradations=""), speech=NO_PAUSES)
 LONG = "The sun shines, and so it will for as long as anybody asks about it.".split()  # noqa: SIM905 - reads as the sentence it is
 
 

@@ -10,8 +10,8 @@ from random import Random
 import numpy as np
 
 from voicebot.audio import Audio
-from voicebot.conversation import Conversation, Hush, Typed
-from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation import Conversation, StopReply, Typed
+from voicebot.conversation.fallbacks import Fallbacks
 from voicebot.conversation.pauses import SpeechSettings
 from voicebot.engines import Delta, Segment, Speech, Word
 from voicebot.errors import EngineError
@@ -176,7 +176,7 @@ async def user(*script):
     What else a user does is yielded as it is: Typed("hello"), Hush().
     """
     for step in script:
-        if isinstance(step, Typed | Hush):
+        if isinstance(step, Typed | StopReply):
             yield step
             continue
         action, seconds = step
@@ -191,7 +191,7 @@ class Room:
         self.events, self.speaker = [], speaker or Speaker()
         self.stt, self.tts = stt or Transcriber(), tts or Synthesizer()
         self.llm = llm or ChatModel(*words)
-        settings.setdefault("reserve", Reserve(speech=NO_PAUSES))
+        settings.setdefault("reserve", Fallbacks(speech=NO_PAUSES))
         self.conversation = Conversation(
             LoudnessVad(), self.stt, self.llm, self.tts, self.speaker, self.note, **settings
         )

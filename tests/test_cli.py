@@ -63,7 +63,8 @@ def test_help_imports_next_to_nothing():
 
 
 def test_the_core_imports_no_model_library():
-    modules = "conversation config assembly ask transcribe doctor weights models knowledge"
+    modules = "conversation config assistant.assembly commands.ask transcription.transcribe "
+    modules += "commands.doctor weights.manifest commands.models knowledge"
     assert imported_by("\n".join(f"import voicebot.{name}" for name in modules.split())) == set()
 
 
@@ -128,18 +129,31 @@ def test_a_slip_on_the_command_line_gets_what_was_meant(arguments, meant):
 
 
 def test_the_options_of_every_command_may_stand_behind_it(tmp_path):
-    (tmp_path / "mine.toml").write_text("[listen]\nend_ms = true")
+    (tmp_path / "mine.toml").write_text("[turn_detection]\nsilence_duration_ms = true")
     done = voicebot("ask", "--text", "a", "--config", "mine.toml", cwd=tmp_path)
-    assert "mine.toml: [listen] end_ms should be int, not True" in done.stderr
-    both = ["--set", "listen.end_ms=false", "ask", "--text", "a", "--set", "server.port=1"]
-    assert "--set listen.end_ms=false: [listen] end_ms" in voicebot(*both, cwd=tmp_path).stderr
+    assert "mine.toml: [turn_detection] silence_duration_ms should be int, not True" in done.stderr
+    both = [
+        "--set",
+        "turn_detection.silence_duration_ms=false",
+        "ask",
+        "--text",
+        "a",
+        "--set",
+        "server.port=1",
+    ]
+    assert (
+        "--set turn_detection.silence_duration_ms=false: [turn_detection] silence_duration_ms"
+        in voicebot(*both, cwd=tmp_path).stderr
+    )
 
 
 def test_a_mistake_in_the_settings_names_file_section_and_key(tmp_path):
-    (tmp_path / "voicebot.toml").write_text("[listen]\nend = 3")
+    (tmp_path / "voicebot.toml").write_text("[turn_detection]\nend = 3")
     done = voicebot("ask", "--text", "hello", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("voicebot: voicebot.toml: [listen] end is not a setting; there")
+    assert done.stderr.startswith(
+        "voicebot: voicebot.toml: [turn_detection] end is not a setting; there"
+    )
 
 
 def test_an_engine_without_its_weights_says_how_to_get_them(tmp_path):

@@ -17,8 +17,8 @@ from test_talk import Terminal
 from voicebot.audio import Audio
 from voicebot.client import converse, is_near
 from voicebot.engines import Speech
-from voicebot.errors import ConfigError, Missing
-from voicebot.events import Heard, Interrupted, RungTaken, Said, TurnEnded
+from voicebot.errors import ConfigError, MissingDependency
+from voicebot.events import ClauseSpoken, Degraded, Interrupted, Transcript, TurnEnded
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 QUESTION = Path(__file__).parents[1] / "examples" / "question.wav"
@@ -76,8 +76,8 @@ def test_a_question_is_answered_from_a_server(url):
         return parts, caller
 
     parts, caller = asyncio.run(script())
-    assert caller.all(Heard) == [Heard("hello there")]
-    assert caller.all(Said) == [Said("Good morning.")]
+    assert caller.all(Transcript) == [Transcript("hello there")]
+    assert caller.all(ClauseSpoken) == [ClauseSpoken("Good morning.")]
     assert parts.history == [("user", "hello there"), ("assistant", "Good morning.")]
 
 
@@ -91,7 +91,7 @@ def test_what_the_server_is_made_of_is_told_once():
             await cable.lay(host),
             caller.calling(cable.host, ("speak", 0.5), ("wait", 30), tell=told.append),
         ):
-            await caller.until(Said)
+            await caller.until(ClauseSpoken)
             cable.cut()
             cable.mend()
             await caller.until(TurnEnded)
@@ -104,7 +104,7 @@ def test_what_is_given_up_to_be_in_time_is_told_here():
     class Hurried(Parts):
         def conversation(self, speaker, emit):
             conversation = super().conversation(speaker, emit)
-            conversation.reserve.ladder.ahead.add("short_clause")
+            conversation.reserve.policy.preemptive.add("short_clause")
             return conversation
 
     async def script():
@@ -114,7 +114,7 @@ def test_what_is_given_up_to_be_in_time_is_told_here():
             await caller.until(TurnEnded)
         return caller
 
-    assert asyncio.run(script()).all(RungTaken) == [RungTaken("short_clause", ahead=True)]
+    assert asyncio.run(script()).all(Degraded) == [Degraded("short_clause", preemptive=True)]
 
 
 def test_speaking_over_the_reply_silences_the_loudspeaker_here():
@@ -141,7 +141,7 @@ def test_a_connection_that_breaks_in_mid_reply_costs_no_word(opus):
             await cable.lay(host),
             caller.calling(cable.host, ("speak", 0.5), ("wait", 30), opus=opus),
         ):
-            await caller.until(Said, 2)
+            await caller.until(ClauseSpoken, 2)
             cable.cut()
             await asyncio.sleep(0.5)
             cable.mend()
@@ -149,7 +149,7 @@ def test_a_connection_that_breaks_in_mid_reply_costs_no_word(opus):
         return parts, caller
 
     parts, caller = asyncio.run(script())
-    assert " ".join(said.text for said in caller.all(Said)) == " ".join(STORY)
+    assert " ".join(said.text for said in caller.all(ClauseSpoken)) == " ".join(STORY)
     assert parts.history == [("user", "hello there"), ("assistant", " ".join(STORY))]
     assert len(parts.begun) == 1
 
@@ -219,7 +219,7 @@ def test_where_no_server_is_one_line_says_so():
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(script())
     assert caught.group_contains(
-        Missing, match=r"no voicebot answers at ws://127\.0\.0\.1:9/v1/talk"
+        MissingDependency, match=r"no voicebot answers at ws://127\.0\.0\.1:9/v1/talk"
     )
 
 

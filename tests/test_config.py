@@ -69,27 +69,51 @@ def test_an_engine_of_ones_own_may_take_any_settings(toml, tmp_path, monkeypatch
     [
         (
             "[tss]",
-            r"\[tss\] is not a section; there is listen, assistant, budget, speech, documents",
+            r"\[tss\] is not a section; there is turn_detection, assistant, latency, speech, doc",
         ),
         ("[server]\nport = 70000", r"\[server\] port should be from 0 to 65535, not 70000"),
         ('[server]\ntls_key = "k.pem"', r"\[server\] tls_key needs tls_certificate beside it"),
-        ("listen = 3", r"listen should be a section, \[listen\], not 3"),
-        ("[listen]\nend = 1", r"\[listen\] end is not a setting; there is threshold"),
-        ('[listen]\nend_ms = "1"', r"\[listen\] end_ms should be int, not '1'"),
-        ("[listen]\nend_ms = true", r"\[listen\] end_ms should be int, not True"),
-        ("[listen]\nend_ms = 10", r"\[listen\] pause_ms should be above 0 and at most end_ms"),
-        ("[assistant]\npatience_s = 0", r"\[assistant\] patience_s should be above 0, not 0"),
-        ("[assistant]\npatience_s = nan", r"\[assistant\] patience_s should be float, not nan"),
-        ("[listen]\nlongest_s = inf", r"\[listen\] longest_s should be float, not inf"),
+        ("turn_detection = 3", r"turn_detection should be a section, \[turn_detection\], not 3"),
+        (
+            "[turn_detection]\nend = 1",
+            r"\[turn_detection\] end is not a setting; there is threshold",
+        ),
+        (
+            '[turn_detection]\nsilence_duration_ms = "1"',
+            r"\[turn_detection\] silence_duration_ms should be int, not '1'",
+        ),
+        (
+            "[turn_detection]\nsilence_duration_ms = true",
+            r"\[turn_detection\] silence_duration_ms should be int, not True",
+        ),
+        (
+            "[turn_detection]\nsilence_duration_ms = 10",
+            r"preemptive_silence_ms should be above 0 and at most silence_duration_ms",
+        ),
+        (
+            "[assistant]\nengine_timeout_s = 0",
+            r"\[assistant\] engine_timeout_s should be above 0, not 0",
+        ),
+        (
+            "[assistant]\nengine_timeout_s = nan",
+            r"\[assistant\] engine_timeout_s should be float, not nan",
+        ),
+        (
+            "[turn_detection]\nmax_utterance_s = inf",
+            r"\[turn_detection\] max_utterance_s should be float, not inf",
+        ),
         ('[tts]\nengine = "espeak"\nspeed = nan', r"\[tts\] speed should be float, not nan"),
         ('[log]\nfile = "a\\u0000b"', r"\[log\] file should be a path, not 'a\\x00b'"),
         ("[log]\nkeep = 10000", r"\[log\] keep should be from 1 to 9999, not 10000"),
         ('[traces]\nendpoint = "http://[::1"', r"\[traces\] endpoint should look like http://loc"),
         ('[traces]\nendpoint = "http://a:99999"', r"\[traces\] endpoint should look like http:"),
-        ('[budget]\nladder = "filler filler"', r"\[budget\] ladder has 'filler' more than once"),
+        (
+            '[latency]\ndegradations = "filler filler"',
+            r"\[latency\] degradations has 'filler' more than once",
+        ),
         (
             '[tts]\nengine = "openai"\nurl = "http://a/v1"\nmodel = "m"\nvoice = "v"\ntimeout = 40',
-            r"\[tts\] timeout \(40 s\) is longer than \[assistant\] patience_s \(30 s\)",
+            r"\[tts\] timeout \(40 s\) is longer than \[assistant\] engine_timeout_s \(30 s\)",
         ),
         ("[documents]\npassages = 0", r"\[documents\] passages should be at least 1, not 0"),
         ('[log]\nformat = "xml"', r"\[log\] format should be 'json' or 'text', not 'xml'"),
@@ -209,7 +233,7 @@ voice = "en-gb"
         ('[vad.models.a]\nengine = "silero"', r"\[vad\] has one engine for everybody"),
         (
             '[llm.models.a]\nengine = "openai"\nurl = "http://a"\nmodel = "b"\ntimeout = 99',
-            r"\[llm.models.a\] timeout \(99 s\) is longer than \[assistant\] patience_s",
+            r"\[llm.models.a\] timeout \(99 s\) is longer than \[assistant\] engine_timeout_s",
         ),
     ],
 )  # fmt: skip

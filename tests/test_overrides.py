@@ -34,7 +34,12 @@ def test_variables_go_before_the_file_and_flags_before_variables(toml):
 
 
 def test_no_file_is_needed():
-    assert read(None, VOICEBOT_LISTEN__END_MS="400").listen.end_ms == 400
+    assert (
+        read(
+            None, VOICEBOT_TURN_DETECTION__SILENCE_DURATION_MS="400"
+        ).turn_detection.silence_duration_ms
+        == 400
+    )
     assert read(None, VOICEBOT_MODELS="weights", VOICEBOT_KEY="vb-1") == Config()
 
 
@@ -46,12 +51,12 @@ def test_no_file_is_needed():
         ("server.host=0.0.0.0", "0.0.0.0"),
         ("server.open=true", True),
         ("server.open=True", True),
-        ("assistant.patience_s=40", 40),
-        ("budget.filler=1234", "1234"),
-        ("budget.filler=Wait = what?", "Wait = what?"),
-        ("budget.filler=3\nport = 4", "3\nport = 4"),
-        ("budget.filler=", ""),
-        ("budget.apology=" + "[" * 9999, "[" * 9999),
+        ("assistant.engine_timeout_s=40", 40),
+        ("latency.filler=1234", "1234"),
+        ("latency.filler=Wait = what?", "Wait = what?"),
+        ("latency.filler=3\nport = 4", "3\nport = 4"),
+        ("latency.filler=", ""),
+        ("latency.apology=" + "[" * 9999, "[" * 9999),
     ],
 )
 def test_a_value_is_toml_or_bare_text_as_its_setting_wants_it(flag, value):
@@ -129,7 +134,7 @@ def test_a_mistake_names_the_variable_or_the_flag(flags, variables, says):
 def test_the_file_is_blamed_for_its_own_mistakes(toml):
     path = toml("[server]\nport = 70000")
     with pytest.raises(ConfigError, match=r"voicebot\.toml: \[server\] port"):
-        read(path, "listen.end_ms=400")
+        read(path, "turn_detection.silence_duration_ms=400")
     assert read(path, "server.port=9000").server.port == 9000
 
 

@@ -202,7 +202,7 @@ def test_the_wheel_answers_a_spoken_question_far_from_the_checkout(installed, tm
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert str(installed / "voicebot") in done.stderr
-    assert '"event": "said"' in done.stdout
+    assert '"event": "clause_spoken"' in done.stdout
     assert (tmp_path / "answer.wav").stat().st_size > 20_000
 
 

@@ -69,7 +69,11 @@ def test_the_engine_in_15_lines_runs(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said = [e["text"] for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "said"]
+    said = [
+        e["text"]
+        for e in map(json.loads, done.stdout.splitlines())
+        if e["event"] == "clause_spoken"
+    ]
     assert said == ["hello there hello there"]
 
 

@@ -17,7 +17,7 @@ from . import __version__
 from .bench import arguments as bench_arguments
 from .commands import completion
 from .commands.arguments import Parser, anywhere
-from .errors import Missing, VoicebotError
+from .errors import MissingDependency, VoicebotError
 from .standard_streams import printable
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _done(args: argparse.Namespace) -> int:
-    from .observability.log import LastingStderr, Log
+    from .observability.log import BrokenPipeSafeStderr, Log
 
     if sys.stderr is sys.__stderr__:
-        sys.stderr = LastingStderr()
+        sys.stderr = BrokenPipeSafeStderr()
     try:
         with Log(verbose=args.verbose) as args.log:
             code: int = args.run(args)
@@ -341,7 +341,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     for package in ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
-            raise Missing(f"serve needs {package}; voicebot install server")
+            raise MissingDependency(f"serve needs {package}; voicebot install server")
     from .commands import offer
     from .server import serve
 

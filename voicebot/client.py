@@ -20,20 +20,20 @@ from urllib.parse import urlsplit, urlunsplit
 from .audio import Audio, from_pcm16, to_pcm16
 from .audio.opus import BITS, CLOCK, Decoder, Encoder
 from .audio.resample import Resampler
-from .concurrency.worker import Stream, stop
-from .conversation import Hush, Speaker, Typed
-from .errors import ConfigError, Missing
+from .concurrency.worker import Stream, cancel_and_wait
+from .conversation import Speaker, StopReply, Typed
+from .errors import ConfigError, MissingDependency
 from .events import (
+    ClauseSpoken,
+    Degraded,
     Event,
     Failed,
-    Heard,
     Interrupted,
     Passage,
     Passages,
-    RungTaken,
-    Said,
     SpeechEnded,
     SpeechStarted,
+    Transcript,
     TurnEnded,
     Utterance,
 )
@@ -61,7 +61,7 @@ REFUSED, BROKEN, TAKEN_OVER = 1008, 1011, 4001
 async def converse(
     url: str,
     speaker: Speaker,
-    microphone: Stream[Audio | Typed | Hush],
+    microphone: Stream[Audio | Typed | StopReply],
     note: Callable[[Event], None],
     *,
     tell: Callable[[str], object] = lambda line: None,
@@ -88,7 +88,7 @@ async def converse(
         await call.hear(microphone)
         await speaker.drain()
         await call.end()
-        await stop(carrying)
+        await cancel_and_wait(carrying)
 
 
 def _address(url: str) -> str:
@@ -146,16 +146,16 @@ class _Call:
 
     async def end(self) -> None:
         """Play no more."""
-        await stop(self._playing)
+        await cancel_and_wait(self._playing)
 
-    async def hear(self, microphone: Stream[Audio | Typed | Hush]) -> None:
+    async def hear(self, microphone: Stream[Audio | Typed | StopReply]) -> None:
         """Keep what is said and typed until a connection takes it."""
         resampler = Resampler(self._rate)
         most = KEPT * (BITS / 8 if self._encoder else 2 * self._rate)
         async with aclosing(microphone):
             async for audio in microphone:
                 if not isinstance(audio, Audio):
-                    told = {"type": "stop"}
+                    told = {"type": "cancel_and_wait"}
                     if isinstance(audio, Typed):
                         told = {"type": "text", "text": audio.text}
                     self._said.append(json.dumps(told))
@@ -176,7 +176,7 @@ class _Call:
             from websockets.asyncio.client import connect
             from websockets.exceptions import ConnectionClosed, InvalidHandshake
         except ImportError:
-            raise Missing("--url needs websockets; voicebot install server") from None
+            raise MissingDependency("--url needs websockets; voicebot install server") from None
         key = os.environ.get(KEY)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         loop = asyncio.get_running_loop()
@@ -190,13 +190,17 @@ class _Call:
                         await self._listen(socket)
                     finally:
                         until = loop.time() + self._window
-                        await stop(sending)
+                        await cancel_and_wait(sending)
             except ConnectionClosed as end:
                 if end.rcvd and end.rcvd.code in (REFUSED, BROKEN, TAKEN_OVER):
-                    raise Missing(f"{self._url} ended the conversation: {end.rcvd.reason}") from end
+                    raise MissingDependency(
+                        f"{self._url} ended the conversation: {end.rcvd.reason}"
+                    ) from end
             except (OSError, InvalidHandshake) as error:
                 if loop.time() >= until:
-                    raise Missing(f"no voicebot answers at {self._url}: {error}") from error
+                    raise MissingDependency(
+                        f"no voicebot answers at {self._url}: {error}"
+                    ) from error
             await asyncio.sleep(RETRY)
 
     async def _greet(self, socket: ClientConnection) -> None:
@@ -210,7 +214,7 @@ class _Call:
         if told["event"] == "error":
             if not self._token:
                 raise ConfigError(f"{self._url}: {told['reason']}")
-            raise Missing(f"{self._url} does not go on: {told['reason']}")
+            raise MissingDependency(f"{self._url} does not go on: {told['reason']}")
         for line in () if self._token else told["engines"]:
             self._tell(line)
         self._token = told.get("token", self._token)
@@ -261,7 +265,7 @@ class _Call:
         return Audio(samples[dropped:], self._rate)
 
     async def _silence(self) -> None:
-        await stop(self._playing)
+        await cancel_and_wait(self._playing)
         self._speaker.stop()
         self._sounds = asyncio.Queue()
         self._playing = self._tasks.create_task(self._play())
@@ -296,14 +300,14 @@ def _event(told: dict[str, Any]) -> Event | None:
         case "speech_ended":
             said = told["utterance"]
             return SpeechEnded(Utterance(from_pcm16(b"", RATE), said["start"], said["end"]))
-        case "heard":
-            return Heard(told["text"])
+        case "transcript":
+            return Transcript(told["text"])
         case "passages":
             return Passages(tuple(Passage(**passage) for passage in told["passages"]))
-        case "said":
-            return Said(told["text"])
-        case "rung_taken":
-            return RungTaken(told["rung"], told["ahead"])
+        case "clause_spoken":
+            return ClauseSpoken(told["text"])
+        case "degraded":
+            return Degraded(told["degradation"], told["preemptive"])
         case "interrupted":
             return Interrupted(told["heard"])
         case "failed":

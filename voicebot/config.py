@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
-from . import engines
-from . import model_names as naming
-from .conversation.endpointing import ListenSettings
-from .conversation.latency_budget import BudgetSettings
+from . import engines, model_names
+from .conversation.endpointing import EndpointingSettings
+from .conversation.latency_budget import LatencySettings
 from .conversation.pauses import SpeechSettings
 from .engines import ENGINES, Kind
-from .engines.fault_injection import ChaosSettings
+from .engines.fault_injection import FaultSettings
 from .errors import ConfigError
 from .overrides import Override
 from .spelling import near, there_is
@@ -53,12 +52,14 @@ class EngineChoice:
 class AssistantSettings:
     instructions: str = INSTRUCTIONS
     """What the language model is told before anything else."""
-    patience_s: float = 30.0
+    engine_timeout_s: float = 30.0
     """An engine that gives nothing for this long fails its turn."""
 
     def __post_init__(self) -> None:
-        if self.patience_s <= 0:
-            raise ConfigError(f"[assistant] patience_s should be above 0, not {self.patience_s:g}")
+        if self.engine_timeout_s <= 0:
+            raise ConfigError(
+                f"[assistant] engine_timeout_s should be above 0, not {self.engine_timeout_s:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,31 +190,31 @@ class RecordSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    listen: ListenSettings = field(default_factory=ListenSettings)
+    turn_detection: EndpointingSettings = field(default_factory=EndpointingSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
-    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    latency: LatencySettings = field(default_factory=LatencySettings)
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
     traces: TracesSettings = field(default_factory=TracesSettings)
     record: RecordSettings = field(default_factory=RecordSettings)
-    chaos: ChaosSettings = field(default_factory=ChaosSettings)
+    faults: FaultSettings = field(default_factory=FaultSettings)
     vad: EngineChoice = field(default_factory=EngineChoice)
     stt: EngineChoice = field(default_factory=EngineChoice)
     llm: EngineChoice = field(default_factory=EngineChoice)
     tts: EngineChoice = field(default_factory=EngineChoice)
 
     def __post_init__(self) -> None:
-        patience_s = self.assistant.patience_s
-        self.budget.check(self.listen, patience_s)
+        engine_timeout_s = self.assistant.engine_timeout_s
+        self.latency.check(self.turn_detection, engine_timeout_s)
         for kind in ENGINES:
             for section, choice in _choices(kind, self.choice(kind)):
                 timeout = choice.options.get("timeout", 0)
-                if isinstance(timeout, int | float) and timeout > patience_s:
+                if isinstance(timeout, int | float) and timeout > engine_timeout_s:
                     raise ConfigError(
                         f"[{section}] timeout ({timeout:g} s) is longer than [assistant] "
-                        f"patience_s ({patience_s:g} s), after which nobody waits for it"
+                        f"engine_timeout_s ({engine_timeout_s:g} s), after which it is given up"
                     )
 
         _check_names(self)
@@ -253,7 +254,7 @@ def _check_names(config: Config) -> None:
     for kind in ENGINES:
         for name in config.choice(kind).models:
             section = f"{kind}.models.{name}"
-            if fault := naming.fault(name, kind):
+            if fault := model_names.fault(name, kind):
                 raise ConfigError(f"[{section}] {fault}")
             if (other := owners.setdefault(name.lower(), section)) != section:
                 raise ConfigError(f"[{section}] and [{other}] have one name: change one of them")

@@ -25,7 +25,7 @@ class ConfigError(VoicebotError):
     exit_code = 2
 
 
-class Missing(VoicebotError):
+class MissingDependency(VoicebotError):
     """Something chosen is not on this machine; the message says how to get it."""
 
     exit_code = 4

@@ -60,14 +60,14 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class InterimTranscript:
     """What was understood so far of a question that may go on; the next one replaces it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcript:
     """The user's question as it was understood."""
 
     text: str
@@ -81,18 +81,18 @@ class Passages:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ClauseSpoken:
     """A clause of the reply, as its first sound goes to the speaker."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class RungTaken:
+class Degraded:
     """Something was given up, or put in, because the answer would have been late."""
 
-    rung: str
-    ahead: bool = False
+    degradation: str
+    preemptive: bool = False
     """Before it was late, because answers have lately been."""
     at: float = 0.0
     """Seconds after the user stopped speaking."""
@@ -149,11 +149,11 @@ Event = (
     | SpeechPaused
     | SpeechResumed
     | SpeechEnded
-    | Partial
-    | Heard
+    | InterimTranscript
+    | Transcript
     | Passages
-    | Said
-    | RungTaken
+    | ClauseSpoken
+    | Degraded
     | Interrupted
     | ReplyResumed
     | Failed

@@ -18,11 +18,11 @@ from voicebot.assistant.assembly import assemble, build, choose
 from voicebot.audio import Audio
 from voicebot.audio.recordings import decode
 from voicebot.config import Config, DocumentSettings, EngineChoice, LogSettings
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.engines.espeak.engine import Espeak
-from voicebot.engines.fault_injection import ChaosSettings
+from voicebot.engines.fault_injection import FaultSettings
 from voicebot.engines.hibari import Hibari
-from voicebot.errors import ConfigError, EngineError, Missing
+from voicebot.errors import ConfigError, EngineError, MissingDependency
 from voicebot.weights import manifest as weights
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -132,7 +132,9 @@ def test_a_model_that_answers_worse_than_quoting_talks_only_without_documents(tm
 def test_what_asks_for_a_setting_is_never_taken_by_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name != "httpx" else name)
     for kind, command in (("stt", "install.*pull"), ("tts", "install")):
-        with pytest.raises(Missing, match=rf"{command}.*or set engine = \"openai\" with url") as no:
+        with pytest.raises(
+            MissingDependency, match=rf"{command}.*or set engine = \"openai\" with url"
+        ) as no:
             choose(Config(), tmp_path, [kind])
         assert f"[{kind}]" in str(no.value)
     (llm,) = choose(Config(), tmp_path, ["llm"])
@@ -142,10 +144,22 @@ def test_what_asks_for_a_setting_is_never_taken_by_itself(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("choice", "error", "says"),
     [
-        (EngineChoice("whisper"), Missing, "whisper has no weights in .*; voicebot models pull"),
-        (EngineChoice("whisper", {"model": "whisper-small"}), Missing, "whisper-small is not in"),
+        (
+            EngineChoice("whisper"),
+            MissingDependency,
+            "whisper has no weights in .*; voicebot models pull",
+        ),
+        (
+            EngineChoice("whisper", {"model": "whisper-small"}),
+            MissingDependency,
+            "whisper-small is not in",
+        ),
         (EngineChoice("whisper", {"model": "whisperer"}), ConfigError, "no model 'whisperer'"),
-        (EngineChoice("whisper", {"model": "./gone"}), Missing, "there is no model at gone"),
+        (
+            EngineChoice("whisper", {"model": "./gone"}),
+            MissingDependency,
+            "there is no model at gone",
+        ),
         (
             EngineChoice("wisper"),
             ConfigError,
@@ -193,15 +207,15 @@ def test_a_whole_turn_runs_through_the_real_libraries(models, tmp_path):
     reply = 'root ::= "It is ten past four. Paris sends its love."'
     (tmp_path / "voicebot.toml").write_text(
         f"[stt]\nengine = 'whisper'\n[llm]\nengine = 'llama'\ngrammar = '{reply}'\n"
-        "[tts]\nengine = 'kokoro'\n[budget]\nladder = ''\n"  # however late it is
+        "[tts]\nengine = 'kokoro'\n[latency]\ndegradations = ''\n"  # however late it is
     )
     command = [sys.executable, "-m", "voicebot", "--models", str(models), "ask"]
     command += [str(EXAMPLES / "question.wav"), "-o", "a.wav", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=55, check=False)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [e["text"] for e in events if e["event"] == "heard"] == ["what time is it in paris"]
-    assert [e["text"] for e in events if e["event"] == "said"] == [
+    assert [e["text"] for e in events if e["event"] == "transcript"] == ["what time is it in paris"]
+    assert [e["text"] for e in events if e["event"] == "clause_spoken"] == [
         "It is ten past four.",
         "Paris sends its love.",
     ]
@@ -211,8 +225,11 @@ def test_a_whole_turn_runs_through_the_real_libraries(models, tmp_path):
 
 
 def test_chaos_comes_between_the_engine_and_its_users(tmp_path):
-    config = Config(chaos=ChaosSettings(tts="raise"))
-    with assemble(config, tmp_path) as parts, pytest.raises(EngineError, match="tts: chaos"):
+    config = Config(faults=FaultSettings(tts="raise"))
+    with (
+        assemble(config, tmp_path) as parts,
+        pytest.raises(EngineError, match="tts: fault injection"),
+    ):
         asyncio.run(anext(parts.tts.synthesize("Hello.")))
 
 
@@ -241,9 +258,9 @@ def test_whatever_changes_an_answer_changes_the_hash_of_the_settings(loaded, tmp
     others = [
         hashed(folder=""),
         hashed(passages=2),
-        hashed(chaos=ChaosSettings(llm="garbage")),
-        hashed(chaos=ChaosSettings(llm="garbage", seed=2)),
-        hashed(budget=BudgetSettings(filler="Well.")),
+        hashed(faults=FaultSettings(llm="garbage")),
+        hashed(faults=FaultSettings(llm="garbage", seed=2)),
+        hashed(latency=LatencySettings(filler="Well.")),
         hashed(tts=EngineChoice("espeak", {"voice": "de"})),
     ]
     (here / "stove.md").write_text("# Stove\n\nBurn dry birch.")
@@ -273,7 +290,7 @@ def test_the_voice_in_reserve_speaks_the_same_language(engine, voice, models):
     "config",
     [
         Config(tts=EngineChoice("espeak")),
-        Config(budget=BudgetSettings(ladder="filler apology")),
+        Config(latency=LatencySettings(degradations="filler apology")),
     ],
     ids=["it is the usual one", "nobody wants it"],
 )

@@ -9,7 +9,7 @@ import pytest
 from voicebot.assistant.assembly import build
 from voicebot.config import Config, DocumentSettings, EngineChoice
 from voicebot.errors import ConfigError
-from voicebot.knowledge import Informed
+from voicebot.knowledge import RetrievalChatModel
 
 USUAL = {
     "vad": EngineChoice("room:LoudnessVad"),
@@ -104,7 +104,7 @@ def test_another_chat_model_has_the_same_documents_in_view(tmp_path):
     model = parts.further.named("llm", "OTHER")
     asyncio.run(model.get())
     with_it = parts.having(model)
-    assert isinstance(with_it.llm, Informed)
+    assert isinstance(with_it.llm, RetrievalChatModel)
     assert with_it.plain is model.loaded
     assert with_it.llm.settings == parts.llm.settings
     assert parts.having(model, informed=False).llm is model.loaded

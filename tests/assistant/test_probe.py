@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from voicebot.assistant.assembly import Chosen
+from voicebot.assistant.assembly import EngineSpec
 from voicebot.assistant.probe import Known, Probe
 
 ENGINES = '''
@@ -76,7 +76,7 @@ def place(tmp_path, monkeypatch):
 
 
 def chosen(name, **options):
-    return Chosen("llm", f"odd:{name}", options)
+    return EngineSpec("llm", f"odd:{name}", options)
 
 
 @pytest.mark.parametrize("thread", [False, True])
@@ -108,7 +108,7 @@ def test_the_way_out_is_the_library_s(place, monkeypatch, kind, name, by, way):
         f"first_request.REQUESTS[{kind!r}] = first_request.answer\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), *sys.path]))
-    failure = Probe(Chosen(kind, name, {})).failure()
+    failure = Probe(EngineSpec(kind, name, {})).failure()
     assert f"{name} died of {by}" in failure.reason
     assert re.search(way, failure.reason)
 
@@ -248,7 +248,7 @@ AUTO = """
 import sys
 from pathlib import Path
 from voicebot import engines
-from voicebot.assembly import assemble
+from voicebot.assistant.assembly import assemble
 from voicebot.config import read
 from voicebot.engines import ENGINES, Entry
 

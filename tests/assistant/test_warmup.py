@@ -8,18 +8,18 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 TURN = """
 import asyncio, sys
 from pathlib import Path
-from voicebot.assembly import assemble
+from voicebot.assistant.assembly import assemble
 from voicebot.bench.inside import talking
 from voicebot.bench.questions import read
 from voicebot.bench.trial import hold
 from voicebot.config import read as read_config
-from voicebot.warm import Warmth
+from voicebot.assistant.warmup import Warmup
 
 settings, models, examples = sys.argv[1:]
 
 async def first(parts):
     question = read([examples])[0]
-    await Warmth(parts).once()
+    await Warmup(parts).once()
     async with talking(parts) as line:
         before = set(sys.modules)
         turn = await hold(line, question)

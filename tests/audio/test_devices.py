@@ -11,7 +11,7 @@ import pytest
 from sound_server import needed, sound_server
 
 from voicebot.audio.devices import Device, choose, microphone
-from voicebot.errors import ConfigError, Missing
+from voicebot.errors import ConfigError, MissingDependency
 
 STUDIO = [
     Device(0, "HDA Intel: ALC257", inputs=2, outputs=2),
@@ -63,9 +63,9 @@ def test_a_name_that_fits_none_is_refused_with_those_there_are(wanted):
 
 
 def test_no_device_at_all_is_missing():
-    with pytest.raises(Missing, match=r"no microphone on this machine; .* voicebot ask"):
+    with pytest.raises(MissingDependency, match=r"no microphone on this machine; .* voicebot ask"):
         choose([STUDIO[2]], "microphone")
-    with pytest.raises(Missing, match="no loudspeaker"):
+    with pytest.raises(MissingDependency, match="no loudspeaker"):
         choose([], "loudspeaker", "usb")
 
 
@@ -92,11 +92,11 @@ def test_choosing_devices_does_not_load_portaudio():
 LIST = """
 import sys
 {before}
-from voicebot.devices import devices
-from voicebot.errors import Missing
+from voicebot.audio.devices import devices
+from voicebot.errors import MissingDependency
 try:
     devices()
-except Missing as error:
+except MissingDependency as error:
     print(error)
 """
 
@@ -195,8 +195,8 @@ ROOM = """
 import asyncio, os, sys, numpy as np
 from contextlib import aclosing
 from voicebot.audio import Audio
-from voicebot.devices import LocalSpeaker, devices, microphone
-from voicebot.errors import Missing
+from voicebot.audio.devices import LocalSpeaker, devices, microphone
+from voicebot.errors import MissingDependency
 
 def tone(seconds):
     return Audio(np.sin(np.arange(round(22050 * seconds)) * 0.1).astype(np.float32) / 2, 22050)
@@ -259,7 +259,7 @@ async def main():
 
 try:
     asyncio.run(main())
-except Missing as error:
+except MissingDependency as error:
     print(error)
 """,
     "LOUDSPEAKER": """
@@ -271,7 +271,7 @@ async def main():
 
 try:
     asyncio.run(main())
-except Missing as error:
+except MissingDependency as error:
     print(error)
 """,
 }
@@ -287,6 +287,6 @@ async def listen():
 for attempt in (lambda: LocalSpeaker("room"), lambda: asyncio.run(listen())):
     try:
         attempt()
-    except Missing as error:
+    except MissingDependency as error:
         print(str(error).partition(":")[0])
 """

@@ -341,7 +341,7 @@ def test_a_recording_over_the_longest_is_refused_without_reading_on(tmp_path):
 
 PEAK = """
 import resource, sys
-from voicebot.recordings import decode
+from voicebot.audio.recordings import decode
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()

@@ -7,7 +7,7 @@ import pytest
 from voicebot.audio import Audio, join, silence
 from voicebot.audio.recordings import WavWriter
 from voicebot.bench import accuracy
-from voicebot.conversation.endpointing import ListenSettings
+from voicebot.conversation.endpointing import EndpointingSettings
 from voicebot.engines import Segment
 from voicebot.engines.call_options import OptionError
 from voicebot.errors import ConfigError, InputError
@@ -40,7 +40,7 @@ class Hears:
 
 
 class Ears:
-    settings = ListenSettings()
+    settings = EndpointingSettings()
     vad = Detector
 
     def __init__(self, *texts):

@@ -46,9 +46,11 @@ def test_an_engine_without_weights_is_simulated_and_the_line_says_what_makes_the
 
 def test_nothing_is_measured_but_the_answer():
     config = Config(documents=DocumentSettings("notes"))
-    assert "filler" in config.budget.ladder
+    assert "filler" in config.latency.degradations
     measured = answering(config)
-    assert measured.budget.ladder == "fewer_passages short_clause single_pass light_voice"
+    assert (
+        measured.budget.degradations == "fewer_passages short_clause single_decode fallback_voice"
+    )
     assert not measured.documents.folder
     assert answering(config, documents=True).documents == config.documents
 

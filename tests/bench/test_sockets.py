@@ -7,7 +7,7 @@ import pytest
 
 from voicebot.bench.simulated import FREE, Loudness
 from voicebot.config import Config, EngineChoice, read
-from voicebot.conversation import ListenSettings
+from voicebot.conversation import EndpointingSettings
 
 pytest.importorskip("websockets")
 pytest.importorskip("uvicorn")
@@ -24,7 +24,7 @@ FRAME = 0.02
 def test_it_is_known_which_frame_begins_and_which_ends_the_speech():
     loud, quiet = np.full(9600, 0.5, np.float32), np.zeros(16000, np.float32)
     sound = Script(np.concatenate([quiet, loud, quiet]))
-    script = asyncio.run(sound.heard(Loudness(), ListenSettings()))
+    script = asyncio.run(sound.heard(Loudness(), EndpointingSettings()))
     (started, begins), (stopped, ends) = script.decides
     assert (started, stopped) == (STARTED, STOPPED)
     # Three windows after 1.0 s, and fifteen after 1.6 s; resampling holds some of it back.
@@ -46,7 +46,9 @@ def test_a_conversation_that_is_cut_off_is_resumed():
 
 def test_settings_go_into_a_file_as_they_are(tmp_path):
     vad = EngineChoice("voicebot.bench.simulated:Loudness")
-    config = Config(listen=ListenSettings(end_ms=400), vad=vad, **FREE.engines())
+    config = Config(
+        turn_detection=EndpointingSettings(silence_duration_ms=400), vad=vad, **FREE.engines()
+    )
     (tmp_path / "voicebot.toml").write_text(toml(config))
     assert read(tmp_path / "voicebot.toml") == config
 

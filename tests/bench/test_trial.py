@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from room import ChatModel, live, sound
 
-from voicebot.assistant.assembly import Chosen, Parts
+from voicebot.assistant.assembly import EngineSet, EngineSpec
 from voicebot.audio import Audio
 from voicebot.bench.figures import measured, stages
 from voicebot.bench.inside import talking
@@ -16,7 +16,7 @@ from voicebot.bench.simulated import REPLY, Costs, Recogniser, Voice, Writer
 from voicebot.bench.trial import PATIENCE_S, Ears, hold, turn
 from voicebot.bench.turns import ask
 from voicebot.config import AssistantSettings
-from voicebot.conversation import ListenSettings
+from voicebot.conversation import EndpointingSettings
 from voicebot.engines import Message
 from voicebot.events import Passage
 
@@ -24,10 +24,10 @@ WINDOW = 0.032
 
 
 def parts(stt=None, llm=None, tts=None, **settings):
-    return Parts(
+    return EngineSet(
         stt or Recogniser(),
-        ListenSettings(**settings),
-        [Chosen("vad", "room:LoudnessVad", {})],
+        EndpointingSettings(**settings),
+        [EngineSpec("vad", "room:LoudnessVad", {})],
         llm or Writer(),
         tts or Voice(),
         AssistantSettings(),
@@ -111,7 +111,9 @@ def test_a_frame_cannot_be_heard_before_it_is_spoken():
 
 
 def test_an_answer_that_is_ready_waits_for_the_decision():
-    turn = tried(stt=Recogniser(0), llm=Writer(0, float("inf")), tts=Voice(0), end_ms=960)
+    turn = tried(
+        stt=Recogniser(0), llm=Writer(0, float("inf")), tts=Voice(0), silence_duration_ms=960
+    )
     assert turn.first_audio == turn.end_of_turn == pytest.approx(30 * WINDOW, abs=0.021)
     assert stages(turn)["gate"] == pytest.approx(26 * WINDOW, abs=0.021)
 
@@ -150,7 +152,7 @@ def test_a_question_that_nobody_answers_is_given_up():
 
 def test_one_that_does_not_listen_is_deaf():
     async def life():
-        async with talking(parts(start_ms=1500)) as line:
+        async with talking(parts(min_speech_ms=1500)) as line:
             # The question is long enough to be heard as speech, the interruption is not.
             return await hold(line, question(("speak", 2.0), ("wait", 0.32)))
 

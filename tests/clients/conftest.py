@@ -47,7 +47,7 @@ def serving(folder, settings):
     (folder / "voicebot.toml").write_text(
         f'{settings}\n[stt]\nengine = "whisper"\nmodel = "whisper-tiny.en"\n'
         '[tts]\nengine = "hibari"\n'
-        '[budget]\nladder = "short_clause"\n'  # a busy machine says nothing besides the answer
+        '[latency]\ndegradations = "short_clause"\n'  # a busy machine says the answer only
     )
     search = os.pathsep.join(filter(None, [str(HERE), str(ROOT), os.environ.get("PYTHONPATH")]))
     models = os.environ.get("VOICEBOT_MODELS") or ROOT / ".venv" / "models"

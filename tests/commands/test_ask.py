@@ -82,8 +82,8 @@ def understood(audio):
 def test_a_spoken_question_gets_a_spoken_answer(place):
     done = ask(place, str(EXAMPLES / "question.wav"), "-o", "answer.wav", "--json")
     assert done.returncode == 0, done.stderr
-    assert texts(done, "heard") == ["when was the old apple tree planted"]
-    assert "1931" in " ".join(texts(done, "said"))
+    assert texts(done, "transcript") == ["when was the old apple tree planted"]
+    assert "1931" in " ".join(texts(done, "clause_spoken"))
     answer = sound(place / "answer.wav")
     assert answer.seconds > 2
     heard = understood(answer)
@@ -92,7 +92,14 @@ def test_a_spoken_question_gets_a_spoken_answer(place):
 
 def test_the_events_come_in_the_order_things_happen(place):
     done = ask(place, str(EXAMPLES / "question.wav"), "-o", "answer.wav", "--json")
-    order = ["speech_started", "speech_paused", "speech_ended", "heard", "passages", "said"]
+    order = [
+        "speech_started",
+        "speech_paused",
+        "speech_ended",
+        "transcript",
+        "passages",
+        "clause_spoken",
+    ]
     assert [kind for kind in kinds(done) if kind in order][: len(order)] == order
     last = events(done)[-1]
     assert last["event"] == "turn_ended"
@@ -109,7 +116,9 @@ def test_the_events_come_in_the_order_things_happen(place):
 def test_people_are_told_question_answer_passages_and_timeline(place):
     done = ask(place, str(EXAMPLES / "question.wav"), "-o", "answer.wav", text=True)
     begins = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    assert begins == ["question", "passages", "answer", "timeline"], "nothing is hurried for a file"
+    assert begins == ["question", "passages", "answer", "timeline"], (
+        "nothing is degraded for a file"
+    )
     assert "The old apple tree was planted in 1931" in done.stdout
     assert "pocketsphinx listens" in done.stderr
 
@@ -117,7 +126,7 @@ def test_people_are_told_question_answer_passages_and_timeline(place):
 def test_a_file_with_several_questions_is_one_conversation(place):
     done = ask(place, str(EXAMPLES / "two-questions.wav"), "-o", "answer.wav", "--json")
     assert done.returncode == 0, done.stderr
-    assert kinds(done).count("turn_ended") == len(texts(done, "heard")) == 2
+    assert kinds(done).count("turn_ended") == len(texts(done, "transcript")) == 2
     assert "interrupted" not in kinds(done)
     assert kinds(done)[-1] == "turn_ended"
 
@@ -125,7 +134,7 @@ def test_a_file_with_several_questions_is_one_conversation(place):
 def test_a_typed_question_is_answered_aloud(place):
     done = ask(place, "--text", "When was the apple tree planted?", "-o", "a.wav", "--json")
     assert done.returncode == 0, done.stderr
-    assert "1931" in " ".join(texts(done, "said"))
+    assert "1931" in " ".join(texts(done, "clause_spoken"))
     assert sound(place / "a.wav").seconds > 2
 
 
@@ -156,7 +165,7 @@ def test_what_the_documents_do_not_hold_is_said_plainly(place):
     done = ask(place, "--text", "Who won the election in Peru?", "-o", "a.wav", "--json")
     assert done.returncode == 0
     assert "passages" not in kinds(done)
-    assert "documents" in " ".join(texts(done, "said"))
+    assert "documents" in " ".join(texts(done, "clause_spoken"))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +181,7 @@ def test_where_nobody_speaks_the_exit_code_is_3(place, audio):
     done = ask(place, write(place / "quiet.wav", audio), "-o", "a.wav", "--json")
     assert done.returncode == 3, done.stderr
     assert b"voicebot: no question was found in" in done.stderr
-    assert not texts(done, "heard")
+    assert not texts(done, "transcript")
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 96000])
@@ -180,7 +189,7 @@ def test_a_question_is_heard_at_any_rate(place, rate):
     path = write(place / "q.wav", Audio(_at(rate), rate))
     done = ask(place, path, "-o", "a.wav", "--json")
     assert done.returncode == 0, done.stderr
-    assert "apple" in " ".join(texts(done, "heard"))
+    assert "apple" in " ".join(texts(done, "transcript"))
 
 
 def _at(rate):
@@ -193,7 +202,7 @@ def test_a_long_recording_is_searched_to_its_end_in_little_memory(place):
     question = join([quiet, sound(EXAMPLES / "question.wav")])
     done = ask(place, write(place / "long.wav", question), "-o", "a.wav", "--json")
     assert done.returncode == 0, done.stderr
-    assert texts(done, "heard") == ["when was the old apple tree planted"]
+    assert texts(done, "transcript") == ["when was the old apple tree planted"]
 
 
 ENGINES = """
@@ -202,7 +211,7 @@ import numpy
 from voicebot.audio import Audio
 from voicebot.engines import Delta, Speech
 from voicebot.errors import EngineError
-from voicebot.flow import Worker
+from voicebot.concurrency.worker import Worker
 
 def sound(seconds, rate):
     return Audio(numpy.full(int(seconds * rate), 0.1, numpy.float32), rate)
@@ -233,20 +242,20 @@ class Broken:
 """
 
 
-def own(place, voice, ladder=""):
+def own(place, voice, degradations=""):
     (place / "mine.py").write_text(ENGINES)
     (place / "voicebot.toml").write_text(
-        f'[assistant]\npatience_s = 1\n[budget]\nladder = "{ladder}"\n'
+        f'[assistant]\nengine_timeout_s = 1\n[latency]\ndegradations = "{degradations}"\n'
         f'[llm]\nengine = "mine:Story"\n[tts]\nengine = "mine:{voice}"'
     )
 
 
 def test_in_a_file_no_other_voice_goes_on(place):
-    own(place, "Raising", ladder="light_voice")
+    own(place, "Raising", degradations="fallback_voice")
     done = ask(place, "--text", "hello", "-o", "a.wav", "--json")
     assert done.returncode == 1
-    assert not [event for event in events(done) if event["event"] == "rung_taken"]
-    assert texts(done, "said") == ["Once upon a time."]
+    assert not [event for event in events(done) if event["event"] == "degraded"]
+    assert texts(done, "clause_spoken") == ["Once upon a time."]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +268,7 @@ def test_an_engine_that_fails_in_mid_answer_is_told_and_what_was_made_is_kept(pl
     assert done.returncode == 1
     failed = [event for event in events(done) if event["event"] == "failed"]
     assert [(event["stage"], event["reason"]) for event in failed] == [("tts", reason)]
-    assert texts(done, "said") == ["Once upon a time."], "a clause is told when it sounds"
+    assert texts(done, "clause_spoken") == ["Once upon a time."], "a clause is told when it sounds"
     assert sound(place / "a.wav").seconds == pytest.approx(0.5, abs=0.05)
     assert b"Traceback" not in done.stderr
 
@@ -272,7 +281,7 @@ def test_a_bug_in_an_engine_is_loud(place):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-@pytest.mark.parametrize("moment", ["imports", "speech_started", "heard", "said"])
+@pytest.mark.parametrize("moment", ["imports", "speech_started", "transcript", "clause_spoken"])
 def test_ctrl_c_ends_it_at_any_moment_without_a_trace(place, moment):
     command = [sys.executable, "-m", "voicebot", "--models", "none", "ask"]
     command += [str(EXAMPLES / "question.wav"), "-o", "a.wav", "--json"]

@@ -12,7 +12,7 @@ import pytest
 
 from voicebot.commands import install
 from voicebot.engines import ENGINES
-from voicebot.errors import ConfigError, Missing, VoicebotError
+from voicebot.errors import ConfigError, MissingDependency, VoicebotError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -77,7 +77,9 @@ def test_a_checkout_has_its_constraints_kept(parrot, pip, tmp_path):
 
 
 def test_a_package_that_does_not_run_on_this_python_is_told_before_anything_is_done(parrot, pip):
-    with pytest.raises(Missing, match=r"^torch needs beak, which needs a Python below 3\.4; this"):
+    with pytest.raises(
+        MissingDependency, match=r"^torch needs beak, which needs a Python below 3\.4; this"
+    ):
         install.run(["torch"])
     assert pip == []
 

@@ -87,7 +87,7 @@ def test_what_the_settings_choose_is_left_alone(tmp_path):
 TALK = """
 import sys, time
 from pathlib import Path
-from voicebot import offer
+from voicebot.commands import offer
 from voicebot.config import Config
 
 class Wanted:

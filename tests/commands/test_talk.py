@@ -21,14 +21,14 @@ from voicebot.audio import Audio, silence, to_pcm16
 from voicebot.commands.talk import View
 from voicebot.engines.espeak.engine import RATE, Espeak
 from voicebot.events import (
+    ClauseSpoken,
     Failed,
-    Heard,
     Interrupted,
     Passage,
     Passages,
-    Said,
     SpeechEnded,
     SpeechStarted,
+    Transcript,
     TurnEnded,
     Utterance,
 )
@@ -37,10 +37,10 @@ QUESTION = Utterance(silence(1.0, 16000), 0.0, 1.0)
 A_TURN = [
     SpeechStarted(0.0),
     SpeechEnded(QUESTION),
-    Heard("When was it built?"),
+    Transcript("When was it built?"),
     Passages((Passage("house.txt#1", "Built in 1911."), Passage("house.txt#2", "Sold."))),
-    Said("It was built"),
-    Said("in 1911."),
+    ClauseSpoken("It was built"),
+    ClauseSpoken("in 1911."),
     TurnEnded({"speaker.first": 0.4567}),
 ]
 
@@ -133,7 +133,7 @@ def test_a_still_line_is_not_written_again():
 
 
 def test_a_model_cannot_command_the_terminal():
-    written = shown(Said("\x1b[2Jgone\r\n\x07 \x9b5A"), tty=True)
+    written = shown(ClauseSpoken("\x1b[2Jgone\r\n\x07 \x9b5A"), tty=True)
     assert written == "\r\x1b[Kbot:  [2Jgone     5A\n"
 
 

@@ -49,13 +49,13 @@ def shown(capsys, monkeypatch):
 
 
 def test_a_turn_is_shown_with_its_words_engines_and_waterfall(log, shown):
-    record = {"heard": "what time is it", "said": {"words": 3}, "rungs": ["x y"]}
+    record = {"heard": "what time is it", "said": {"words": 3}, "degradations": ["x y"]}
     record["spoke"] = {**SPOKE, "seed": 7}
     assert shown(log(line(**record)), columns=50).splitlines() == [
         "2026-01-01T00:00:01Z  abc.1  answered",
         "  heard: what time is it",
         "  said: 3 words",
-        "  hurried: x y",
+        "  degraded: x y",
         "  by whisper small, voice anna, seed 7",
         "  stt     ............#####                  0.40",
         "  gate                ....#                  0.50",
@@ -96,7 +96,7 @@ def test_broken_lines_are_passed_over_and_counted(log, capsys):
     broken = [
         b"\xff\xfe", line()[:40], "[]", '"turn"', '{"turn": 3, "at": 1}', "[" * 9999,
         line(marks={"gate": "soon"}), line(marks=[1]), line(marks={"gate": float("nan")}),
-        line(outcome=None), line(spoke=3), line(spoke={"engines": [1]}), line(rungs=3),
+        line(outcome=None), line(spoke=3), line(spoke={"engines": [1]}), line(degradations=3),
     ]  # fmt: skip
     turns.run(str(log(*broken, line(7))), last=99, page=None, as_lines=False)
     told = capsys.readouterr()

@@ -12,7 +12,7 @@ QUESTION = Path(__file__).parents[2] / "examples" / "question.wav"
 BUSY = """
 import numpy as np
 from voicebot.engines.silero import probabilities
-from voicebot.flow import Worker
+from voicebot.concurrency.worker import Worker
 
 class Busy:
     def __init__(self):

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from voicebot.concurrency.virtual_clock import InstantLoop
+from voicebot.concurrency.virtual_clock import VirtualClockLoop
 
 
 def live(life):
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(life)
 
 

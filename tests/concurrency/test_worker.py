@@ -10,17 +10,17 @@ from math import inf
 import pytest
 
 from voicebot import context as request
-from voicebot.concurrency.batching import Together
+from voicebot.concurrency.batching import MicroBatcher
 from voicebot.concurrency.worker import (
     REQUEST,
     SWITCH,
     WORTH,
     Worker,
-    ahead,
+    background,
+    buffered,
+    cancel_and_wait,
     due,
     pulled,
-    started,
-    stop,
 )
 
 
@@ -162,7 +162,7 @@ def test_a_call_abandoned_before_its_turn_never_runs(worker):
             waiting = asyncio.ensure_future(worker.run(ran.append, 1))
             model.go(1)
             await anext(items)
-            await stop(waiting)
+            await cancel_and_wait(waiting)
         model.go(1)
         await worker.run(lambda: None)
 
@@ -209,7 +209,7 @@ def test_a_closed_worker_drops_what_waits_and_tidies_up_in_its_thread():
             worker.close(tidied.set)
             model.go(1)
             assert await asyncio.to_thread(tidied.wait, 5)
-            await stop(waiting)
+            await cancel_and_wait(waiting)
 
     asyncio.run(main())
     assert model.closed.is_set()
@@ -460,8 +460,8 @@ def test_a_closed_worker_closes_what_is_parked(parking):
         parking.close(tidied.set)
         model.go(1)
         assert await asyncio.to_thread(tidied.wait, 5)
-        await stop(reading)
-        await stop(running)
+        await cancel_and_wait(reading)
+        await cancel_and_wait(running)
 
     asyncio.run(main())
     assert log.did == ["p0", "p."]
@@ -531,7 +531,7 @@ def test_a_source_is_read_ahead_while_its_reader_is_busy():
             yield i
 
     async def main():
-        async with ahead(source(), items=3) as items:
+        async with buffered(source(), items=3) as items:
             assert await anext(items) == 0
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -551,7 +551,7 @@ def test_a_source_waiting_for_room_is_closed_when_its_reader_leaves():
             closed.append(True)
 
     async def main():
-        async with ahead(source(), items=1) as items:
+        async with buffered(source(), items=1) as items:
             await anext(items)
         return list(closed)
 
@@ -564,7 +564,7 @@ def test_an_error_in_the_source_arrives_after_the_items_before_it():
         raise ValueError("bad")
 
     async def main():
-        async with ahead(source(), items=5) as items:
+        async with buffered(source(), items=5) as items:
             assert await anext(items) == 1
             with pytest.raises(ValueError, match="bad"):
                 await anext(items)
@@ -620,7 +620,7 @@ def test_what_is_started_for_a_block_is_stopped_with_it():
                 await asyncio.sleep(0)
                 tidied.set()
 
-        async with started(work()) as task:
+        async with background(work()) as task:
             await asyncio.sleep(0)
         return task.cancelled() and tidied.is_set()
 
@@ -632,7 +632,7 @@ class Doubling:
 
     def __init__(self, most):
         self.lists = []
-        self.together = Together(self.work, most)
+        self.together = MicroBatcher(self.work, most)
 
     def work(self, numbers):
         self.lists.append(numbers)
@@ -710,7 +710,7 @@ def test_who_is_cancelled_in_mid_work_keeps_nobody_from_an_answer(fails):
     async def life():
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, about: unhandled.append(about))
-        together = Together(work, 9)
+        together = MicroBatcher(work, 9)
         asked.extend(asyncio.create_task(together.do(number)) for number in (1, 2))
         return await asyncio.gather(*asked, return_exceptions=True)
 

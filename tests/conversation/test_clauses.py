@@ -119,10 +119,10 @@ def test_its_voice_stays_up_there():
     assert endless.spoken == " ".join(["word"] * 40) + ","
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_a_line_ends_at_its_end_whatever_space_is_before(hurried):
+@pytest.mark.parametrize("degraded", [False, True])
+def test_a_line_ends_at_its_end_whatever_space_is_before(degraded):
     cutter = Clauses()
-    cutter.hurried = hurried
+    cutter.degraded = degraded
     pieces = fed(cutter, "Monday \n and then \t\n ")
     assert [(piece.text, piece.goes_on) for piece in pieces] == [
         ("Monday", False),
@@ -160,7 +160,7 @@ def test_a_stream_is_cut_while_it_is_written():
 
 def test_where_time_is_short_two_words_are_enough_to_begin_with():
     cutter = Clauses()
-    cutter.hurried = True
+    cutter.degraded = True
     pieces = fed(cutter, "the quick brown fox jumps over it, and on")
     assert [piece.text for piece in pieces] == ["the quick"]
     assert pieces[0].spoken == "the quick,"
@@ -179,13 +179,13 @@ def test_where_time_is_short_two_words_are_enough_to_begin_with():
 )
 def test_also_where_time_is_short_a_voice_rests_where_it_can(text, first):
     cutter = Clauses()
-    cutter.hurried = True
+    cutter.degraded = True
     assert fed(cutter, text)[0].text == first
 
 
 def test_only_the_first_piece_is_cut_short():
     cutter = Clauses()
-    cutter.hurried = True
+    cutter.degraded = True
     words = ["it", "is", "a", "very", "long", "sentence", "that", "goes", "on"]
     pieces = [piece for word in words for piece in fed(cutter, word + " ")]
     said = [piece.text for piece in pieces + finished(cutter)]

@@ -6,21 +6,21 @@ from dataclasses import replace
 import pytest
 from room import ChatModel, Drawing, Room, Speaker, Synthesizer, Transcriber, now, user
 
-from voicebot.conversation import Hush, Typed
+from voicebot.conversation import StopReply, Typed
 from voicebot.conversation.turn import AHEAD_S
 from voicebot.engines import Delta
 from voicebot.errors import EngineError
 from voicebot.events import (
+    ClauseSpoken,
     Failed,
-    Heard,
     Interrupted,
     Passage,
     Passages,
-    Said,
     SpeechEnded,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    Transcript,
     TurnEnded,
 )
 
@@ -30,8 +30,8 @@ STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".spl
 
 def test_a_question_is_heard_and_answered():
     room = Room("Good", "morning.", "How", "are", "you?").hear(ASK, ("wait", 4.0))
-    assert [e.text for e in room.all(Heard)] == ["hello there"]
-    assert [e.text for e in room.all(Said)] == ["Good morning.", "How are you?"]
+    assert [e.text for e in room.all(Transcript)] == ["hello there"]
+    assert [e.text for e in room.all(ClauseSpoken)] == ["Good morning.", "How are you?"]
     assert room.history == [
         ("user", "hello there"),
         ("assistant", "Good morning. How are you?"),
@@ -86,14 +86,14 @@ def test_the_answer_is_being_made_while_the_silence_is_still_being_proved():
 def test_nothing_is_heard_or_told_before_the_user_has_surely_finished():
     room = Room(*STORY).hear(ASK, ("wait", 8.0))
     ended = room.when(SpeechEnded)
-    assert room.when(Heard) >= ended
+    assert room.when(Transcript) >= ended
     assert room.speaker.log[0][1] >= round(ended, 3)
 
 
 def test_a_short_pause_in_a_question_leaves_no_trace_of_the_answer_begun_in_it():
     room = Room("Fine.").hear(ASK, ("wait", 0.4), ASK, ("wait", 3.0))
     assert [type(e) for _, e in room.events[:3]] == [SpeechStarted, SpeechPaused, SpeechResumed]
-    assert len(room.all(Heard)) == len(room.all(TurnEnded)) == 1
+    assert len(room.all(Transcript)) == len(room.all(TurnEnded)) == 1
     assert room.stt.given[-1] > 2.3
     assert room.history == [("user", "hello there"), ("assistant", "Fine.")]
 
@@ -102,7 +102,7 @@ def test_a_pause_longer_than_the_recogniser_needs_does_not_lose_the_first_half()
     stt = Transcriber("what is", "the time")
     slow = ChatModel("Noon.", takes=2.0)
     room = Room(stt=stt, llm=slow).hear(ASK, ("wait", 1.0), ASK, ("wait", 5.0))
-    assert [e.text for e in room.all(Heard)] == ["what is", "what is the time"]
+    assert [e.text for e in room.all(Transcript)] == ["what is", "what is the time"]
     assert room.stt.given[1] < 2.0, "what was recognised is not recognised again"
     assert not room.all(Interrupted)
     assert room.history == [("user", "what is the time"), ("assistant", "Noon.")]
@@ -111,7 +111,7 @@ def test_a_pause_longer_than_the_recogniser_needs_does_not_lose_the_first_half()
 def test_a_question_resumed_before_it_was_recognised_is_recognised_whole():
     stt = Transcriber(takes=1.0)
     room = Room("Fine.", stt=stt).hear(ASK, ("wait", 0.7), ASK, ("wait", 3.0))
-    assert len(room.all(Heard)) == 1
+    assert len(room.all(Transcript)) == 1
     assert stt.given[1] > stt.given[0] + 1.0
 
 
@@ -150,7 +150,7 @@ def test_where_the_engine_knows_when_words_end_the_cut_is_word_exact():
 
 def test_an_interrupted_model_is_closed_and_makes_no_more():
     slow = ChatModel(*STORY, takes=0.5)
-    Room(llm=slow).hear(ASK, ("wait", 2.5), Hush(), ("wait", 9.0))
+    Room(llm=slow).hear(ASK, ("wait", 2.5), StopReply(), ("wait", 9.0))
     assert slow.closed
     assert 0 < slow.made < len(STORY)
 
@@ -167,7 +167,7 @@ def test_a_turn_ends_when_its_last_sound_has_been_heard():
 
 def test_synthesis_stays_a_few_seconds_ahead_of_the_speaker():
     words = " ".join(f"One two {n}." for n in range(20)).split()
-    room = Room(*words).hear(ASK, ("wait", 2.0), Hush(), ("wait", 0.1))
+    room = Room(*words).hear(ASK, ("wait", 2.0), StopReply(), ("wait", 0.1))
     played = room.when(Interrupted) - room.speaker.log[0][1]
     sentence = 0.9
     assert room.tts.chunks * 0.1 < played + 0.2 + AHEAD_S + sentence
@@ -181,8 +181,8 @@ def test_a_click_interrupts_nothing():
 
 def test_noise_without_words_is_not_answered():
     room = Room("Yes.", stt=Transcriber("")).hear(ASK, ("wait", 2.0))
-    assert not room.all(Heard)
-    assert not room.all(Said)
+    assert not room.all(Transcript)
+    assert not room.all(ClauseSpoken)
     assert len(room.all(TurnEnded)) == 1
     assert room.history == []
 
@@ -203,7 +203,7 @@ def test_a_monologue_is_cut_and_still_one_question():
 
 def test_segments_are_joined_to_one_transcript():
     room = Room("Yes.", stt=Transcriber(" what is | the time ")).hear(ASK, ("wait", 2.0))
-    assert room.all(Heard) == [Heard("what is the time")]
+    assert room.all(Transcript) == [Transcript("what is the time")]
 
 
 def test_the_model_is_given_the_instructions_and_what_was_said_before():
@@ -221,7 +221,7 @@ def test_the_passages_a_reply_draws_on_are_told_before_it_is_said():
     found = (Passage("lease.md#1", "The rent is due on the first."),)
     room = Room(llm=ChatModel("On", "the", "first.", passages=found)).hear(ASK, ("wait", 3.0))
     assert room.all(Passages) == [Passages(found)]
-    assert room.when(Passages) <= room.when(Said)
+    assert room.when(Passages) <= room.when(ClauseSpoken)
 
 
 def test_a_typed_question_is_answered_aloud():
@@ -232,7 +232,7 @@ def test_a_typed_question_is_answered_aloud():
 
 def test_while_listening_a_typed_question_is_answered_too():
     room = Room("Fine.").hear(ASK, ("wait", 3.0), Typed("how are you"), ("wait", 2.0))
-    assert [e.text for e in room.all(Heard)] == ["hello there", "how are you"]
+    assert [e.text for e in room.all(Transcript)] == ["hello there", "how are you"]
     assert room.history[2:] == [("user", "how are you"), ("assistant", "Fine.")]
 
 
@@ -255,7 +255,7 @@ def test_what_is_typed_in_mid_sentence_is_asked_with_what_is_being_said():
 
 
 def test_a_reply_can_be_hushed_without_speaking_over_it():
-    room = Room(*STORY).hear(ASK, ("wait", 2.0), Hush(), ("wait", 9.0))
+    room = Room(*STORY).hear(ASK, ("wait", 2.0), StopReply(), ("wait", 9.0))
     (cut,) = room.all(Interrupted)
     assert room.speaker.log[-1] == ("quiet", round(room.when(Interrupted), 3))
     assert room.history == [("user", "hello there"), ("assistant", cut.heard)]
@@ -264,14 +264,21 @@ def test_a_reply_can_be_hushed_without_speaking_over_it():
 def test_a_question_hushed_before_its_answer_is_not_asked_again_with_the_next():
     slow = ChatModel("Noon.", takes=2.0)
     room = Room(llm=slow).hear(
-        Typed("the time"), ("wait", 1.0), Hush(), ("wait", 1.0), Typed("the date"), ("wait", 4.0)
+        Typed("the time"),
+        ("wait", 1.0),
+        StopReply(),
+        ("wait", 1.0),
+        Typed("the date"),
+        ("wait", 4.0),
     )
     assert room.all(Interrupted) == [Interrupted("")]
     assert room.history == [("user", "the time"), ("user", "the date"), ("assistant", "Noon.")]
 
 
 def test_hushing_silence_changes_nothing():
-    room = Room("Fine.").hear(Hush(), ASK, ("wait", 0.3), Hush(), ("wait", 3.0), Hush())
+    room = Room("Fine.").hear(
+        StopReply(), ASK, ("wait", 0.3), StopReply(), ("wait", 3.0), StopReply()
+    )
     assert not room.all(Interrupted)
     assert room.history == [("user", "hello there"), ("assistant", "Fine.")]
 
@@ -292,7 +299,7 @@ def test_a_failure_in_a_pause_that_was_not_the_end_is_never_told():
 
     room = Room("Yes.", stt=Choking()).hear(ASK, ("wait", 0.4), ASK, ("wait", 2.0))
     assert not room.all(Failed)
-    assert [e.text for e in room.all(Heard)] == ["hello there"]
+    assert [e.text for e in room.all(Transcript)] == ["hello there"]
 
 
 def test_a_question_half_asked_is_not_remembered_because_its_answer_failed():
@@ -313,7 +320,7 @@ def test_a_question_that_was_answered_is_not_part_of_the_next():
     slow = ChatModel("Noon.", takes=2.0)
     room = Room(stt=stt, llm=slow)
     room.hear(ASK, ("wait", 1.0), ASK, ("wait", 5.0), ASK, ("wait", 5.0))
-    assert [e.text for e in room.all(Heard)][-1] == "thank you"
+    assert [e.text for e in room.all(Transcript)][-1] == "thank you"
 
 
 def test_what_was_made_before_a_failure_is_still_heard_and_remembered():
@@ -386,7 +393,7 @@ def test_a_speaker_that_is_gone_ends_the_conversation():
 
 def test_a_reply_of_no_words_ends_in_silence():
     room = Room("...").hear(ASK, ("wait", 2.0))
-    assert not room.all(Said)
+    assert not room.all(ClauseSpoken)
     assert room.history == [("user", "hello there")]
 
 
@@ -415,7 +422,7 @@ def test_code_is_not_spoken_but_shown_and_remembered():
     room.hear(ASK, ("wait", 9.0))
     assert tts.said == ("Try this:", "```sh\n", "Good luck.")
     code = ["```sh\n", "ls *\n```\n"]
-    assert [e.text for e in room.all(Said)] == ["Try this:", *code, "Good luck."]
+    assert [e.text for e in room.all(ClauseSpoken)] == ["Try this:", *code, "Good luck."]
     assert room.history[1][1].replace("\n ", "\n") == "Try this: ```sh\nls *\n```\nGood luck."
 
 

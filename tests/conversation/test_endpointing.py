@@ -3,16 +3,23 @@
 import numpy as np
 import pytest
 
-from voicebot.conversation.endpointing import Listener, ListenSettings
+from voicebot.conversation.endpointing import Endpointer, EndpointingSettings
 from voicebot.errors import ConfigError
 from voicebot.events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
 
-SHORT = {"start_ms": 200, "pause_ms": 200, "end_ms": 400, "before_ms": 100}
+SHORT = {
+    "min_speech_ms": 200,
+    "preemptive_silence_ms": 200,
+    "silence_duration_ms": 400,
+    "prefix_padding_ms": 100,
+}
 
 
 def listening(probabilities, **settings):
     """Feed 100 ms windows, each full of its index, with these probabilities."""
-    listener = Listener(rate=1000, window=100, settings=ListenSettings(**{**SHORT, **settings}))
+    listener = Endpointer(
+        rate=1000, window=100, settings=EndpointingSettings(**{**SHORT, **settings})
+    )
     fed = [(i, listener.feed(np.full(100, i, np.float32), p)) for i, p in enumerate(probabilities)]
     return listener, [(i, event) for i, event in fed if event]
 
@@ -77,14 +84,19 @@ def test_words_may_end_softer_than_they_begin():
 
 
 def test_two_utterances_share_no_sound():
-    events = hear([1, 1, 0, 0, 1, 1, 0, 0], pause_ms=200, end_ms=200, before_ms=500)
+    events = hear(
+        [1, 1, 0, 0, 1, 1, 0, 0],
+        preemptive_silence_ms=200,
+        silence_duration_ms=200,
+        prefix_padding_ms=500,
+    )
     first, second = [e for _, e in events if isinstance(e, SpeechEnded)]
     assert windows(first)[:2] == [0, 1]
     assert windows(second) == [2, 3, 4, 5, 6, 7]
 
 
 def test_speech_without_end_is_cut_and_nothing_of_it_is_lost():
-    listener, events = listening([1] * 12, longest_s=0.5)
+    listener, events = listening([1] * 12, max_utterance_s=0.5)
     heard = [windows(e) for _, e in events if isinstance(e, SpeechEnded)]
     heard.append(windows(listener.finish()))
     assert [i for piece in heard for i in piece] == list(range(12))
@@ -102,10 +114,13 @@ def test_what_is_being_said_when_the_microphone_closes_ends_there():
     ("settings", "says"),
     [
         ({"threshold": 1.5}, "threshold should be between 0 and 1, not 1.5"),
-        ({"pause_ms": 500}, r"pause_ms should be above 0 and at most end_ms \(480\), not 500"),
-        ({"start_ms": 0}, "start_ms should be above 0, not 0"),
+        (
+            {"preemptive_silence_ms": 500},
+            r"above 0 and at most silence_duration_ms \(480\), not 500",
+        ),
+        ({"min_speech_ms": 0}, "min_speech_ms should be above 0, not 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, says):
     with pytest.raises(ConfigError, match=says):
-        ListenSettings(**settings)
+        EndpointingSettings(**settings)

@@ -6,14 +6,14 @@ import pytest
 from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, now, sound
 
 from voicebot.conversation import Typed
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.conversation.pauses import SpeechSettings
-from voicebot.conversation.prerendered import Canned
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.conversation.turn import VOICE_S
 from voicebot.engines import Delta, Speech
-from voicebot.events import RungTaken, Said, TurnEnded
+from voicebot.events import ClauseSpoken, Degraded, TurnEnded
 
 REPLIES = [
     "The old apple tree was planted in 1931 by a gardener who came from the village. He "
@@ -70,7 +70,7 @@ def talk(reply, work, *, per_word=0.04, pauses=SpeechSettings()):  # noqa: B008 
         speaker=Listened(),
         stt=Transcriber("tell me", takes=0.1),
         # What is spoken before it is needed shows how fast the voice is.
-        reserve=Reserve(canned=Canned(BudgetSettings().sentences), speech=pauses),
+        reserve=Fallbacks(canned=PrerenderedSpeech(LatencySettings().sentences), speech=pauses),
     )
     return room.hear(("wait", 6.0), ASK, ("wait", 60.0))
 
@@ -89,14 +89,14 @@ def test_no_reply_runs_dry(work, reply, per_word):
 
 def test_a_quick_voice_speaks_whole_sentences_after_the_first_piece():
     room = talk(REPLIES[0], 0.05)
-    ends = [piece.text[-1] for piece in room.all(Said)]
+    ends = [piece.text[-1] for piece in room.all(ClauseSpoken)]
     assert ends[0] != "."
     assert ends.count(".") == REPLIES[0].count(".")
     assert len(ends) <= REPLIES[0].count(".") + 2
 
 
 def test_pieces_grow_with_what_is_queued():
-    lengths = [len(piece.text.split()) for piece in talk(REPLIES[0], 0.5).all(Said)]
+    lengths = [len(piece.text.split()) for piece in talk(REPLIES[0], 0.5).all(ClauseSpoken)]
     assert max(lengths[:2]) <= 6
     assert max(lengths[-8:]) >= 9
 
@@ -107,7 +107,7 @@ def test_a_voice_slower_than_speech_is_late_where_a_pause_is():
     assert end.amounts["underruns"] >= 1
     late = sum(gap for gap in room.speaker.gaps)
     assert end.amounts["underrun"] <= late
-    said = [piece.text for piece in room.all(Said)]
+    said = [piece.text for piece in room.all(ClauseSpoken)]
     assert all(piece[-1] in ".,;:" for piece in said[1:])
 
 
@@ -120,11 +120,13 @@ def test_silence_that_a_slow_writer_causes_is_counted_too():
                 await asyncio.sleep(4.0 if word == "Five" else 0.02)
                 yield Delta(f"{word} ")
 
-    room = Room(llm=Pausing(), speaker=Listened(), reserve=Reserve()).hear(ASK, ("wait", 12.0))
+    room = Room(llm=Pausing(), speaker=Listened(), reserve=Fallbacks()).hear(ASK, ("wait", 12.0))
     (end,) = room.all(TurnEnded)
     assert end.amounts["underruns"] == 1
     (gap,) = room.speaker.gaps
-    assert end.amounts["underrun"] == pytest.approx(gap - Reserve().speech.stop_ms / 1000, abs=0.02)
+    assert end.amounts["underrun"] == pytest.approx(
+        gap - Fallbacks().speech.stop_ms / 1000, abs=0.02
+    )
 
 
 def test_of_a_pause_that_comes_late_only_the_rest_is_played():
@@ -139,7 +141,7 @@ def test_of_a_pause_that_comes_late_only_the_rest_is_played():
                 yield chunk
 
     room = Room(*words, llm=ChatModel(*words, takes=0.001), tts=Late(), speaker=Listened(),
-                reserve=Reserve()).hear(Typed("count"), ("wait", 12.0))  # fmt: skip
+                reserve=Fallbacks()).hear(Typed("count"), ("wait", 12.0))  # fmt: skip
     (end,) = room.all(TurnEnded)
     assert "underruns" not in end.amounts
     assert end.marks["end"] - end.marks["speaker.first"] == pytest.approx(2.4 + 0.42, abs=0.03)
@@ -156,12 +158,12 @@ NAMES = (
 @pytest.mark.parametrize("work", [0.5, 0.8])
 def test_no_piece_ends_within_a_number_a_name_or_an_abbreviation(work):
     room = talk(NAMES, work)
-    assert " ".join(piece.text for piece in room.all(Said)) == NAMES
+    assert " ".join(piece.text for piece in room.all(ClauseSpoken)) == NAMES
     wholes = ["12.5", "1,000.75 meters", "Dr. Jane B. Smith", "U.S. Army Corps,", "$3.50",
               "https://example.org/a,b?c=1.5", "3 May 2024", "9 a.m.", "no. 5", "St. Paul Street",
               "New York City"]  # fmt: skip
     for whole in wholes:
-        assert any(whole in piece.text for piece in room.all(Said)), whole
+        assert any(whole in piece.text for piece in room.all(ClauseSpoken)), whole
 
 
 class Recorder(Speaker):
@@ -175,11 +177,11 @@ class Recorder(Speaker):
 def test_where_nobody_waits_for_the_first_sound_every_piece_is_a_sentence(work):
     room = Room(
         llm=ChatModel(*REPLIES[0].split(), takes=0.3), tts=Costly(work), speaker=Recorder(),
-        reserve=Reserve(),
+        reserve=Fallbacks(),
     )  # fmt: skip
     room.conversation.at_once = False
     room.read("tell me")
-    assert [piece.text[-1] for piece in room.all(Said)] == ["."] * REPLIES[0].count(".")
+    assert [piece.text[-1] for piece in room.all(ClauseSpoken)] == ["."] * REPLIES[0].count(".")
     assert "underruns" not in room.all(TurnEnded)[0].amounts
 
 
@@ -193,8 +195,8 @@ def test_the_voice_in_reserve_does_not_take_over_while_sound_is_queued():
 
     words = ["This", "is", "a", "sentence", "that", "lasts", "for", "three", "seconds.", "Four."]
     light = Synthesizer()
-    reserve = Reserve(Ladder(BudgetSettings()), light=light, speech=NO_PAUSES)
+    reserve = Fallbacks(DegradationPolicy(LatencySettings()), light=light, speech=NO_PAUSES)
     room = Room(llm=ChatModel(*words, takes=0.001), tts=Slow(), reserve=reserve)
     room.hear(ASK, ("wait", 12.0))
     assert light.lines == []
-    assert not [taken for taken in room.all(RungTaken) if taken.rung == "light_voice"]
+    assert not [taken for taken in room.all(Degraded) if taken.degradation == "fallback_voice"]

@@ -7,17 +7,17 @@ import pytest
 from room import ChatModel, Room, Synthesizer, Transcriber
 
 from voicebot.audio import Audio
-from voicebot.conversation import Hush, Typed
-from voicebot.conversation.replayed_audio import KEPT, Recent
+from voicebot.conversation import StopReply, Typed
+from voicebot.conversation.replayed_audio import KEPT, ReplayedAudio
 from voicebot.engines import Segment
 from voicebot.errors import EngineError
 from voicebot.events import (
+    ClauseSpoken,
     Failed,
-    Heard,
     Interrupted,
     ReplyResumed,
-    Said,
     SpeechStarted,
+    Transcript,
     TurnEnded,
 )
 
@@ -38,9 +38,9 @@ def test_a_word_too_short_to_recognise_lets_the_reply_go_on(after, times):
     assert room.history == WHOLE
     (cut,) = room.all(Interrupted)
     (_,) = room.all(ReplyResumed)
-    assert len(room.all(Heard)) == 1
-    said = [event.text for at, event in room.events
-            if isinstance(event, Said) and at > room.when(ReplyResumed) - 0.001]  # fmt: skip
+    assert len(room.all(Transcript)) == 1
+    resumed = room.when(ReplyResumed) - 0.001
+    said = [e.text for at, e in room.events if isinstance(e, ClauseSpoken) and at > resumed]
     assert " ".join([cut.heard, *said]) == " ".join(STORY)
     assert len(room.llm.given) == 1, "the chat model is not asked again"
 
@@ -132,7 +132,7 @@ def test_a_question_that_is_typed_meanwhile_ends_it():
 
 
 def test_who_has_hushed_it_hears_no_more_of_it():
-    room = story().hear(ASK, ("wait", 2.5), CUT, Hush(), REST)
+    room = story().hear(ASK, ("wait", 2.5), CUT, StopReply(), REST)
     assert not room.all(ReplyResumed)
     assert len(room.history) == 2
 
@@ -212,7 +212,7 @@ def test_who_leaves_meanwhile_hears_no_more():
 
 
 def test_only_what_may_be_unheard_is_kept():
-    recent = Recent()
+    recent = ReplayedAudio()
     for number in range(100):
         recent.add(Audio(np.full(1000, number, np.float32), 1000))
     assert recent.seconds <= KEPT + 2

@@ -10,16 +10,16 @@ import pytest
 from room import ChatModel, Room, Transcriber, now, user
 
 from voicebot.concurrency.worker import Worker, due
-from voicebot.conversation import Hush, Typed
+from voicebot.conversation import StopReply, Typed
 from voicebot.engines import Segment
 from voicebot.errors import EngineError
 from voicebot.events import (
     Failed,
-    Heard,
-    Partial,
+    InterimTranscript,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    Transcript,
     as_json,
 )
 
@@ -37,47 +37,47 @@ class Writer(Transcriber):
 
 def reading_along(*script, stt=None, **kept):
     room = Room("Fine.", stt=stt or Writer(), **kept)
-    room.conversation.partial = True
+    room.conversation.interim = True
     return room.hear(*script)
 
 
 def test_what_has_been_said_so_far_is_told_while_the_user_goes_on():
     room = reading_along(LONG, ("wait", 3.0), stt=Writer(takes=0.05))
     paused = room.when(SpeechPaused)
-    early = [e.text for at, e in room.events if isinstance(e, Partial) and at < paused]
+    early = [e.text for at, e in room.events if isinstance(e, InterimTranscript) and at < paused]
     assert early == ["la", "la la", "la la la"]
 
 
 def test_who_did_not_ask_is_told_nothing_and_costs_nothing():
     room = Room("Fine.", stt=Writer()).hear(LONG, ("wait", 3.0))
-    assert not room.all(Partial)
+    assert not room.all(InterimTranscript)
     assert len(room.stt.given) == 1
 
 
 def test_at_the_pause_all_that_was_said_is_told_before_it_is_certain_that_it_is_all():
     room = reading_along(LONG, ("wait", 3.0))
-    *_, (told, last) = [(at, e) for at, e in room.events if isinstance(e, Partial)]
-    assert last.text == room.all(Heard)[0].text
+    *_, (told, last) = [(at, e) for at, e in room.events if isinstance(e, InterimTranscript)]
+    assert last.text == room.all(Transcript)[0].text
     assert told == pytest.approx(room.when(SpeechPaused) + 0.2, abs=0.001)
-    assert told < room.when(Heard) - 0.05
+    assert told < room.when(Transcript) - 0.05
 
 
 def test_after_a_short_pause_the_whole_goes_on_being_told():
     room = reading_along(("speak", 2.0), ("wait", 0.4), ("speak", 3.0), ("wait", 3.0))
     resumed = room.when(SpeechResumed)
-    later = [e.text for at, e in room.events if isinstance(e, Partial) and at > resumed]
+    later = [e.text for at, e in room.events if isinstance(e, InterimTranscript) and at > resumed]
     assert [text.split() for text in later] == sorted((text.split() for text in later), key=len)
     assert len(later[0].split()) >= 2
-    assert len(room.all(Heard)) == 1
+    assert len(room.all(Transcript)) == 1
 
 
 def test_of_a_question_that_goes_on_both_halves_are_told():
     slow = ChatModel("Noon.", takes=2.0)
     room = reading_along(("speak", 2.0), ("wait", 1.0), ("speak", 2.5), ("wait", 5.0), llm=slow)
     again = room.when(SpeechStarted, 1)
-    first = next(e.text for at, e in room.events if isinstance(e, Partial) and at > again)
+    first = next(e.text for at, e in room.events if isinstance(e, InterimTranscript) and at > again)
     assert len(first.split()) > 2
-    assert room.all(Heard)[1].text.startswith(first)
+    assert room.all(Transcript)[1].text.startswith(first)
 
 
 def test_a_slow_engine_is_asked_so_rarely_that_nine_tenths_of_it_are_left_to_others():
@@ -117,7 +117,7 @@ def test_there_is_never_more_than_one_at_a_time_and_none_is_left_at_the_pause():
     stt = Counting(takes=2.2)
     room = reading_along(LONG, ("wait", 5.0), stt=stt)
     assert stt.most == 1
-    assert room.when(Heard) == pytest.approx(room.when(SpeechPaused) + 2.2, abs=0.001)
+    assert room.when(Transcript) == pytest.approx(room.when(SpeechPaused) + 2.2, abs=0.001)
 
 
 def test_while_the_user_is_silent_or_pauses_nothing_is_begun():
@@ -128,7 +128,7 @@ def test_while_the_user_is_silent_or_pauses_nothing_is_begun():
 
 def test_noise_without_words_tells_nothing():
     room = reading_along(("speak", 3.0), ("wait", 2.0), stt=Transcriber("", takes=0.1))
-    assert not room.all(Partial)
+    assert not room.all(InterimTranscript)
 
 
 def test_an_engine_that_cannot_do_it_yet_is_asked_again_and_no_turn_fails():
@@ -140,7 +140,7 @@ def test_an_engine_that_cannot_do_it_yet_is_asked_again_and_no_turn_fails():
                 yield segment
 
     room = reading_along(("speak", 5.0), ("wait", 3.0), stt=Choking())
-    assert room.all(Partial)[0].text == "la la la"
+    assert room.all(InterimTranscript)[0].text == "la la la"
     assert not room.all(Failed)
 
 
@@ -193,11 +193,11 @@ def test_a_turn_does_not_wait_for_what_its_engine_is_still_at():
 
     stt = Threaded()
     room = Room("Fine.", stt=stt)
-    room.conversation.partial = True
+    room.conversation.interim = True
     asyncio.run(asyncio.wait_for(room.conversation.run(user(("speak", 1.4), ("wait", 0.6))), 100))
     stt.worker.close()
     assert stt.left == 1
-    assert [e.text for e in room.all(Heard)] == ["all of it"]
+    assert [e.text for e in room.all(Transcript)] == ["all of it"]
 
 
 def script(chance):
@@ -207,7 +207,7 @@ def script(chance):
         if what == "type":
             yield Typed("tell me")
         elif what == "hush":
-            yield Hush()
+            yield StopReply()
         else:
             yield what, round(chance.uniform(0.1, 4.0), 2)
     yield "wait", 6.0
@@ -222,8 +222,12 @@ def test_whoever_reads_along_changes_nothing(seed):
     for partial in (False, True):
         llm = ChatModel(*"One two three. Four five six.".split(), takes=0.2)  # noqa: SIM905 - reads as the sentences it is
         room = Room(stt=Writer(takes=takes), llm=llm)
-        room.conversation.partial = partial
+        room.conversation.interim = partial
         room.hear(*steps)
-        others = [(round(t, 6), as_json(e)) for t, e in room.events if not isinstance(e, Partial)]
+        others = [
+            (round(t, 6), as_json(e))
+            for t, e in room.events
+            if not isinstance(e, InterimTranscript)
+        ]
         told[partial] = others, room.history, room.speaker.log
     assert told[True] == told[False]

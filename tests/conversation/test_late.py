@@ -11,50 +11,58 @@ import pytest
 from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, live, sound, user
 
 from voicebot.audio import silence
-from voicebot.concurrency.worker import started
-from voicebot.conversation import Hush
-from voicebot.conversation.degradation import ENOUGH, Ladder
-from voicebot.conversation.fallbacks import WORTH, Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
+from voicebot.concurrency.worker import background
+from voicebot.conversation import StopReply
+from voicebot.conversation.degradation import ENOUGH, DegradationPolicy
+from voicebot.conversation.fallbacks import WORTH, Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.conversation.turn import VOICE_S, Turn
 from voicebot.engines import Delta, Speech
-from voicebot.engines.fault_injection import ChaosSettings
-from voicebot.errors import EngineError, Missing
-from voicebot.events import Failed, Interrupted, Passage, RungTaken, Said, SpeechEnded, TurnEnded
+from voicebot.engines.fault_injection import FaultSettings
+from voicebot.errors import EngineError, MissingDependency
+from voicebot.events import (
+    ClauseSpoken,
+    Degraded,
+    Failed,
+    Interrupted,
+    Passage,
+    SpeechEnded,
+    TurnEnded,
+)
 
 ASK = ("speak", 1.0)
-BUDGET = BudgetSettings()
+BUDGET = LatencySettings()
 LATE = BUDGET.first_audio_ms / 1000
 FILLER, SORRY = BUDGET.filler, BUDGET.apology
 
 
-def trouble(**chaos):
-    """A room in which an engine is in trouble, as in [chaos]."""
-    return room(ChaosSettings(**chaos))
+def trouble(**faults):
+    """A room in which an engine is in trouble, as in [faults]."""
+    return room(FaultSettings(**faults))
 
 
 def room(
-    chaos=None, budget=BUDGET, *, words=("Yes.",), stt=None, llm=None, tts=None, light=None, **more
+    faults=None, budget=BUDGET, *, words=("Yes.",), stt=None, llm=None, tts=None, light=None, **more
 ):
-    chaos = chaos or ChaosSettings()
+    faults = faults or FaultSettings()
     engines = {
-        "stt": chaos.around("stt", stt or Transcriber()),
-        "llm": chaos.around("llm", llm or ChatModel(*words)),
+        "stt": faults.around("stt", stt or Transcriber()),
+        "llm": faults.around("llm", llm or ChatModel(*words)),
         # The canned sentences are made before the trouble begins, as at the start of a server.
-        "tts": chaos.around("tts", tts or Synthesizer()),
+        "tts": faults.around("tts", tts or Synthesizer()),
     }
-    canned = Canned(budget.sentences)
-    reserve = Reserve(Ladder(budget), canned, light, NO_PAUSES)
+    canned = PrerenderedSpeech(budget.sentences)
+    reserve = Fallbacks(DegradationPolicy(budget), canned, light, NO_PAUSES)
     return Room(**engines, reserve=reserve, **more)
 
 
-def rungs(room):
-    return [event.rung for event in room.all(RungTaken)]
+def degradations(room):
+    return [event.degradation for event in room.all(Degraded)]
 
 
 def said(room):
-    return [event.text for event in room.all(Said)]
+    return [event.text for event in room.all(ClauseSpoken)]
 
 
 def first_sound(room):
@@ -63,9 +71,9 @@ def first_sound(room):
     return at - room.all(SpeechEnded)[0].utterance.end
 
 
-def test_an_answer_in_time_takes_no_rung():
+def test_an_answer_in_time_applies_no_degradation():
     quick = room(stt=Transcriber(takes=0.1)).hear(ASK, ("wait", 3.0))
-    assert rungs(quick) == []
+    assert degradations(quick) == []
     assert said(quick) == ["Yes."]
 
 
@@ -74,7 +82,7 @@ def test_two_seconds_of_delay_anywhere_and_the_first_sound_is_in_time(stage):
     slow = trouble(**{stage: "delay 2"}).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert first_sound(slow) <= LATE + 0.03
     assert said(slow) == [FILLER, "Yes."]
-    assert "filler" in rungs(slow)
+    assert "filler" in degradations(slow)
 
 
 class Searching(ChatModel):
@@ -108,7 +116,7 @@ class LateVoice(Synthesizer):
     """Quick at first, and then not."""
 
     async def synthesize(self, text):
-        late = ChaosSettings(tts="delay 2").around("tts", Synthesizer())
+        late = FaultSettings(tts="delay 2").around("tts", Synthesizer())
         voice = super() if text in (FILLER, SORRY) else late
         async for chunk in voice.synthesize(text):
             yield chunk
@@ -129,7 +137,7 @@ class Broken(Speaker):
     """A loudspeaker that is gone."""
 
     async def play(self, audio):
-        raise Missing("the loudspeaker is gone")
+        raise MissingDependency("the loudspeaker is gone")
 
 
 def test_a_loudspeaker_that_is_gone_when_a_filler_is_due_is_told_once(caplog):
@@ -147,33 +155,35 @@ def test_who_speaks_over_a_filler_has_heard_nothing_of_the_answer():
 
 
 def test_who_hushes_a_filler_wants_no_answer():
-    slow = trouble(llm="delay 2").hear(("wait", 3.0), ASK, ("wait", 1.2), Hush(), ("wait", 3.0))
+    slow = trouble(llm="delay 2").hear(
+        ("wait", 3.0), ASK, ("wait", 1.2), StopReply(), ("wait", 3.0)
+    )
     assert len(slow.all(Interrupted)) == 1
     assert said(slow) == [FILLER]
 
 
 def test_after_a_cough_that_takes_long_to_understand_nobody_says_that_they_are_thinking():
-    chaos = ChaosSettings(stt="delay 2")
-    cough = room(chaos, stt=Transcriber("")).hear(("wait", 3.0), ("speak", 0.2), ("wait", 5.0))
+    faults = FaultSettings(stt="delay 2")
+    cough = room(faults, stt=Transcriber("")).hear(("wait", 3.0), ("speak", 0.2), ("wait", 5.0))
     assert len(cough.all(TurnEnded)) == 1
     assert said(cough) == []
     assert cough.history == []
 
 
 def test_what_is_said_over_a_noise_is_not_remembered():
-    chaos = ChaosSettings(stt="delay 2")
-    noise = room(chaos, stt=Transcriber("")).hear(("wait", 3.0), ASK, ("wait", 5.0))
+    faults = FaultSettings(stt="delay 2")
+    noise = room(faults, stt=Transcriber("")).hear(("wait", 3.0), ASK, ("wait", 5.0))
     assert said(noise) == [FILLER]
     assert noise.history == []
 
 
 def test_where_answers_are_usually_late_a_filler_is_for_those_that_are_later():
     late = room(stt=Transcriber(takes=0.7))  # first sound about 1.0 s after the end
-    late.conversation.reserve.ladder.learn({}, 1.0)
+    late.conversation.reserve.policy.learn({}, 1.0)
     late.hear(("wait", 3.0), ASK, ("wait", 4.0))
     assert said(late) == ["Yes."]
     later = trouble(stt="delay 2")
-    later.conversation.reserve.ladder.learn({}, 1.0)
+    later.conversation.reserve.policy.learn({}, 1.0)
     later.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert first_sound(later) == pytest.approx(1.0 + WORTH, abs=0.03)
 
@@ -186,9 +196,9 @@ def test_where_answers_are_always_so_late_that_a_filler_delays_none_each_has_one
     assert all(end.marks["filler"] <= LATE + 0.03 for end in slow.all(TurnEnded))
 
 
-def test_a_ladder_without_a_filler_lets_the_user_wait():
-    budget = BudgetSettings(ladder="apology")
-    slow = room(ChaosSettings(llm="delay 2"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))
+def test_settings_without_a_filler_lets_the_user_wait():
+    budget = LatencySettings(degradations="apology")
+    slow = room(FaultSettings(llm="delay 2"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert said(slow) == ["Yes."]
 
 
@@ -205,12 +215,12 @@ def test_an_engine_that_fails_or_hangs_ends_in_an_apology_and_the_talk_goes_on(s
 def test_a_model_that_dies_in_mid_answer_is_excused():
     dying = trouble(llm="die").hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert said(dying) == ["Yes.", SORRY]
-    assert rungs(dying) == ["apology"]
+    assert degradations(dying) == ["apology"]
 
 
 def test_without_an_apology_a_failure_is_silent():
-    budget = BudgetSettings(ladder="filler")
-    broken = room(ChaosSettings(llm="raise"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    budget = LatencySettings(degradations="filler")
+    broken = room(FaultSettings(llm="raise"), budget).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert said(broken) == []
     assert len(broken.all(Failed)) == 1
 
@@ -218,24 +228,24 @@ def test_without_an_apology_a_failure_is_silent():
 def test_a_broken_voice_is_replaced_by_the_one_in_reserve():
     light = Synthesizer()
     words = "One two three. Four five six.".split()  # noqa: SIM905 - reads as it is spoken
-    hoarse = room(ChaosSettings(tts="raise"), words=words, light=light)
+    hoarse = room(FaultSettings(tts="raise"), words=words, light=light)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert light.lines == ["One two three.", "Four five six."]
-    assert rungs(hoarse) == ["light_voice"]
+    assert degradations(hoarse) == ["fallback_voice"]
     assert hoarse.all(Failed) == []
     assert hoarse.history[-1] == ("assistant", "One two three. Four five six.")
 
 
 def test_a_voice_that_hangs_is_replaced_long_before_patience_ends():
     light = Synthesizer()
-    hoarse = room(ChaosSettings(tts="hang"), light=light)
+    hoarse = room(FaultSettings(tts="hang"), light=light)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 10.0))
     assert light.lines == ["Yes."]
     assert first_sound(hoarse) <= LATE + VOICE_S + 0.03
 
 
 def test_where_all_voices_fail_the_turn_fails():
-    mute = room(ChaosSettings(tts="raise"), light=Synthesizer(fails=True))
+    mute = room(FaultSettings(tts="raise"), light=Synthesizer(fails=True))
     mute.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert [failed.stage for failed in mute.all(Failed)] == ["tts"]
     assert said(mute) == []
@@ -263,22 +273,22 @@ def test_a_voice_that_breaks_off_is_not_begun_anew_by_another():
 def test_time_that_is_short_is_made_up_for_where_nobody_hears_it():
     words = "it is a very long sentence that goes on and on, without an end.".split()  # noqa: SIM905 - reads as it is spoken
     slow = room(words=words, stt=Transcriber(takes=0.4)).hear(("wait", 3.0), ASK, ("wait", 8.0))
-    assert "short_clause" in rungs(slow)
+    assert "short_clause" in degradations(slow)
     assert said(slow)[0] == "it is"
 
 
-def test_what_has_been_slow_is_hurried_in_advance():
-    hurried = room()
+def test_what_has_been_slow_is_degraded_in_advance():
+    degraded = room()
     for _ in range(ENOUGH):
-        hurried.conversation.reserve.ladder.learn({"first_token": 9.0}, 1.0)
-    hurried.hear(("wait", 3.0), ASK, ("wait", 4.0))
-    assert hurried.all(RungTaken) == [RungTaken("fewer_passages", ahead=True)]
+        degraded.conversation.reserve.policy.learn({"first_token": 9.0}, 1.0)
+    degraded.hear(("wait", 3.0), ASK, ("wait", 4.0))
+    assert degraded.all(Degraded) == [Degraded("fewer_passages", preemptive=True)]
 
 
-def test_turns_teach_the_ladder_what_is_usual():
+def test_turns_teach_the_policy_what_is_usual():
     taught = room(stt=Transcriber(takes=0.1)).hear(("wait", 3.0), ASK, ("wait", 3.0))
     (end,) = taught.all(TurnEnded)
-    assert taught.conversation.reserve.ladder.usual == pytest.approx(end.marks["speaker.first"])
+    assert taught.conversation.reserve.policy.usual == pytest.approx(end.marks["speaker.first"])
 
 
 def test_a_voice_in_reserve_may_have_another_rate():
@@ -287,15 +297,15 @@ def test_a_voice_in_reserve_may_have_another_rate():
             async for chunk in super().synthesize(text):
                 yield type(chunk)(sound(0.1, 16000), chunk.words)
 
-    hoarse = room(ChaosSettings(tts="raise"), light=Low()).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    hoarse = room(FaultSettings(tts="raise"), light=Low()).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert hoarse.history[-1] == ("assistant", "Yes.")
 
 
-def test_each_rung_is_taken_once_a_turn():
+def test_each_degradation_is_taken_once_a_turn():
     late = room(words=("it", "is", "so."), stt=Transcriber(takes=0.7))
     late.hear(("wait", 3.0), ASK, ("wait", 6.0))
-    assert sorted(rungs(late)) == sorted(set(rungs(late)))
-    assert {"fewer_passages", "short_clause"} < set(rungs(late))
+    assert sorted(degradations(late)) == sorted(set(degradations(late)))
+    assert {"fewer_passages", "short_clause"} < set(degradations(late))
 
 
 def test_a_gap_in_the_middle_of_an_answer_is_not_filled():
@@ -304,18 +314,18 @@ def test_a_gap_in_the_middle_of_an_answer_is_not_filled():
     assert FILLER not in said(slow)
 
 
-def test_what_is_hurried_in_advance_is_hurried():
+def test_what_is_degraded_in_advance_is_degraded():
     words = "it is a very long sentence that goes on and on, without an end.".split()  # noqa: SIM905 - reads as it is spoken
-    hurried = room(words=words, stt=Transcriber(takes=0.1))
+    degraded = room(words=words, stt=Transcriber(takes=0.1))
     for _ in range(ENOUGH):
-        hurried.conversation.reserve.ladder.learn({"first_clause": 9.0}, 1.0)
-    hurried.hear(("wait", 3.0), ASK, ("wait", 6.0))
-    assert said(hurried)[0] == "it is"
+        degraded.conversation.reserve.policy.learn({"first_clause": 9.0}, 1.0)
+    degraded.hear(("wait", 3.0), ASK, ("wait", 6.0))
+    assert said(degraded)[0] == "it is"
 
 
-def test_a_ladder_without_another_voice_has_none():
-    budget, light = BudgetSettings(ladder="apology"), Synthesizer()
-    hoarse = room(ChaosSettings(tts="raise"), budget, light=light)
+def test_settings_without_another_voice_has_none():
+    budget, light = LatencySettings(degradations="apology"), Synthesizer()
+    hoarse = room(FaultSettings(tts="raise"), budget, light=light)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert [failed.stage for failed in hoarse.all(Failed)] == ["tts"]
     assert light.lines == []
@@ -330,7 +340,7 @@ def test_a_voice_that_is_chosen_in_the_middle_fills_too():
     slow, chosen = trouble(llm="delay 2"), Synthesizer()
 
     async def talk():
-        async with started(
+        async with background(
             slow.conversation.run(user(("wait", 4.0), ASK, ("wait", 6.0)))
         ) as talking:
             await asyncio.sleep(2.0)
@@ -344,7 +354,7 @@ def test_a_voice_that_is_chosen_in_the_middle_fills_too():
 
 @pytest.mark.parametrize("words", [(), ("",), ("  ", "\n"), ("👍",), ("...",), ("**", "**")])
 def test_a_reply_with_nothing_to_say_ends_in_an_apology_and_the_talk_goes_on(words):
-    silent = room(budget=BudgetSettings(ladder="apology"), llm=ChatModel(*words))
+    silent = room(budget=LatencySettings(degradations="apology"), llm=ChatModel(*words))
     silent.hear(ASK, ("wait", 4.0), ASK, ("wait", 4.0))
     assert [(e.stage, e.kind) for e in silent.all(Failed)] == [("llm", "wordless")] * 2
     assert said(silent) == [SORRY] * 2
@@ -353,7 +363,7 @@ def test_a_reply_with_nothing_to_say_ends_in_an_apology_and_the_talk_goes_on(wor
 
 
 def test_a_reply_with_nothing_to_say_is_told_where_nothing_is_said_about_failures():
-    silent = room(budget=BudgetSettings(ladder=""), llm=ChatModel("👍"))
+    silent = room(budget=LatencySettings(degradations=""), llm=ChatModel("👍"))
     silent.hear(ASK, ("wait", 4.0))
     assert [e.kind for e in silent.all(Failed)] == ["wordless"]
     assert said(silent) == []
@@ -369,7 +379,7 @@ class Going(Speaker):
     async def play(self, audio):
         self.playing.set()
         await self.goes.wait()
-        raise Missing("the loudspeaker is gone")
+        raise MissingDependency("the loudspeaker is gone")
 
 
 def test_a_loudspeaker_that_goes_as_its_turn_is_stopped_leaves_no_traceback(caplog):
@@ -380,7 +390,7 @@ def test_a_loudspeaker_that_goes_as_its_turn_is_stopped_leaves_no_traceback(capl
         speaker = Going()
         turn = Turn(speaker, lambda event: None, 0.0, 5.0)
         turn.open()
-        async with started(turn.speak(Synthesizer(), text())) as speaking:
+        async with background(turn.speak(Synthesizer(), text())) as speaking:
             await speaker.playing.wait()
             speaker.goes.set()
             await asyncio.sleep(0)  # it is gone, and the turn does not know it yet

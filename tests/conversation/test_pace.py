@@ -3,7 +3,7 @@
 import pytest
 
 from voicebot.conversation.pace import MARGIN_S, SAFETY, Pace, Paces
-from voicebot.engines.call_options import Speaks
+from voicebot.engines.call_options import BoundSynthesizer
 
 
 def shown(work, letter=0.07, pieces=6):
@@ -41,8 +41,8 @@ def test_a_voice_that_gets_slower_is_noticed_within_two_pieces():
 
 def test_voices_of_one_engine_share_what_they_have_shown():
     paces, tts = Paces(), object()
-    paces.of(Speaks(tts, {"voice": "ben"})).learn("x" * 50, 3.0, 0.1)
-    assert paces.of(tts) is paces.of(Speaks(tts, {"voice": "ben"}))
+    paces.of(BoundSynthesizer(tts, {"voice": "ben"})).learn("x" * 50, 3.0, 0.1)
+    assert paces.of(tts) is paces.of(BoundSynthesizer(tts, {"voice": "ben"}))
     assert paces.of(object()) is not paces.of(tts)
 
 

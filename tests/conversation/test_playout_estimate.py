@@ -5,16 +5,16 @@ import asyncio
 import pytest
 from room import live
 
-from voicebot.conversation.playout_estimate import LETTER, Lead
+from voicebot.conversation.playout_estimate import LETTER, PlayoutEstimate
 
 
 def test_before_the_first_sound_the_promise_counts():
-    lead = Lead(promised=0.8)
+    lead = PlayoutEstimate(promised=0.8)
     assert lead.text() == lead.sound() == 0.8
 
 
 def test_what_is_written_and_made_puts_off_when_more_is_due():
-    lead = Lead(promised=0.8)
+    lead = PlayoutEstimate(promised=0.8)
     lead.wrote(20)
     assert (lead.sound(), lead.text()) == pytest.approx((0.8, 0.8 + 20 * LETTER))
     lead.made(1.5)
@@ -24,7 +24,7 @@ def test_what_is_written_and_made_puts_off_when_more_is_due():
 
 def test_sound_that_is_given_lasts_from_when_it_is_played():
     async def dues():
-        lead, seen = Lead(promised=0.8), []
+        lead, seen = PlayoutEstimate(promised=0.8), []
         await asyncio.sleep(0.5)
         for _ in range(3):  # the first before it was promised, the last after a silence
             lead.made(0.3)

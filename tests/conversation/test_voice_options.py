@@ -7,7 +7,7 @@ import pytest
 import room
 
 from voicebot.audio import silence
-from voicebot.conversation.voice_options import Choices
+from voicebot.conversation.voice_options import VoiceOptions
 from voicebot.engines import Segment, Speech
 from voicebot.engines.call_options import OptionError
 
@@ -54,28 +54,28 @@ def spoken(choices):
 
 
 def test_what_there_is_can_be_told():
-    choices = Choices(Linguist(), Choir())
+    choices = VoiceOptions(Linguist(), Choir())
     assert choices.languages == ["en", "de"]
     assert choices.voices == ["anna", "bert"], "a variant is no voice by itself"
 
 
 def test_without_a_choice_the_engines_do_as_their_settings_say():
-    choices = Choices(Linguist(), Choir())
+    choices = VoiceOptions(Linguist(), Choir())
     assert (choices.ears, choices.mouth) == (choices.stt, choices.tts)
 
 
 def test_what_was_chosen_is_asked_of_the_engines():
-    choices = Choices(Linguist(), Choir()).choosing(voice="bert", language="de")
+    choices = VoiceOptions(Linguist(), Choir()).choosing(voice="bert", language="de")
     assert heard(choices) == ["de"]
     assert spoken(choices) == ("bert", "Hello.")
 
 
 def test_a_voice_can_be_chosen_with_a_variant():
-    assert spoken(Choices(Linguist(), Choir()).choosing(voice="anna+low"))[0] == "anna+low"
+    assert spoken(VoiceOptions(Linguist(), Choir()).choosing(voice="anna+low"))[0] == "anna+low"
 
 
 def test_one_choice_leaves_the_other_as_it_was_and_both_can_be_taken_back():
-    both = Choices(Linguist(), Choir()).choosing(voice="bert").choosing(language="de")
+    both = VoiceOptions(Linguist(), Choir()).choosing(voice="bert").choosing(language="de")
     assert (both.voice, both.language) == ("bert", "de")
     neither = both.choosing(voice="", language="")
     assert (neither.ears, neither.mouth) == (both.stt, both.tts)
@@ -94,11 +94,11 @@ def test_one_choice_leaves_the_other_as_it_was_and_both_can_be_taken_back():
 )
 def test_a_name_that_there_is_not_is_answered_with_those_there_are(choice, says):
     with pytest.raises(OptionError, match=says):
-        Choices(Linguist(), Choir()).choosing(**choice)
+        VoiceOptions(Linguist(), Choir()).choosing(**choice)
 
 
 def test_an_engine_with_one_voice_and_one_language_offers_no_choice():
-    choices = Choices(room.Transcriber(), room.Synthesizer())
+    choices = VoiceOptions(room.Transcriber(), room.Synthesizer())
     assert (choices.voices, choices.languages) == ([], [])
     with pytest.raises(OptionError, match="the voice cannot be chosen here"):
         choices.choosing(voice="anna")
@@ -107,7 +107,7 @@ def test_an_engine_with_one_voice_and_one_language_offers_no_choice():
 
 
 def test_an_engine_that_lists_no_voices_judges_for_itself():
-    choices = Choices(Linguist(), Server()).choosing(voice="nova")
+    choices = VoiceOptions(Linguist(), Server()).choosing(voice="nova")
     assert choices.voices == []
     assert spoken(choices) == ("nova", "Hello.")
 

@@ -19,7 +19,7 @@ from voicebot.audio.resample import Resampler
 from voicebot.engines.espeak.engine import Espeak
 from voicebot.engines.espeak.process import EspeakProcess
 from voicebot.engines.silero import probabilities
-from voicebot.errors import ConfigError, EngineError, Missing
+from voicebot.errors import ConfigError, EngineError, MissingDependency
 
 A_LONG_STORY = "And then they walked on for another mile. " * 250  # 10 500 characters
 
@@ -253,7 +253,7 @@ def test_no_child_outlives_us(death, busy):
 
 PARENT = f"""
 import os, sys
-from voicebot.engines.espeak_process import EspeakProcess
+from voicebot.engines.espeak.process import EspeakProcess
 process = EspeakProcess()
 process.voices()
 if {{busy}}:
@@ -328,10 +328,10 @@ def test_a_library_that_cannot_be_loaded_is_missing(monkeypatch, tmp_path):
     broken = tmp_path / "libespeak-ng.so"
     broken.write_bytes(b"not a library")
     monkeypatch.setattr(espeakng_loader, "get_library_path", lambda: str(broken))
-    with pytest.raises(Missing, match=r"libespeak-ng\.so"):
+    with pytest.raises(MissingDependency, match=r"libespeak-ng\.so"):
         Espeak()
     broken.unlink()
-    with pytest.raises(Missing, match=r"libespeak-ng\.so is not there"):
+    with pytest.raises(MissingDependency, match=r"libespeak-ng\.so is not there"):
         Espeak()
 
 

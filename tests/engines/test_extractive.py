@@ -10,7 +10,7 @@ import pytest
 from voicebot.engines import Message, load
 from voicebot.engines.extractive import LONGEST, NO_ANSWER, NO_PASSAGES, Extractive, speakable
 from voicebot.events import Passage
-from voicebot.knowledge import Informed, Library
+from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 
 ROOT = Path(__file__).resolve().parents[2]
 RAG = ROOT / "../shared/rag"
@@ -211,7 +211,7 @@ def test_answers_about_wikipedia_mostly_hold_what_was_asked_for(tmp_path, name, 
 def over(folder):
     """The engine with the documents below `folder`."""
     engine = Extractive()
-    with closing(engine), closing(Informed(engine, Library(folder))) as model:
+    with closing(engine), closing(RetrievalChatModel(engine, DocumentIndex(folder))) as model:
         yield model
 
 

@@ -20,7 +20,7 @@ from voicebot.audio import join
 from voicebot.engines import Speech
 from voicebot.engines.call_options import OptionError
 from voicebot.engines.hibari import VOICES, Hibari
-from voicebot.errors import ConfigError, Missing
+from voicebot.errors import ConfigError, MissingDependency
 
 TEXT = "It's $3.50 - really, 🙂 well-known! Is it?"
 
@@ -180,7 +180,7 @@ def test_a_package_whose_file_is_cut_says_to_reinstall_it(
 def test_a_setting_it_does_not_know_is_told_with_the_choices(
     settings: dict[str, Any], complaint: str
 ) -> None:
-    with pytest.raises((ConfigError, Missing), match=complaint):
+    with pytest.raises((ConfigError, MissingDependency), match=complaint):
         Hibari(**settings)
 
 

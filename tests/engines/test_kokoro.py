@@ -26,7 +26,7 @@ from voicebot.engines.kokoro.engine import Kokoro
 from voicebot.engines.kokoro.export import export
 from voicebot.engines.kokoro.networks import exports
 from voicebot.engines.phonemes import LATE, VOCABULARY
-from voicebot.errors import ConfigError, EngineError, Missing
+from voicebot.errors import ConfigError, EngineError, MissingDependency
 
 for package in ("onnx", "onnxruntime", "hibari", "espeakng_loader"):
     pytest.importorskip(package)
@@ -260,9 +260,9 @@ def test_an_export_that_knows_no_other_speed_says_so(tmp_path: Path) -> None:
 def test_the_onnx_path_imports_nothing_heavy(hum: Path) -> None:
     code = f"""
 import asyncio, sys
-from voicebot.engines.kokoro import Kokoro
-from voicebot.engines.kokoro_backends import exports
-from voicebot.engines.per_call import OptionError
+from voicebot.engines.kokoro.engine import Kokoro
+from voicebot.engines.kokoro.networks import exports
+from voicebot.engines.call_options import OptionError
 assert not {{"onnxruntime", "hibari"}} & sys.modules.keys()
 async def speak():
     return [chunk async for chunk in engine.synthesize("Voicebot costs $3.50.")]
@@ -338,7 +338,7 @@ def test_a_missing_file_is_named_with_the_way_to_get_it(
 ) -> None:
     folder = copied(hum, tmp_path)
     (folder / gone).rename(tmp_path / "elsewhere")
-    with pytest.raises(Missing, match=f"{complaint}.*voicebot models pull kokoro"):
+    with pytest.raises(MissingDependency, match=f"{complaint}.*voicebot models pull kokoro"):
         Kokoro(str(folder))
 
 

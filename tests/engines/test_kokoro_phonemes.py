@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("espeakng_loader")
 
 from voicebot.engines.espeak.process import EspeakProcess
-from voicebot.engines.kokoro.espeak_phonemes import LANGUAGES, Reader, language
+from voicebot.engines.kokoro.espeak_phonemes import LANGUAGES, EspeakPhonemizer, language
 from voicebot.engines.phonemes import Spoken, parts
 from voicebot.errors import ConfigError
 
@@ -23,8 +23,8 @@ def espeak() -> Iterator[EspeakProcess]:
 
 
 @pytest.fixture(scope="module")
-def readers(espeak: EspeakProcess) -> dict[str, Reader]:
-    return {code: Reader(code, espeak) for code in LANGUAGES.values() if code[:2] != "en"}
+def readers(espeak: EspeakProcess) -> dict[str, EspeakPhonemizer]:
+    return {code: EspeakPhonemizer(code, espeak) for code in LANGUAGES.values() if code[:2] != "en"}
 
 
 def heard(words: list[Spoken]) -> str:
@@ -42,7 +42,7 @@ def heard(words: list[Spoken]) -> str:
     ],
 )
 def test_other_languages_are_read_by_espeak_in_kokoros_letters(
-    readers: dict[str, Reader], code: str, text: str, phonemes: str
+    readers: dict[str, EspeakPhonemizer], code: str, text: str, phonemes: str
 ) -> None:
     assert heard(readers[code].read(text)) == phonemes
 
@@ -58,13 +58,13 @@ def test_other_languages_are_read_by_espeak_in_kokoros_letters(
     ],
 )
 def test_every_written_word_keeps_its_place(
-    readers: dict[str, Reader], code: str, text: str
+    readers: dict[str, EspeakPhonemizer], code: str, text: str
 ) -> None:
     assert [word.text for word in readers[code].read(text)] == text.split()
 
 
 @pytest.mark.parametrize("text", ["🙂", "👍🏽 🙂"])
-def test_emojis_are_not_said(readers: dict[str, Reader], text: str) -> None:
+def test_emojis_are_not_said(readers: dict[str, EspeakPhonemizer], text: str) -> None:
     assert heard(readers["es"].read(text)) == ""
 
 

@@ -9,10 +9,10 @@ import pytest
 from miniatures import kokoro as miniature
 
 from voicebot import cli
-from voicebot.engines.kokoro import networks as kokoro_backends
+from voicebot.engines.kokoro import networks
 from voicebot.engines.kokoro.engine import Kokoro
 from voicebot.engines.kokoro.export import export
-from voicebot.errors import ConfigError, EngineError, Missing
+from voicebot.errors import ConfigError, EngineError, MissingDependency
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -287,10 +287,10 @@ def test_a_published_file_is_made_quicker_beside_it(tmp_path, capsys):
     assert capsys.readouterr().out == f"{folder / 'model.onnx'}\n"
     files = sorted(path.name for path in folder.glob("*"))
     assert files == ["config.json", "kokoro-v1.0.int8.onnx", "model.onnx", "voices"]
-    assert kokoro_backends.exports(folder)[0].name == "model.onnx"
+    assert networks.exports(folder)[0].name == "model.onnx"
     ids, style = [50, 51, 52, 53], np.zeros((1, 256), np.float32)
     plain, quick = (
-        kokoro_backends.OnnxNetwork(folder / name, 1).render(ids, style, 1.0)
+        networks.OnnxNetwork(folder / name, 1).render(ids, style, 1.0)
         for name in ("kokoro-v1.0.int8.onnx", "model.onnx")
     )
     assert np.array_equal(plain[0], quick[0])
@@ -320,7 +320,9 @@ def test_a_published_file_that_is_not_one_is_named_on_one_line(tmp_path):
 
 def test_there_must_be_something_to_make_it_of(tmp_path):
     folder = miniature.build_hum(tmp_path / "kokoro")
-    with pytest.raises(Missing, match=r"no \.pth and no other \.onnx file than model\.onnx"):
+    with pytest.raises(
+        MissingDependency, match=r"no \.pth and no other \.onnx file than model\.onnx"
+    ):
         export(folder)
 
 
@@ -329,7 +331,7 @@ def test_a_quick_form_is_refused_where_products_of_bytes_are_clipped(tmp_path, m
     assert onnx_graph.exact_bytes()
     folder = published(tmp_path / "kokoro")
     export(folder)
-    monkeypatch.setattr(kokoro_backends, "exact_bytes", lambda: False)
+    monkeypatch.setattr(networks, "exact_bytes", lambda: False)
     with pytest.raises(ConfigError, match=r"model\.onnx would sound wrong .* delete it"):
         Kokoro(str(folder))
     (folder / "model.onnx").unlink()

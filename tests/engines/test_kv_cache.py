@@ -13,7 +13,7 @@ from miniatures.gguf import build  # noqa: E402 - after the skips
 
 from voicebot.concurrency.worker import due  # noqa: E402
 from voicebot.engines import Message, load  # noqa: E402
-from voicebot.engines.llama.kv_cache import WORTH, States, token_bytes  # noqa: E402
+from voicebot.engines.llama.kv_cache import WORTH, KVCache, token_bytes  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_the_copies_take_no_more_room_than_there_is(file):
 
     def stored(*ids, room):
         """How much of the first is known after the others were asked for."""
-        states = States(llm, room)
+        states = KVCache(llm, room)
         for each in [*ids, ids[0]]:
             known = states.recall(each[:-1], keep=True)
             llm.eval(each[llm.n_tokens :])
@@ -180,7 +180,7 @@ def test_the_copies_take_no_more_room_than_there_is(file):
 
 def test_what_is_computed_in_a_moment_is_not_put_aside(file):
     llm = llama_cpp.Llama(file, n_ctx=512, verbose=False)
-    states = States(llm)
+    states = KVCache(llm)
     for each in (one := [1, *range(40, 40 + WORTH - 2)]), [2, 3, 4]:
         states.recall(each[:-1], keep=True)
         llm.eval(each[llm.n_tokens :])

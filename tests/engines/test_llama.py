@@ -20,7 +20,7 @@ from voicebot.engines import Message, load  # noqa: E402
 from voicebot.engines.cpu import has_unsafe_tiles, usable_cores  # noqa: E402
 from voicebot.engines.llama import engine as engine_file  # noqa: E402
 from voicebot.engines.llama.template import ChatTemplate  # noqa: E402
-from voicebot.errors import ConfigError, ContextExceeded, Missing  # noqa: E402
+from voicebot.errors import ConfigError, ContextExceeded, MissingDependency  # noqa: E402
 from voicebot.events import Passage  # noqa: E402
 
 STORIES = Path(__file__).resolve().parents[2] / "../shared/models/llm/stories260K-f32.gguf"
@@ -469,7 +469,7 @@ def test_a_short_reply_leaves_more_room_for_the_conversation(engine):
 
 
 def test_a_missing_file_is_named(engine, tmp_path):
-    with pytest.raises(Missing, match=r"gone\.gguf.*voicebot models pull"):
+    with pytest.raises(MissingDependency, match=r"gone\.gguf.*voicebot models pull"):
         engine(model=str(tmp_path / "gone.gguf"))
 
 

@@ -15,7 +15,7 @@ from engines.loopback import Loopback, pieces, whole
 
 from voicebot.audio import Audio
 from voicebot.engines import Chance, Message, load
-from voicebot.engines.openai.circuit_breaker import Breaker
+from voicebot.engines.openai.circuit_breaker import CircuitBreaker
 from voicebot.engines.openai.client import backoff, retry_after
 from voicebot.errors import ConfigError, ContextExceeded, EngineError
 from voicebot.events import Passage
@@ -537,7 +537,7 @@ def test_retry_after_is_understood_in_seconds_and_as_a_date():
 
 
 def test_a_breaker_opens_after_five_failures_and_lets_one_probe_through():
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(5):
         assert breaker.admits(0.0)
         breaker.failed(0.0)
@@ -552,7 +552,7 @@ def test_a_breaker_opens_after_five_failures_and_lets_one_probe_through():
 
 
 def test_a_probe_that_fails_closes_the_door_again_and_one_that_was_cancelled_does_not():
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(5):
         breaker.failed(0.0)
     assert breaker.admits(30.0)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from voicebot.engines.chat.reasoning import Thoughts
+from voicebot.engines.chat.reasoning import ReasoningFilter
 
 SIZES = [1, 2, 3, 5, 1000]
 
 
 def shown(reply, size=1000, *, cut=False, **begins):
-    thoughts = Thoughts(**begins)
+    thoughts = ReasoningFilter(**begins)
     given = [thoughts.without(reply[i : i + size]) for i in range(0, len(reply), size)]
     return "".join(given) + thoughts.rest(cut=cut)
 
@@ -70,7 +70,7 @@ def test_an_ordinary_answer_is_held_back_for_no_more_than_a_few_letters():
         "Okay, here it is.",
         "So far, so good",
     ):
-        thoughts, late = Thoughts(), 0
+        thoughts, late = ReasoningFilter(), 0
         for i, letter in enumerate(reply):
             if thoughts.without(letter):
                 late = i
@@ -86,14 +86,14 @@ def test_a_thought_that_is_never_closed_is_not_spoken():
 
 
 def test_a_reply_that_begins_inside_a_thought_says_so_once_it_is_closed():
-    lone, opened = Thoughts(), Thoughts()
+    lone, opened = ReasoningFilter(), ReasoningFilter()
     lone.without("Rent.</think>900")
     opened.without("<think>Rent.</think>900")
     assert (lone.began_inside, opened.began_inside) == (True, False)
 
 
 def test_what_only_began_like_a_tag_is_spoken_in_the_end():
-    thoughts = Thoughts()
+    thoughts = ReasoningFilter()
 
     assert thoughts.without("1 <th") == "1 "
     assert thoughts.rest() == "<th"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from voicebot.engines.chat.tool_calls import Calls
+from voicebot.engines.chat.tool_calls import ToolCallParser
 
 NAMES = ("get_weather", "end_call")
 PARIS = {"city": "Paris"}
@@ -12,7 +12,7 @@ PARIS = {"city": "Paris"}
 
 def read(reply, size=1, names=NAMES):
     """What was spoken, and each call's name and arguments; the reply comes `size` at a time."""
-    calls = Calls(names)
+    calls = ToolCallParser(names)
     deltas = []
     for i in range(0, len(reply), size):
         deltas += calls.deltas(reply[i : i + size])
@@ -77,7 +77,7 @@ def test_what_is_said_before_a_call_is_spoken_and_what_is_said_after_it_is_not(s
 
 
 def test_a_call_is_passed_on_as_soon_as_its_arguments_are_complete():
-    calls = Calls(NAMES)
+    calls = ToolCallParser(NAMES)
 
     *_, last = [delta for char in hermes().partition("\n</")[0] for delta in calls.deltas(char)]
 
@@ -86,7 +86,7 @@ def test_a_call_is_passed_on_as_soon_as_its_arguments_are_complete():
 
 
 def test_nothing_is_read_on_for_once_something_else_follows_a_call():
-    calls = Calls(NAMES)
+    calls = ToolCallParser(NAMES)
 
     list(calls.deltas(f"{hermes()}\n"))
     assert not calls.over
@@ -115,7 +115,7 @@ def test_what_is_no_call_is_spoken(reply, size):
 
 
 def test_text_is_held_back_only_while_it_might_become_a_call():
-    calls = Calls(NAMES)
+    calls = ToolCallParser(NAMES)
 
     def spoken(text):
         return "".join(delta.text for delta in calls.deltas(text))
@@ -127,7 +127,7 @@ def test_text_is_held_back_only_while_it_might_become_a_call():
 
 
 def test_json_that_goes_wrong_is_let_go_at_once():
-    calls = Calls(NAMES)
+    calls = ToolCallParser(NAMES)
 
     spoken = [d.text for d in calls.deltas('{"name": "Alice" and so on, and so forth')]
 
@@ -169,7 +169,7 @@ def test_a_tag_inside_an_argument_ends_no_call():
 
 
 def test_without_functions_everything_is_spoken_as_it_comes():
-    calls = Calls(())
+    calls = ToolCallParser(())
 
     assert [d.text for d in calls.deltas('{"name"')] == ['{"name"']
     assert read(hermes(), names=()) == (hermes(), [])

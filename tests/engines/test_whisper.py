@@ -16,10 +16,10 @@ import recordings
 from miniatures.whisper import build
 
 from voicebot.audio import Audio, join, silence
-from voicebot.engines.call_options import given_up
+from voicebot.engines.call_options import active_degradations
 from voicebot.engines.whisper.decoding import Hypothesis, recognise, says_again
 from voicebot.engines.whisper.engine import Whisper
-from voicebot.errors import ConfigError, EngineError, Missing
+from voicebot.errors import ConfigError, EngineError, MissingDependency
 
 QUESTION = "What time is it in Paris?"
 
@@ -135,28 +135,28 @@ def test_a_turn_short_of_time_follows_one_hypothesis_instead_of_five(paris, monk
 
     monkeypatch.setattr("voicebot.engines.whisper.engine.recognise", watched)
     assert text(hear(paris, recordings.voice(2.5))) == QUESTION
-    before = given_up.set(frozenset({"single_pass"}))
+    before = active_degradations.set(frozenset({"single_decode"}))
     try:
         assert text(hear(paris, recordings.voice(2.5))) == QUESTION
     finally:
-        given_up.reset(before)
+        active_degradations.reset(before)
     assert beams == [5, 1]
 
 
 def test_where_time_is_short_words_said_twice_count(tmp_path):
     model = build(tmp_path, QUESTION, short_text="Bye bye.")
-    before = given_up.set(frozenset({"single_pass"}))
+    before = active_degradations.set(frozenset({"single_decode"}))
     heard = text(hear(model, recordings.voice(2.5)))
-    given_up.reset(before)
+    active_degradations.reset(before)
     assert heard == "Bye bye."
 
 
 @pytest.mark.parametrize("nonsense", ["what what what what what what", ""])
 def test_also_where_time_is_short_nonsense_does_not_count(tmp_path, nonsense):
     model = build(tmp_path, QUESTION, short_text=nonsense)
-    before = given_up.set(frozenset({"single_pass"}))
+    before = active_degradations.set(frozenset({"single_decode"}))
     heard = text(hear(model, recordings.voice(2.5)))
-    given_up.reset(before)
+    active_degradations.reset(before)
     assert heard == QUESTION
 
 
@@ -302,13 +302,13 @@ def test_a_missing_file_is_named_and_not_fetched(copy, name, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     os.remove(copy / name)
-    with pytest.raises(Missing, match=name):
+    with pytest.raises(MissingDependency, match=name):
         Whisper(str(copy))
 
 
 def test_a_name_from_the_hub_is_not_fetched(monkeypatch):
     monkeypatch.delattr(socket, "getaddrinfo")
-    with pytest.raises(Missing, match=r"no folder base\.en"):
+    with pytest.raises(MissingDependency, match=r"no folder base\.en"):
         Whisper("base.en")
 
 

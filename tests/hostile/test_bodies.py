@@ -9,7 +9,7 @@ import httpx
 import pytest
 from serving import app, served
 
-from voicebot.server.http import bodies as intake
+from voicebot.server.http import bodies
 from voicebot.server.http.json_marks import exceeds
 from voicebot.server.http.json_schema import COMPARED, problem
 from voicebot.server.rest.chat_schema import CHAT
@@ -82,7 +82,7 @@ def test_brackets_in_a_text_are_no_parts(url):
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(("size", "aside"), [(100, False), (intake.LARGE, True)])
+@pytest.mark.parametrize(("size", "aside"), [(100, False), (bodies.LARGE, True)])
 def test_a_large_body_is_checked_while_others_go_on(url, monkeypatch, size, aside):
     on = []
 
@@ -90,7 +90,7 @@ def test_a_large_body_is_checked_while_others_go_on(url, monkeypatch, size, asid
         on.append(threading.current_thread().name)
         return problem(value, schema)
 
-    monkeypatch.setattr(intake, "problem", watched)
+    monkeypatch.setattr(bodies, "problem", watched)
     assert post(url, {"model": "gpt-4o", "messages": [USER | {"name": "x" * size}]}).is_success
     assert on[0].startswith("asyncio_") == aside
 
@@ -119,8 +119,8 @@ def test_half_a_character_anywhere_is_told_and_is_nobodys_fault(url, path, body)
 
 
 def test_a_text_that_never_ends_is_looked_through_once():
-    body = b"[" * (intake.PARTS + 1) + b'"' + b'\\"' * 450_000
+    body = b"[" * (bodies.PARTS + 1) + b'"' + b'\\"' * 450_000
     before = time.process_time()
-    assert exceeds(body, "{[", intake.PARTS)
-    assert not exceeds(body, "{[", intake.PARTS + 1)
+    assert exceeds(body, "{[", bodies.PARTS)
+    assert not exceeds(body, "{[", bodies.PARTS + 1)
     assert time.process_time() - before < 5  # once takes 0.01 s; from every quote on, minutes

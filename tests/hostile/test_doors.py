@@ -11,19 +11,17 @@ import pytest
 import uvicorn
 from serving import app
 
-from voicebot.server import certificate
-from voicebot.server import listeners as door
-from voicebot.server import uvicorn_protocols as connections
-from voicebot.server.listeners import Door, Guests, Loop
+from voicebot.server import certificate, listeners, uvicorn_protocols
+from voicebot.server.listeners import ConnectionLimits, Listener, Loop
 
 
 @contextmanager
 def behind(guests, **options):
     """The port of a server behind a door."""
     listening = socket.create_server(("127.0.0.1", 0))
-    entry = Door(listening, guests)
+    entry = Listener(listening, guests)
     server = uvicorn.Server(
-        uvicorn.Config(app(), timeout_graceful_shutdown=1, **connections.OPTIONS, **options)
+        uvicorn.Config(app(), timeout_graceful_shutdown=1, **uvicorn_protocols.OPTIONS, **options)
     )
     with asyncio.Runner(loop_factory=Loop) as runner:
         thread = threading.Thread(target=lambda: runner.run(server.serve(sockets=[entry])))
@@ -58,7 +56,7 @@ def is_hung_up_on(end):
 
 
 def test_one_address_shuts_nobody_out(caplog):
-    with behind(Guests(most=20, each=8)) as port, ExitStack() as stack:
+    with behind(ConnectionLimits(most=20, each=8)) as port, ExitStack() as stack:
         ends = silent(stack, port, 60)
         assert all(map(is_hung_up_on, ends[8:]))
         assert alive(port, source="127.0.0.2") == 200
@@ -79,13 +77,13 @@ def until(true):
 
 
 def test_a_named_proxy_may_hold_all_connections():
-    guests = Guests(["127.0.0.0/8"], most=20, each=8)
+    guests = ConnectionLimits(["127.0.0.0/8"], most=20, each=8)
     assert all(guests.enter("127.0.0.1") for _ in range(20))
     assert guests.enter("127.0.0.1") is None
 
 
 def test_a_network_of_ipv6_counts_as_one_address():
-    guests = Guests(most=20, each=2)
+    guests = ConnectionLimits(most=20, each=2)
     assert guests.enter("2001:db8::1")
     assert guests.enter("2001:db8::2")
     assert guests.enter("2001:db8::3") is None
@@ -96,7 +94,7 @@ def test_a_network_of_ipv6_counts_as_one_address():
 
 
 def test_who_leaves_is_counted_no_more():
-    guests = Guests(most=2, each=1)
+    guests = ConnectionLimits(most=2, each=1)
     leave = guests.enter("192.0.2.1")
     assert guests.enter("192.0.2.1") is None
     leave()
@@ -110,9 +108,9 @@ def pem(tmp_path_factory):
 
 
 def test_silent_ones_before_tls_count_and_are_given_up(pem, monkeypatch, caplog):
-    monkeypatch.setattr(door, "HANDSHAKE_S", 0.3)
+    monkeypatch.setattr(listeners, "HANDSHAKE_S", 0.3)
     with (
-        behind(Guests(most=20, each=8), ssl_certfile=str(pem)) as port,
+        behind(ConnectionLimits(most=20, each=8), ssl_certfile=str(pem)) as port,
         ExitStack() as stack,
     ):
         ends = silent(stack, port, 60)

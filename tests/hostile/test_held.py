@@ -17,12 +17,12 @@ from websockets.uri import parse_uri
 
 from voicebot.audio import silence
 from voicebot.config import ServerSettings
-from voicebot.server import uvicorn_protocols as connections
+from voicebot.server import uvicorn_protocols
 from voicebot.server.app import create
 from voicebot.server.auth import keys
-from voicebot.server.memory_budget import FIRST, Full, MemoryBudget, Share
-from voicebot.server.realtime import incremental as realtime_long
-from voicebot.server.realtime.fields import Refused
+from voicebot.server.memory_budget import FIRST, MemoryBudget, MemoryBudgetExceeded, Share
+from voicebot.server.realtime import incremental
+from voicebot.server.realtime.fields import ProtocolError
 from voicebot.server.realtime.items import MOST, Item, Items, Part
 
 MB = 2**20
@@ -211,9 +211,9 @@ def test_before_hello_a_message_is_no_longer_than_any_of_that_protocol(served):
 
 
 def test_a_message_that_hardly_goes_on_is_given_up(served, monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_S", 0.05)
-    monkeypatch.setattr(connections, "QUIET_S", 0.1)
-    monkeypatch.setattr(connections, "PACE", 10**9)
+    monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 0.05)
+    monkeypatch.setattr(uvicorn_protocols, "QUIET_S", 0.1)
+    monkeypatch.setattr(uvicorn_protocols, "PACE", 10**9)
 
     async def script():
         async with served() as (host, _), wired(host) as wire, wired(host) as little:
@@ -231,13 +231,16 @@ def test_each_has_its_own_beyond_that_one_client_half_and_all_so_much():
     budget = MemoryBudget(everybody=100, each=90, own=10)
     with budget.share("a") as one, budget.share("a") as two, budget.share("b") as other:
         one.hold("items", 60)
-        with pytest.raises(Full, match="your conversations"):
+        with pytest.raises(MemoryBudgetExceeded, match="your conversations"):
             two.hold("items", 11)
         two.hold("items", 10)
         other.hold("items", 60)
-        with pytest.raises(Full, match="all conversations"), budget.share("c") as late:
+        with (
+            pytest.raises(MemoryBudgetExceeded, match="all conversations"),
+            budget.share("c") as late,
+        ):
             late.hold("items", 11)
-        with pytest.raises(Full, match="one conversation"):
+        with pytest.raises(MemoryBudgetExceeded, match="one conversation"):
             other.hold("messages", 31)
         other.hold("items", 5)
         other.hold("messages", 50)
@@ -251,7 +254,7 @@ def test_what_is_less_than_before_is_never_refused():
     share = Share(MemoryBudget(everybody=100, each=90), own=10)
     share.hold("items", 60)
     share.hold("items", 59)
-    with pytest.raises(Full):
+    with pytest.raises(MemoryBudgetExceeded):
         share.hold("items", 61)
     assert share.size == 59
 
@@ -368,13 +371,13 @@ def test_a_conversation_that_is_full_is_not_answered_but_goes_on(served):
 
 def test_a_long_message_is_parsed_on_a_thread_and_in_its_turn(served, monkeypatch):
     on = []
-    parse = realtime_long.Long.parse
+    parse = incremental.IncrementalMessage.parse
 
     def watched(self):
         on.append(threading.current_thread().name)
         parse(self)
 
-    monkeypatch.setattr(realtime_long.Long, "parse", watched)
+    monkeypatch.setattr(incremental.IncrementalMessage, "parse", watched)
 
     async def script():
         async with served() as (host, _), session(host) as one:
@@ -404,5 +407,5 @@ def test_sound_that_is_forgotten_counts_no_more():
     assert sizes[-1] < 2000
     items.delete("a")
     assert sizes[-1] == 0
-    with pytest.raises(Refused):
+    with pytest.raises(ProtocolError):
         items.find("a")

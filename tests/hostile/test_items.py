@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicebot.server.realtime.fields import Refused
+from voicebot.server.realtime.fields import ProtocolError
 from voicebot.server.realtime.items import LONGEST, MOST, WRITTEN, Item, Items, Part
 
 
@@ -24,7 +24,7 @@ def _fill(items):
 def test_text_beyond_what_a_conversation_may_hold_is_refused(item):
     items = Items()
     items.add(item(0))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ProtocolError) as refused:
         _fill(items)
     assert refused.value.code == "too_many_characters"
     assert sum(each.characters for each in items) <= WRITTEN

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from voicebot import text as prose
+from voicebot import prose
 from voicebot.engines.espeak.engine import Espeak
-from voicebot.knowledge import Library, index
+from voicebot.knowledge import DocumentIndex, index
 
 SECONDS = 2.0
 """CPU time of one search of a megabyte, which takes 0.02 s: unbounded, it took up to 102 s."""
@@ -22,7 +22,7 @@ def library(tmp_path):
         text = "\n\n".join(" ".join(random.choices(words, k=150)) for _ in range(20))
         (tmp_path / f"{number}.md").write_text(f"# Page {number}\n\n{text}")
     (tmp_path / "boiler.md").write_text("The boiler is in the cellar. Fill it with the red tap.")
-    library = Library(tmp_path)
+    library = DocumentIndex(tmp_path)
     yield library
     library.close()
 

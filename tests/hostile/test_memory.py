@@ -7,14 +7,14 @@ import pytest
 
 BURST = """
 import json, random, sys, threading
-from voicebot.server import memory
+from voicebot.server import memory_trim
 
 def resting():
     with open("/proc/self/statm") as told:
         return int(told.read().split()[1]) * 4096 / 1e6
 
 if sys.argv[1] == "fixed":
-    assert memory.give_back()
+    assert memory_trim.give_back()
 
 def burst():
     length, kept = random.Random(1), []

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from voicebot.conversation import ListenSettings
+from voicebot.conversation import EndpointingSettings
 from voicebot.server.realtime.fields import PARTS, VALUES
 from voicebot.server.realtime.incremental import SOUNDS, message
 from voicebot.server.realtime.items import MOST, WRITTEN
@@ -15,7 +15,7 @@ from voicebot.server.realtime.settings import initial
 
 @pytest.fixture
 def protocol():
-    protocol = Protocol(initial("a model", "a voice", ListenSettings(), ""))
+    protocol = Protocol(initial("a model", "a voice", EndpointingSettings(), ""))
     protocol.take()
     return protocol
 

@@ -8,7 +8,7 @@ import pytest
 from room import ChatModel
 
 from voicebot.engines.extractive import NO_ANSWER, answer
-from voicebot.knowledge import Informed, Library
+from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 from voicebot.knowledge.index import CHECKS
 from voicebot.knowledge.questions import LONGEST, candidates
 
@@ -20,7 +20,7 @@ GARDEN = "# Garden\n\nAll green.\n\n## Watering\n\nEvery evening.\n\n## Roses\n\
 def library(folder, **texts):
     for name, text in texts.items():
         (folder / f"{name}.md").write_text(text, "utf-8")
-    return Library(folder)
+    return DocumentIndex(folder)
 
 
 def questions(*given, **texts):
@@ -28,7 +28,7 @@ def questions(*given, **texts):
 
 
 def test_the_first_questions_are_of_different_documents_and_sound_like_somebodys():
-    assert [*islice(filter(None, Library(HOUSE).questions()), 4)] == [
+    assert [*islice(filter(None, DocumentIndex(HOUSE).questions()), 4)] == [
         "Where is the rain barrel?",
         "How do I start a fire?",
         "When was the house built?",
@@ -38,7 +38,7 @@ def test_the_first_questions_are_of_different_documents_and_sound_like_somebodys
 
 @pytest.mark.parametrize("folder", [HOUSE, ROOT / "docs"])
 def test_every_question_is_short_and_answered_from_the_documents(folder):
-    documents = Library(folder)
+    documents = DocumentIndex(folder)
     drawn = [question for question in documents.questions() if question]
     assert len(drawn) > 8
     assert len(set(drawn)) == len(drawn)
@@ -49,7 +49,7 @@ def test_every_question_is_short_and_answered_from_the_documents(folder):
 
 
 def test_the_same_documents_give_the_same_questions():
-    assert [*Library(HOUSE).questions()] == [*Library(HOUSE).questions()]
+    assert [*DocumentIndex(HOUSE).questions()] == [*DocumentIndex(HOUSE).questions()]
 
 
 @pytest.mark.parametrize(
@@ -165,13 +165,13 @@ def test_of_thousands_of_documents_no_more_is_looked_up_than_of_a_few(tmp_path):
         (tmp_path / f"{i:04}.md").write_text(
             "# Same\n\n## The same\n\nIt is the same and the same.\n"
         )
-    documents = Library(tmp_path)
+    documents = DocumentIndex(tmp_path)
     tried = [*documents.questions()]
     assert len(tried) <= CHECKS
     assert len(documents.documents) == 3000
 
 
-class Counted(Library):
+class Counted(DocumentIndex):
     drawn = 0
 
     def questions(self):
@@ -180,7 +180,7 @@ class Counted(Library):
 
 
 def test_who_answers_from_a_library_draws_a_few_questions_once():
-    informed = Informed(ChatModel("Yes."), Counted(HOUSE))
+    informed = RetrievalChatModel(ChatModel("Yes."), Counted(HOUSE))
 
     async def twice():
         return await informed.examples(), await informed.examples()

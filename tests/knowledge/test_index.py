@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voicebot.errors import ConfigError
-from voicebot.knowledge import Library
+from voicebot.knowledge import DocumentIndex
 
 RAG = Path(__file__).resolve().parents[2] / "../shared/rag"
 
@@ -32,7 +32,7 @@ def library(tmp_path):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        made.append(Library(tmp_path))
+        made.append(DocumentIndex(tmp_path))
         return made[-1]
 
     yield of
@@ -189,7 +189,7 @@ def test_a_link_within_the_folder_is_read_and_the_folder_may_be_one(tmp_path):
     (tmp_path / "real" / "heating.md").write_text("The boiler is in the cellar.")
     (tmp_path / "real" / "again.md").symlink_to("heating.md")
     (tmp_path / "documents").symlink_to("real")
-    house = Library(tmp_path / "documents")
+    house = DocumentIndex(tmp_path / "documents")
     assert sorted(ids(house.search("boiler"))) == ["again.md#1", "heating.md#1"]
     house.close()
 
@@ -247,7 +247,7 @@ def test_a_folder_that_goes_while_documents_are_read_is_passed_over(library, tmp
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no folder '.*/nowhere'"):
-        Library(tmp_path / "nowhere")
+        DocumentIndex(tmp_path / "nowhere")
 
 
 def test_an_empty_folder_is_a_library_that_finds_nothing(library, tmp_path, caplog):

@@ -6,10 +6,10 @@ from contextlib import aclosing
 import pytest
 
 from voicebot.engines import Delta, Message
-from voicebot.engines.call_options import given_up
+from voicebot.engines.call_options import active_degradations
 from voicebot.errors import EngineError
 from voicebot.events import Passage
-from voicebot.knowledge import Informed, Library
+from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 from voicebot.knowledge.rag import FEW, LETTERS
 
 
@@ -39,7 +39,7 @@ def informed(tmp_path):
     made = []
 
     def around(llm, **settings):
-        made.append(Informed(llm, Library(tmp_path), **settings))
+        made.append(RetrievalChatModel(llm, DocumentIndex(tmp_path), **settings))
         return made[-1]
 
     yield around
@@ -122,9 +122,9 @@ def test_no_more_passages_are_used_than_the_settings_allow(informed):
 def test_where_time_is_short_fewer_passages_are_used(informed):
     question = user("Is the tea in the boat, or is it by the lamp?")
     assert len(reply(informed(Parrot()), question)[0].passages) == 3
-    before = given_up.set(frozenset({"fewer_passages"}))
+    before = active_degradations.set(frozenset({"fewer_passages"}))
     found = reply(informed(Parrot()), question)[0].passages
-    given_up.reset(before)
+    active_degradations.reset(before)
     assert len(found) == FEW
 
 
@@ -188,7 +188,7 @@ def test_what_the_model_was_not_given_is_not_told(informed):
 def test_the_weakest_passages_go_where_all_together_are_too_long(tmp_path):
     rows = "\n".join(f"| {n} | the bins of house {n} are emptied on day {n} |" for n in range(400))
     (tmp_path / "rows.md").write_text(rows)
-    model = Informed(Parrot(), Library(tmp_path), passages=8)
+    model = RetrievalChatModel(Parrot(), DocumentIndex(tmp_path), passages=8)
     told = reply(model, user("When are the bins of house 7 emptied?"))[0].passages
     model.close()
     assert 1 <= len(told) < 8

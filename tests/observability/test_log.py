@@ -12,10 +12,10 @@ from threading import Event, Thread
 
 import pytest
 
-from voicebot import context as request
+from voicebot import context
 from voicebot.config import LogSettings
 from voicebot.errors import ConfigError, EngineError, Quoting
-from voicebot.observability.log import Deferred, Log
+from voicebot.observability.log import Log, ThreadedHandler
 
 OURS = logging.getLogger("voicebot.somewhere")
 LIBRARY = logging.getLogger("httpcore.http11")
@@ -40,11 +40,11 @@ def objects(path, what, **settings):
 
 def test_each_line_is_an_object_that_names_its_request(path):
     def serve():
-        request.begin("abc")
+        context.begin("abc")
         OURS.info("%d keys", 3)
-        request.begin_turn(2)
+        context.begin_turn(2)
         OURS.warning("late")
-        request.begin("")
+        context.begin("")
         OURS.info("idle")
 
     first, second, third = objects(path, serve)
@@ -57,11 +57,11 @@ def test_each_line_is_an_object_that_names_its_request(path):
 
 def test_a_thread_of_ones_own_belongs_to_no_request(path):
     def serve():
-        request.begin("abc")
+        context.begin("abc")
         thread = Thread(target=OURS.info, args=("from a thread",))
         thread.start()
         thread.join()
-        request.begin("")
+        context.begin("")
 
     (line,) = objects(path, serve)
     assert "request" not in line
@@ -69,9 +69,9 @@ def test_a_thread_of_ones_own_belongs_to_no_request(path):
 
 def test_a_text_log_is_a_line_with_its_date_and_request(path):
     def serve():
-        request.begin("abc")
+        context.begin("abc")
         OURS.info("ready")
-        request.begin("")
+        context.begin("")
 
     (line,) = kept(path, serve, format="text")
     assert re.fullmatch(r"[\d-]+ [\d:,]+ INFO voicebot.somewhere: ready \[abc\]", line)
@@ -309,7 +309,7 @@ class Stuck(logging.Handler):
 
 def test_lines_are_lost_rather_than_waited_for_and_their_number_is_told():
     stuck = Stuck()
-    deferred = Deferred(stuck, waiting=3)
+    deferred = ThreadedHandler(stuck, waiting=3)
 
     def log(text):
         deferred.handle(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))

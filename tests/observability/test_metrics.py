@@ -9,16 +9,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from room import ChatModel, InstantLoop, Room, Synthesizer, Transcriber, user
 
 from voicebot.conversation import Typed
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.engines import Delta
-from voicebot.events import Failed, Heard, RungTaken, TurnEnded
+from voicebot.events import Degraded, Failed, Transcript, TurnEnded
 from voicebot.observability import metrics
 from voicebot.observability.metrics import Metrics
-from voicebot.observability.provenance import Identity
-from voicebot.observability.turn_log import Account
+from voicebot.observability.provenance import Provenance
+from voicebot.observability.turn_log import TurnLogger
 
 ASK = ("speak", 1.0)
 STORY = "One two three. Four five six. Seven eight nine.".split()  # noqa: SIM905 - it is a story
@@ -50,7 +50,7 @@ def counted(*script, reserve=None, **room):
     """The figures of one conversation."""
     metrics = Metrics()
     pretend = Room(**room, **({"reserve": reserve} if reserve else {}))
-    account = Account(Identity([]), pretend.note, observers=[metrics.observer])
+    account = TurnLogger(Provenance([]), pretend.note, observers=[metrics.observer])
     pretend.conversation.emit = account.note
     pretend.live(pretend.conversation.run(user(*script)))
     return Figures(metrics)
@@ -133,21 +133,21 @@ def test_a_noise_is_a_rejected_transcript():
 
 
 def test_a_question_without_words_has_no_length():
-    assert noted(Heard(""))("question_characters_count") == 0
+    assert noted(Transcript(""))("question_characters_count") == 0
 
 
 def test_what_was_given_up_to_be_in_time_is_counted():
-    reserve = Reserve(Ladder(BudgetSettings()), Canned([]))
+    reserve = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
     figures = counted(
         ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), reserve=reserve
     )
-    assert figures("rungs_total", rung="short_clause", ahead="false") == 1
-    assert figures("rungs_total", rung="short_clause", ahead="true") == 0
+    assert figures("degradations_total", degradation="short_clause", preemptive="false") == 1
+    assert figures("degradations_total", degradation="short_clause", preemptive="true") == 0
 
 
 def test_what_is_given_up_before_it_is_late_is_told_apart():
-    figures = noted(RungTaken("single_pass", ahead=True))
-    assert figures("rungs_total", rung="single_pass", ahead="true") == 1
+    figures = noted(Degraded("single_decode", preemptive=True))
+    assert figures("degradations_total", degradation="single_decode", preemptive="true") == 1
 
 
 class Counting(ChatModel):
@@ -168,9 +168,9 @@ def test_an_engine_that_counts_no_tokens_leaves_their_figures_alone():
 
 
 def test_words_of_others_never_become_labels():
-    figures = noted(Failed("my own stage", "it broke", "my kind"), RungTaken("my rung"))
+    figures = noted(Failed("my own stage", "it broke", "my kind"), Degraded("my degradation"))
     assert figures("failures_total", stage="other", kind="other") == 1
-    assert figures("rungs_total", rung="other", ahead="false") == 1
+    assert figures("degradations_total", degradation="other", preemptive="false") == 1
     assert "my" not in {word for s in figures.samples for word in str(s.labels).split()}
     assert "my own stage" not in figures.text
 

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from voicebot import __version__
-from voicebot.assistant.assembly import Chosen
-from voicebot.observability.provenance import Identity, fingerprint, revision
+from voicebot.assistant.assembly import EngineSpec
+from voicebot.observability.provenance import Provenance, fingerprint, revision
 
 
 def digest(text):
@@ -39,29 +39,29 @@ def pulled(gguf, size=7):
 
 def test_an_engine_is_known_by_its_library_model_and_commit(gguf):
     pulled(gguf)
-    which = revision(Chosen("llm", "llama", {"model": str(gguf)}))
+    which = revision(EngineSpec("llm", "llama", {"model": str(gguf)}))
     assert (which.model, which.commit) == ("wit", "5d2f0c1aaaaaaaaa")
     assert str(which) == f"llama/{which.version} wit@5d2f0c1"
-    assert str(revision(Chosen("llm", "extractive", {}))) == f"extractive/{__version__}"
-    own = Chosen("tts", "room:Synthesizer", {"model": "m"})
+    assert str(revision(EngineSpec("llm", "extractive", {}))) == f"extractive/{__version__}"
+    own = EngineSpec("tts", "room:Synthesizer", {"model": "m"})
     assert str(revision(own)) == "room:Synthesizer m"
 
 
 def test_more_voices_are_known_by_their_name_and_not_by_their_place(tmp_path):
-    which = revision(Chosen("tts", "hibari", {"model": str(tmp_path / "voices")}))
+    which = revision(EngineSpec("tts", "hibari", {"model": str(tmp_path / "voices")}))
     assert (which.name, which.files) == ("voices", tmp_path / "voices")
     assert str(tmp_path) not in str(which)
 
 
 def test_what_was_pulled_is_known_without_reading_it(gguf):
     pulled(gguf)
-    record = Identity([Chosen("llm", "llama", {"model": str(gguf)})]).as_json()
+    record = Provenance([EngineSpec("llm", "llama", {"model": str(gguf)})]).as_json()
     assert record["engines"]["llm"]["sha256"] == "f" * 64
 
 
 def test_what_was_changed_since_is_hashed_anew(gguf):
     pulled(gguf, size=8)
-    identity = Identity([Chosen("llm", "llama", {"model": str(gguf)})])
+    identity = Provenance([EngineSpec("llm", "llama", {"model": str(gguf)})])
     assert hashed(identity, "llm")["engines"]["llm"]["sha256"] == digest("weights")
 
 
@@ -81,7 +81,7 @@ def test_a_pulled_folder_has_the_hash_of_what_was_pulled(tmp_path):
     (folder / "made-here.onnx").write_text("more")
     file = {"path": "model.bin", "size": 7, "sha256": digest("weights")}
     (tmp_path / "lock.json").write_text(json.dumps({"ears": {"commit": "c0", "files": [file]}}))
-    which = revision(Chosen("stt", "whisper", {"model": str(folder)}))
+    which = revision(EngineSpec("stt", "whisper", {"model": str(folder)}))
     assert which.sha256 == digest(f"{digest('weights')}  model.bin\n")
 
 
@@ -89,14 +89,14 @@ def test_a_pulled_folder_has_the_hash_of_what_was_pulled(tmp_path):
 def test_hashing_delays_nothing(tmp_path):
     slow = tmp_path / "slow.gguf"
     os.mkfifo(slow)
-    identity = Identity([Chosen("llm", "llama", {"model": str(slow)})])
+    identity = Provenance([EngineSpec("llm", "llama", {"model": str(slow)})])
     assert identity.as_json()["engines"]["llm"]["sha256"] is None
     slow.write_text("weights")  # the reader takes it, and is done
     hashed(identity, "llm")
 
 
 def test_what_cannot_be_hashed_is_logged_and_stays_unknown(tmp_path, caplog):
-    Identity([Chosen("llm", "llama", {"model": str(tmp_path / "gone.gguf")})])
+    Provenance([EngineSpec("llm", "llama", {"model": str(tmp_path / "gone.gguf")})])
     for thread in threading.enumerate():
         if thread.name == "hash":
             thread.join(10)
@@ -104,12 +104,15 @@ def test_what_cannot_be_hashed_is_logged_and_stays_unknown(tmp_path, caplog):
 
 
 def test_settings_that_change_an_answer_are_told_with_their_defaults():
-    chosen = [Chosen("llm", "llama", {}), Chosen("tts", "espeak", {"voice": "de", "speed": 1.5})]
-    record = Identity(chosen, rate=22050).as_json()
+    chosen = [
+        EngineSpec("llm", "llama", {}),
+        EngineSpec("tts", "espeak", {"voice": "de", "speed": 1.5}),
+    ]
+    record = Provenance(chosen, rate=22050).as_json()
     assert record["engines"]["llm"]["temperature"] == 0.7
     assert record["engines"]["tts"]["speed"] == 1.5
     assert (record["voice"], record["rate"]) == ("de", 22050)
-    assert Identity(chosen).as_json(voice="en")["voice"] == "en"
+    assert Provenance(chosen).as_json(voice="en")["voice"] == "en"
 
 
 def test_the_same_settings_have_the_same_hash_on_every_machine(gguf, tmp_path):
@@ -119,8 +122,8 @@ def test_the_same_settings_have_the_same_hash_on_every_machine(gguf, tmp_path):
 
     def settings(model, *settings, **options):
         options["model"] = str(model)
-        return Identity([Chosen("llm", "llama", options)], *settings).as_json()["settings"]
+        return Provenance([EngineSpec("llm", "llama", options)], *settings).as_json()["settings"]
 
     assert settings(gguf) == settings(there)
     assert settings(gguf) != settings(gguf, temperature=0.1)
-    assert settings(gguf) != settings(gguf, {"end_ms": 300})
+    assert settings(gguf) != settings(gguf, {"silence_duration_ms": 300})

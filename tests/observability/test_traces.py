@@ -19,22 +19,22 @@ from room import ChatModel, Drawing, Room, Synthesizer, Transcriber, user
 
 from voicebot import config
 from voicebot import context as request
-from voicebot.assistant.assembly import Chosen
+from voicebot.assistant.assembly import EngineSpec
 from voicebot.config import Config, LogSettings, TracesSettings
 from voicebot.conversation import Typed
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.conversation.timeline import GAPS
 from voicebot.engines import Delta
 from voicebot.errors import ConfigError, EngineError
 from voicebot.events import Passage
 from voicebot.observability import genai
 from voicebot.observability.otlp import WAITING, Export
-from voicebot.observability.provenance import Identity
+from voicebot.observability.provenance import Provenance
 from voicebot.observability.traces import traced
-from voicebot.observability.turn_log import Account
+from voicebot.observability.turn_log import TurnLogger
 
 ROOT = Path(__file__).resolve().parents[2]
 ASK = ("speak", 1.0)
@@ -50,15 +50,15 @@ def collector():
         yield collector
 
 
-VOICE = Chosen("tts", "room:Synthesizer", {"voice": "anna"})
+VOICE = EngineSpec("tts", "room:Synthesizer", {"voice": "anna"})
 
 
 def told(spans, *script, chosen=(VOICE,), **room):
     """Have a conversation in the pretend room traced."""
-    identity = Identity(chosen)
+    identity = Provenance(chosen)
     request.begin("abc")
     pretend = Room(**room)
-    account = Account(identity, pretend.note, observers=[spans.observer])
+    account = TurnLogger(identity, pretend.note, observers=[spans.observer])
     pretend.conversation.emit = account.note
     pretend.live(pretend.conversation.run(user(*script)))
     request.begin("")
@@ -145,7 +145,9 @@ def test_it_tells_what_the_words_were_drawn_with(spans):
 def test_what_a_server_of_others_does_is_a_call_of_it(spans):
     options = {"url": "http://localhost:11434/v1", "model": "qwen3:4b"}
     llm = ChatModel("Yes.")
-    *_, llm, _, _ = spans(ASK, ("wait", 3.0), llm=llm, chosen=[Chosen("llm", "openai", options)])
+    *_, llm, _, _ = spans(
+        ASK, ("wait", 3.0), llm=llm, chosen=[EngineSpec("llm", "openai", options)]
+    )
     assert (llm.name, llm.kind) == ("chat qwen3:4b", CLIENT)
     assert llm.about["gen_ai.provider.name"] == "openai"
     assert llm.about["gen_ai.request.model"] == "qwen3:4b"
@@ -163,12 +165,16 @@ def test_the_waits_between_chunks_are_a_histogram_and_no_spans(spans):
 
 
 def test_what_was_given_up_is_an_event_at_its_time(spans):
-    reserve = Reserve(Ladder(BudgetSettings()), Canned([]))
+    reserve = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
     llm, stt = ChatModel("Yes."), Transcriber(takes=0.5)
     whole, stt, *_ = spans(ASK, ("wait", 6.0), llm=llm, stt=stt, reserve=reserve)
-    rungs = [(about["voicebot.rung"], at) for name, at, about in whole.events if name == "rung"]
-    assert [rung for rung, _ in rungs] == ["fewer_passages", "short_clause"]
-    assert rungs[0][1] == pytest.approx(stt.ends, abs=0.01)
+    degradations = [
+        (about["voicebot.degradation"], at)
+        for name, at, about in whole.events
+        if name == "degradation"
+    ]
+    assert [degradation for degradation, _ in degradations] == ["fewer_passages", "short_clause"]
+    assert degradations[0][1] == pytest.approx(stt.ends, abs=0.01)
 
 
 def test_a_failure_is_told_by_the_turn_and_by_the_stage_that_failed(spans):
@@ -188,7 +194,9 @@ class Deaf:
 
 
 def test_a_failed_recognition_has_a_span_and_the_excuse_that_was_heard(spans):
-    reserve = Reserve(Ladder(BudgetSettings()), Canned(["", BudgetSettings().apology]))
+    reserve = Fallbacks(
+        DegradationPolicy(LatencySettings()), PrerenderedSpeech(["", LatencySettings().apology])
+    )
     whole, stt, speaker = spans(ASK, ("wait", 9.0), stt=Deaf(), reserve=reserve)
     assert (stt.about["voicebot.stage"], stt.reason) == ("recognition", "stt: no ears")
     assert speaker.about["voicebot.stage"] == "speaker"

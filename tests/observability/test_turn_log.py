@@ -5,21 +5,21 @@ import logging
 import pytest
 from room import ChatModel, Drawing, Room, Synthesizer, Transcriber, user
 
-from voicebot import context as request
-from voicebot.assistant.assembly import Chosen
+from voicebot import context
+from voicebot.assistant.assembly import EngineSpec
 from voicebot.conversation import Typed
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
-from voicebot.engines.call_options import Speaks
-from voicebot.events import Heard, Passage, TurnEnded
-from voicebot.observability.provenance import Identity
-from voicebot.observability.turn_log import Account
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
+from voicebot.engines.call_options import BoundSynthesizer
+from voicebot.events import Passage, Transcript, TurnEnded
+from voicebot.observability.provenance import Provenance
+from voicebot.observability.turn_log import TurnLogger
 
 ASK = ("speak", 1.0)
 STORY = "One two three. Four five six. Seven eight nine.".split()  # noqa: SIM905 - it is a story
-IDENTITY = Identity([Chosen("tts", "room:Synthesizer", {"voice": "anna"})])
+IDENTITY = Provenance([EngineSpec("tts", "room:Synthesizer", {"voice": "anna"})])
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def told(caplog):
     def tell(*script, mouth=None, **room):
         caplog.clear()
         caplog.set_level(logging.INFO, "voicebot")
-        request.begin("abc")
+        context.begin("abc")
         pretend = Room(**room)
-        account = Account(IDENTITY, pretend.note, lambda: mouth)
+        account = TurnLogger(IDENTITY, pretend.note, lambda: mouth)
         pretend.conversation.emit = account.note
         pretend.live(pretend.conversation.run(user(*script)))
-        request.begin("")
+        context.begin("")
         lines = [record for record in caplog.records if hasattr(record, "turn")]
         assert [line.request for line in lines] == [f"abc.{n + 1}" for n in range(len(lines))]
         ended = pretend.all(TurnEnded)
@@ -73,11 +73,11 @@ def test_a_failed_turn_tells_where_and_why(told):
 
 
 def test_what_a_turn_gave_up_is_on_its_record(told):
-    reserve = Reserve(Ladder(BudgetSettings()), Canned([]))
+    reserve = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
     (turn,) = told(
         ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), reserve=reserve
     )
-    assert turn["rungs"] == ["fewer_passages", "short_clause"]
+    assert turn["degradations"] == ["fewer_passages", "short_clause"]
 
 
 def test_a_noise_is_a_turn_in_which_nothing_was_heard(told):
@@ -93,8 +93,8 @@ def test_a_question_that_is_answered_without_a_word_is_a_failed_turn(told):
 
 def test_a_question_that_only_calls_a_function_is_unanswered():
     events = []
-    account = Account(IDENTITY, events.append)
-    for event in (Heard("Is it raining?"), TurnEnded({"end": 1.0})):
+    account = TurnLogger(IDENTITY, events.append)
+    for event in (Transcript("Is it raining?"), TurnEnded({"end": 1.0})):
         account.note(event)
     assert events[-1].outcome == "unanswered"
 
@@ -112,7 +112,7 @@ def test_a_typed_question_has_no_speech(told):
 
 
 def test_a_voice_chosen_for_the_conversation_is_the_one_that_spoke(told):
-    mouth = Speaks(Synthesizer(), {"voice": "bert"})
+    mouth = BoundSynthesizer(Synthesizer(), {"voice": "bert"})
     (turn,) = told(ASK, ("wait", 3.0), llm=ChatModel("Yes."), mouth=mouth)
     assert turn["spoke"]["voice"] == "bert"
 
@@ -120,14 +120,14 @@ def test_a_voice_chosen_for_the_conversation_is_the_one_that_spoke(told):
 def test_what_an_engine_logs_in_a_turn_names_the_turn():
     class Chatty(ChatModel):
         async def reply(self, messages):
-            labels.append(request.label())
+            labels.append(context.label())
             async for delta in super().reply(messages):
                 yield delta
 
     labels = []
-    request.begin("abc")
+    context.begin("abc")
     Room(llm=Chatty("Yes.")).hear(ASK, ("wait", 3.0), ASK, ("wait", 3.0))
-    request.begin("")
+    context.begin("")
     assert labels == ["abc.1", "abc.2"]
 
 

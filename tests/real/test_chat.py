@@ -16,7 +16,7 @@ from server.serving import app, served
 from voicebot.engines import Message, load
 from voicebot.errors import ContextExceeded
 from voicebot.events import Passage
-from voicebot.knowledge import Informed, Library
+from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = Message("system", "You are a voice assistant. Answer in one short sentence.")
@@ -116,7 +116,7 @@ def test_of_passages_that_do_not_fit_the_weakest_go_and_are_not_told(llm):
 def test_a_document_full_of_pictures_is_answered_from(llm, shared, tmp_path):
     case = shared("cases/document-with-inline-images.md")
     (tmp_path / "coffee.md").write_bytes(case.read_bytes())
-    informed = Informed(llm, Library(tmp_path))
+    informed = RetrievalChatModel(llm, DocumentIndex(tmp_path))
     try:
         [deltas] = replies(informed, [SYSTEM, user("Where is the filter of the coffee machine?")])
     finally:
@@ -151,7 +151,7 @@ def test_a_client_is_told_the_cost_and_that_a_conversation_is_too_long(llm):
 
 
 def ask_about_the_house(answers, engine, questions):
-    informed = Informed(engine, Library(ROOT / "examples" / "house"))
+    informed = RetrievalChatModel(engine, DocumentIndex(ROOT / "examples" / "house"))
 
     async def every():
         return [await answers.answer(informed, question) for question in questions]

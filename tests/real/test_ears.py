@@ -10,7 +10,7 @@ import recordings
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from voicebot.audio import Audio
-from voicebot.conversation.endpointing import ListenSettings
+from voicebot.conversation.endpointing import EndpointingSettings
 from voicebot.engines.silero import Silero
 from voicebot.engines.speech_segments import stretches
 from voicebot.engines.whisper.decoding import says_again
@@ -43,7 +43,7 @@ def heard(whisper, shared):
 class Ears:
     """What `voicebot transcribe` listens with."""
 
-    settings = ListenSettings()
+    settings = EndpointingSettings()
     vad = Silero
 
     def __init__(self, stt):

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from voicebot.assistant.assembly import Chosen
+from voicebot.assistant.assembly import EngineSpec
 from voicebot.assistant.probe import Probe
 from voicebot.concurrency.worker import due
 from voicebot.engines import Message, load
@@ -129,7 +129,7 @@ def test_weights_that_are_not_what_they_should_be_are_one_line(
 @pytest.mark.parametrize("kind", ["stt", "llm"])
 def test_real_engines_answer_their_first_request_in_a_child_process(real, file, kind):
     chosen = {
-        "stt": lambda: Chosen("stt", "whisper", {"model": str(real("whisper-tiny.en"))}),
-        "llm": lambda: Chosen("llm", "llama", {"model": str(file)}),
+        "stt": lambda: EngineSpec("stt", "whisper", {"model": str(real("whisper-tiny.en"))}),
+        "llm": lambda: EngineSpec("llm", "llama", {"model": str(file)}),
     }
     assert Probe(chosen[kind]()).failure() is None

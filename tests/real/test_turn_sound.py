@@ -14,10 +14,10 @@ from room import ChatModel, Room, Speaker, Transcriber
 
 from voicebot.audio import first_audible
 from voicebot.bench.listener import REPLY
-from voicebot.conversation import Hush, Typed
-from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation import StopReply, Typed
+from voicebot.conversation.fallbacks import Fallbacks
 from voicebot.conversation.trim import sounding, trimmed
-from voicebot.events import Interrupted, Said, TurnEnded
+from voicebot.events import ClauseSpoken, Interrupted, TurnEnded
 
 PIECES = [
     "It is,", "The old apple tree,", "Half of five people.", "She sells sea shells.", "See.",
@@ -78,7 +78,7 @@ def voice():
 def answered(voice, *script):
     room = Room(
         llm=ChatModel(*REPLY.split(), takes=0.02), tts=voice, speaker=Tape(),
-        stt=Transcriber("tell me", ""), reserve=Reserve(),
+        stt=Transcriber("tell me", ""), reserve=Fallbacks(),
     )  # fmt: skip
     return room.hear(Typed("tell me"), *script)
 
@@ -130,7 +130,7 @@ def test_history_is_right_to_the_word_at_any_moment(voice):
     random, exact = Random(3), 0
     for _ in range(20):
         moment = random.uniform(1.0, 28.0)
-        room = answered(voice, ("wait", moment), Hush(), ("wait", 0.2))
+        room = answered(voice, ("wait", moment), StopReply(), ("wait", 0.2))
         (cut,) = room.all(Interrupted)
         heard = room.speaker.heard
         assert abs(heard - moment) < 1.0
@@ -145,7 +145,7 @@ def test_history_is_right_to_the_word_at_any_moment(voice):
 def word_ends(room):
     """Of each word of an answer: when its sound ends in what was played, found by its samples."""
     played, ends, after = room.speaker.samples, [], 0
-    for piece in room.all(Said):
+    for piece in room.all(ClauseSpoken):
         chunks = room.tts.made.get(piece.text) or room.tts.made[f"{piece.text},"]
         raw = np.concatenate([chunk.audio.samples for chunk in chunks])
         loudest = int(np.abs(raw).argmax()) - 600

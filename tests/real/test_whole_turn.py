@@ -40,8 +40,8 @@ model = "{real("whisper-tiny.en")}"
 {llm}
 [tts]
 engine = "hibari"
-[budget]
-ladder = ""
+[latency]
+degradations = ""
 """
 
 
@@ -83,8 +83,8 @@ def test_ask_hears_the_question_and_speaks_the_answer(real, tmp_path):
     (tmp_path / "voicebot.toml").write_text(settings(real, QUOTING))
     done, events = ask(tmp_path, str(EXAMPLES / "question.wav"))
     assert done.returncode == 0, done.stderr
-    assert error_rate(QUESTION, texts(events, "heard")) == 0
-    assert texts(events, "said") == ANSWER
+    assert error_rate(QUESTION, texts(events, "transcript")) == 0
+    assert texts(events, "clause_spoken") == ANSWER
     (understood,) = hear(real("whisper-base"), read(tmp_path / "answer.wav"))
     assert error_rate(ANSWER.replace("Mister", "Mr"), understood.replace("Mister", "Mr")) == 0
 
@@ -95,9 +95,9 @@ def test_a_small_language_model_answers_from_the_documents(real, tmp_path):
     (tmp_path / "voicebot.toml").write_text(settings(real, llama))
     done, events = ask(tmp_path, str(EXAMPLES / "question.wav"))
     assert done.returncode == 0, done.stderr
-    assert "1931" in texts(events, "said")
+    assert "1931" in texts(events, "clause_spoken")
     (understood,) = hear(real("whisper-base"), read(tmp_path / "answer.wav"))
-    assert error_rate(texts(events, "said"), understood) <= 0.15
+    assert error_rate(texts(events, "clause_spoken"), understood) <= 0.15
 
 
 async def speak(say, sound: bytes) -> None:
@@ -128,7 +128,7 @@ def test_the_plain_websocket_hears_answers_and_remembers_what_was_played(real, s
             return caller, interrupted
 
     caller, interrupted = asyncio.run(life())
-    assert [error_rate(QUESTION, e["text"]) for e in caller.all("heard")] == [0, 0]
+    assert [error_rate(QUESTION, e["text"]) for e in caller.all("transcript")] == [0, 0]
     assert not caller.all("failed")
     played = from_pcm16(caller.sound[1][: 2 * round(1.5 * RATE)], RATE)
     (understood,) = hear(real("whisper-base"), played)

@@ -17,8 +17,8 @@ from voicebot.audio.recordings import decode
 from voicebot.config import Config, EngineChoice, RecordSettings
 from voicebot.engines.call_options import taken
 from voicebot.errors import ConfigError
-from voicebot.events import Said
-from voicebot.recording.archive import Archive, Tape
+from voicebot.events import ClauseSpoken
+from voicebot.recording.archive import Archive, RecordingHandle
 from voicebot.recording.recorder import Recorder
 
 OWN = {
@@ -106,7 +106,7 @@ def test_a_reload_goes_on_with_the_same_folder_unless_told_otherwise(tmp_path):
     assert second.recorder is first.recorder
     first.close(but=[second])
     record(tmp_path, room := Room("Yes."), *QUESTION, recorder=second.recorder)
-    assert room.all(Said)
+    assert room.all(ClauseSpoken)
     third = build(settings(failed_only=True), tmp_path, second)
     assert third.describe()[-1].startswith(
         "[record] keeps every conversation in which a turn fails"
@@ -128,7 +128,7 @@ def second(tape):
 
 def test_the_oldest_go_when_the_folder_is_full(tmp_path):
     archive = Archive(str(tmp_path), 100_000)
-    tapes = [Tape(archive) for _ in range(5)]
+    tapes = [RecordingHandle(archive) for _ in range(5)]
     for tape in tapes:
         second(tape)
         tape.end(keep=True)
@@ -138,7 +138,7 @@ def test_the_oldest_go_when_the_folder_is_full(tmp_path):
 
 def test_so_do_those_that_were_there_before(tmp_path):
     before = Archive(str(tmp_path), 100_000)
-    tapes = [Tape(before) for _ in range(3)]
+    tapes = [RecordingHandle(before) for _ in range(3)]
     for tape in tapes:
         second(tape)
         tape.end(keep=True)
@@ -146,7 +146,7 @@ def test_so_do_those_that_were_there_before(tmp_path):
     (tmp_path / "mine.txt").write_text("kept")
     (tmp_path / "20261121T120000000Z-mine").mkdir()
     after = Archive(str(tmp_path), 100_000)
-    second(new := Tape(after))
+    second(new := RecordingHandle(after))
     after.close()
     kept = sorted(tape.name for tape in [*tapes[1:], new])
     assert names(tmp_path) == sorted([*kept, "20261121T120000000Z-mine", "mine.txt"])
@@ -154,7 +154,7 @@ def test_so_do_those_that_were_there_before(tmp_path):
 
 def test_a_session_that_fills_half_of_it_ends_early_and_that_is_told(tmp_path, caplog):
     archive = Archive(str(tmp_path), 100_000)
-    tape = Tape(archive)
+    tape = RecordingHandle(archive)
     for _ in range(100):
         second(tape)
     tape.end(keep=True)
@@ -177,14 +177,14 @@ def test_what_the_disk_cannot_take_is_lost_but_no_turn(tmp_path, caplog):
     recorder.record(room.conversation)
     room.hear(*QUESTION)
     recorder.close()
-    assert room.all(Said) == [Said("Yes.")]
+    assert room.all(ClauseSpoken) == [ClauseSpoken("Yes.")]
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert " is lost: " in line
 
 
 def test_too_much_at_once_loses_the_recording_and_is_told_once(tmp_path, caplog):
     archive = Archive(str(tmp_path), 10**9, waiting=200_000)
-    lost, kept = Tape(archive), Tape(archive)
+    lost, kept = RecordingHandle(archive), RecordingHandle(archive)
     second(lost)
     lost.write({"at": 0}, silence(10.0, 16000), "heard")
     lost.write({"at": 0}, silence(10.0, 16000), "heard")
@@ -200,7 +200,7 @@ def test_too_much_at_once_loses_the_recording_and_is_told_once(tmp_path, caplog)
 
 def test_a_long_line_counts_as_what_it_is(tmp_path, caplog):
     archive = Archive(str(tmp_path), 10**9, waiting=200_000)
-    tape = Tape(archive)
+    tape = RecordingHandle(archive)
     tape.write({"at": 0, "sent": "x" * 300_000}, size=300_000)
     tape.end(keep=True)
     archive.close()
@@ -209,7 +209,7 @@ def test_a_long_line_counts_as_what_it_is(tmp_path, caplog):
 
 def test_what_has_been_written_waits_no_more(tmp_path, caplog):
     archive = Archive(str(tmp_path), 10**9, waiting=100_000)
-    tape = Tape(archive)
+    tape = RecordingHandle(archive)
     for _ in range(5):
         second(tape)
         while archive.waiting:

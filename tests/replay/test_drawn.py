@@ -48,7 +48,7 @@ def record(folder, llm):
 
 
 def said(story):
-    return [told["text"] for _, told in story if told["event"] == "said"]
+    return [told["text"] for _, told in story if told["event"] == "clause_spoken"]
 
 
 def test_the_words_are_the_same_again(tmp_path, llama):

@@ -11,14 +11,14 @@ from recorded_room import AS_IN_THE_ROOM, LONG, differing, record, recorded
 from room import ChatModel, Room, Synthesizer, Transcriber, sound, user
 
 from voicebot.config import AssistantSettings, Config, RecordSettings
-from voicebot.conversation import Hush, ListenSettings, Typed
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
+from voicebot.conversation import EndpointingSettings, StopReply, Typed
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.engines import Delta, Speech
 from voicebot.errors import EngineError, InputError
-from voicebot.events import Passage, RungTaken
+from voicebot.events import Degraded, Passage
 from voicebot.recording.recorder import Recorder
 from voicebot.replay.read import found, read
 from voicebot.replay.run import replay, run
@@ -45,7 +45,7 @@ class Stumbling(ChatModel):
         ((("speak", 1.0), ("wait", 1.0), ("speak", 1.0), ("wait", 2.0)), {"words": LONG}),
         ((("speak", 1.0), ("wait", 0.3), ("speak", 1.0), ("wait", 3.0)), {}),
         ((Typed("what time is it"), ("wait", 3.0)), {}),
-        ((*QUESTION[:2], ("wait", 1.2), Hush(), ("wait", 2.0)), {"words": LONG}),
+        ((*QUESTION[:2], ("wait", 1.2), StopReply(), ("wait", 2.0)), {"words": LONG}),
         ((("speak", 0.05), ("wait", 1.0)), {}),
         (QUESTION, {"stt": Transcriber("")}),
         (QUESTION, {"llm": ChatModel("Noon.", passages=(Passage("day.md#1", "Noon is 12."),))}),
@@ -68,33 +68,35 @@ def test_nothing_differs(tmp_path, script, room):
 
 def test_what_was_read_along_with_is_again(tmp_path):
     room = Room("Yes.")
-    room.conversation.partial = True
+    room.conversation.interim = True
     record(tmp_path, room, ("speak", 3.0), ("wait", 2.0))
     session = read(*found(tmp_path))
-    assert "partial" in [told["event"] for _, told in session.events]
+    assert "interim_transcript" in [told["event"] for _, told in session.events]
     assert differing(session) == []
 
 
 def rescue():
-    """A budget of which every rung is taken, and a conversation's reserve for it."""
-    budget = BudgetSettings()
-    return budget, Reserve(Ladder(budget), Canned(budget.sentences), Synthesizer())
+    """A budget of which every degradation is taken, and a conversation's reserve for it."""
+    budget = LatencySettings()
+    return budget, Fallbacks(
+        DegradationPolicy(budget), PrerenderedSpeech(budget.sentences), Synthesizer()
+    )
 
 
 @pytest.mark.parametrize(
-    ("room", "rung"),
+    ("room", "degradation"),
     [
         ({"llm": ChatModel("Noon.", takes=3.0)}, "filler"),
-        ({"tts": Synthesizer(fails=True)}, "light_voice"),
+        ({"tts": Synthesizer(fails=True)}, "fallback_voice"),
         ({"llm": Stumbling()}, "apology"),
     ],
 )
-def test_so_is_what_helped_in_need(tmp_path, room, rung):
+def test_so_is_what_helped_in_need(tmp_path, room, degradation):
     budget, reserve = rescue()
     room = Room("It", "is", "noon.", **room, reserve=reserve)
     record(tmp_path, room, *QUESTION, ("wait", 3.0))
-    assert rung in [event.rung for event in room.all(RungTaken)]
-    assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+    assert degradation in [event.degradation for event in room.all(Degraded)]
+    assert differing(read(*found(tmp_path)), Config(latency=budget)) == []
 
 
 def test_what_was_made_before_the_conversation_is_there_at_once(tmp_path):
@@ -103,17 +105,17 @@ def test_what_was_made_before_the_conversation_is_there_at_once(tmp_path):
     Room().live(reserve.canned.make(tts))
     room = Room("Noon.", llm=ChatModel("Noon.", takes=3.0), tts=tts, reserve=reserve)
     record(tmp_path, room, *QUESTION, ("wait", 3.0))
-    assert room.all(RungTaken)[0].rung == "filler"
-    assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+    assert room.all(Degraded)[0].degradation == "filler"
+    assert differing(read(*found(tmp_path)), Config(latency=budget)) == []
 
 
 def test_what_was_given_up_in_advance_is_again(tmp_path):
     budget, reserve = rescue()
-    reserve.ladder.ahead.add("short_clause")
+    reserve.policy.preemptive.add("short_clause")
     record(tmp_path, room := Room(*LONG, reserve=reserve), *QUESTION)
-    first = room.all(RungTaken)[0]
-    assert (first.rung, first.ahead) == ("short_clause", True)
-    assert differing(read(*found(tmp_path)), Config(budget=budget)) == []
+    first = room.all(Degraded)[0]
+    assert (first.degradation, first.preemptive) == ("short_clause", True)
+    assert differing(read(*found(tmp_path)), Config(latency=budget)) == []
 
 
 def test_what_was_being_said_when_the_user_hung_up_is_not_finished(tmp_path):
@@ -152,15 +154,17 @@ def test_a_failure_is_again_of_its_kind(tmp_path):
 
 def test_another_setting_shows_in_what_it_changes(tmp_path, capsys):
     recorded(tmp_path, *QUESTION)
-    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=900), budget=WAITING)
+    config = replace(
+        AS_IN_THE_ROOM, turn_detection=EndpointingSettings(silence_duration_ms=900), latency=WAITING
+    )
     assert replayed(tmp_path, config) == 1
     shown = capsys.readouterr().out.splitlines()
-    assert "[listen] end_ms was 480, is 900" in shown
+    assert "[turn_detection] silence_duration_ms was 480, is 900" in shown
     assert "~    2.40  speech ended (at 2.00, now 2.40)" in shown
     assert shown[-1].endswith(" differences")
 
 
-WAITING = BudgetSettings(ladder="", end_of_turn_ms=900, first_audio_ms=1300)
+WAITING = LatencySettings(degradations="", end_of_turn_ms=900, first_audio_ms=1300)
 
 
 def replayed(path, config=AS_IN_THE_ROOM, **how):
@@ -170,7 +174,7 @@ def replayed(path, config=AS_IN_THE_ROOM, **how):
 
 def test_two_replays_print_the_same(tmp_path, capsys):
     recorded(tmp_path, *QUESTION, words=LONG)
-    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=200))
+    config = replace(AS_IN_THE_ROOM, turn_detection=EndpointingSettings(silence_duration_ms=200))
     replayed(tmp_path, config)
     once = capsys.readouterr().out
     replayed(tmp_path, config)
@@ -179,14 +183,16 @@ def test_two_replays_print_the_same(tmp_path, capsys):
 
 def test_what_is_within_the_tolerance_is_not_told(tmp_path):
     session = recorded(tmp_path, *QUESTION)
-    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=400))
+    config = replace(AS_IN_THE_ROOM, turn_detection=EndpointingSettings(silence_duration_ms=400))
     assert differing(session, config, tolerance=0.05) != []
     assert differing(session, config, tolerance=0.1) == []
 
 
 def test_words_that_were_never_recognised_are_not_made_up(tmp_path):
     session = recorded(tmp_path, ("speak", 2.0), ("wait", 0.7), ("speak", 2.0), ("wait", 3.0))
-    config = replace(AS_IN_THE_ROOM, listen=ListenSettings(end_ms=900), budget=WAITING)
+    config = replace(
+        AS_IN_THE_ROOM, turn_detection=EndpointingSettings(silence_duration_ms=900), latency=WAITING
+    )
     told = differing(session, config)
     assert any("failed: stt: no " in line and line.startswith("+") for line in told)
 
@@ -198,18 +204,18 @@ def test_an_answer_that_was_cut_short_is_not_made_up_either(tmp_path):
     script = ("speak", 1.0), ("wait", 1.0), ("speak", 0.3), ("wait", 3.0)
     session = recorded(tmp_path, *script, words=MORE)
     assert "interrupted" in [told["event"] for _, told in session.events]
-    deaf = replace(AS_IN_THE_ROOM, listen=ListenSettings(start_ms=500))
+    deaf = replace(AS_IN_THE_ROOM, turn_detection=EndpointingSettings(min_speech_ms=500))
     assert any("the recording has no more of it" in line for line in differing(session, deaf))
 
 
 def test_programs_get_an_object_for_each_recording(tmp_path, capsys):
     record(tmp_path, Room("Yes."), *QUESTION)
     record(tmp_path, Room("No.", tts=Synthesizer(fails=True)), *QUESTION)
-    patient = replace(AS_IN_THE_ROOM, assistant=AssistantSettings(patience_s=5))
+    patient = replace(AS_IN_THE_ROOM, assistant=AssistantSettings(engine_timeout_s=5))
     assert replayed(tmp_path, patient, as_lines=True) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["recording"] < second["recording"]
-    assert first["settings"] == {"[assistant] patience_s": {"recorded": 30.0, "now": 5}}
+    assert first["settings"] == {"[assistant] engine_timeout_s": {"recorded": 30.0, "now": 5}}
     assert first["differences"] == second["differences"] == []
 
 
@@ -220,8 +226,8 @@ def story(*lines):
     return "".join(json.dumps({"at": 0, **line}) + "\n" for line in lines)
 
 
-SESSION = {"session": 1, "rate": 16000, "window": 512, "partial": False, "light": False,
-           "ahead": [], "settings": {}}  # fmt: skip
+SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light": False,
+           "preemptive": [], "settings": {}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -261,7 +267,7 @@ def test_from_the_command_line(tmp_path):
         command = [sys.executable, "-m", "voicebot", "replay", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
 
-    (tmp_path / "voicebot.toml").write_text('[budget]\nladder = ""\n' + NO_PAUSES)
+    (tmp_path / "voicebot.toml").write_text('[latency]\ndegradations = ""\n' + NO_PAUSES)
     (tmp_path / "kept").mkdir()
     nothing = voicebot("kept")
     assert (nothing.returncode, nothing.stdout) == (5, "")

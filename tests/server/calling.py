@@ -12,9 +12,9 @@ from room import ChatModel, LoudnessVad, Synthesizer, Transcriber
 from starlette.applications import Starlette
 
 from voicebot.conversation import Conversation
-from voicebot.observability.provenance import Identity
-from voicebot.server import uvicorn_protocols as connections
-from voicebot.server.admission import House
+from voicebot.observability.provenance import Provenance
+from voicebot.server import uvicorn_protocols
+from voicebot.server.admission import AdmissionControl
 from voicebot.server.talk import websocket as talk_socket
 
 RATE = 24000
@@ -29,7 +29,7 @@ class Parts:
         self.tts = tts or Synthesizer()
         self.begun = []
 
-    identity = Identity([])
+    identity = Provenance([])
 
     def conversation(self, speaker, emit):
         self.begun.append(Conversation(LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit))
@@ -51,10 +51,10 @@ async def serving(parts, *, window=30.0, house=None, around=None, app=None, path
     around: what lies between the clients and us.
     path: that of a Unix socket to listen at instead.
     """
-    house = house or House()
+    house = house or AdmissionControl()
     app = app or Starlette(routes=talk_socket.routes(parts, house, window=window))
     app = around(app) if around else app
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, uds=path, **connections.OPTIONS)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, uds=path, **uvicorn_protocols.OPTIONS)
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # the test's signals stay its own

@@ -6,8 +6,8 @@ from dataclasses import replace
 import room
 from serving import parts
 
-from voicebot.assistant.assembly import Chosen
-from voicebot.assistant.on_demand import Further, OnDemand
+from voicebot.assistant.assembly import EngineSpec
+from voicebot.assistant.on_demand import OnDemand, OnDemandEngines
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment, Speech
 from voicebot.engines.call_options import OptionError
@@ -72,9 +72,9 @@ class Loads:
 
 def further(kind, name, loads, chosen=None, **options):
     """A model beside the usual ones. It is our own, so that no child process tries it first."""
-    which = Chosen(kind, f"{HERE}:{type(loads.engine).__name__}", {})
+    which = EngineSpec(kind, f"{HERE}:{type(loads.engine).__name__}", {})
     return OnDemand(kind, name, which.name, chosen or (lambda: which), loads, **options)
 
 
 def app(*models, **engines):
-    return create(replace(parts(**engines), further=Further(models)), ServerSettings())
+    return create(replace(parts(**engines), further=OnDemandEngines(models)), ServerSettings())

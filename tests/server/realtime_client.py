@@ -10,21 +10,21 @@ import room
 from realtime_order import Observer
 from room import InstantLoop, now, tasks_left
 
-from voicebot.assistant.assembly import Chosen, Parts
+from voicebot.assistant.assembly import EngineSet, EngineSpec
 from voicebot.audio import Audio, g711, to_pcm16
 from voicebot.config import AssistantSettings
-from voicebot.conversation import ListenSettings
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
-from voicebot.server.auth.rate_limits import Allowance, Limits
-from voicebot.server.realtime.capabilities import Offered
-from voicebot.server.realtime.conversation import Call
-from voicebot.server.realtime.dependencies import Opening, Outside
+from voicebot.conversation import EndpointingSettings
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
+from voicebot.server.auth.rate_limits import Limits, Quota
+from voicebot.server.realtime.capabilities import Capabilities
+from voicebot.server.realtime.conversation import RealtimeConversation
+from voicebot.server.realtime.dependencies import SessionDependencies, SessionOptions
 from voicebot.server.realtime.playout import PACKET_S, Playout
 from voicebot.server.realtime.protocol import Protocol, ids
-from voicebot.server.realtime.recording import Recorded
+from voicebot.server.realtime.recording import SessionRecorder
 from voicebot.server.realtime.settings import initial
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
@@ -32,9 +32,11 @@ KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": 
 ASK = [("speak", 1.0), ("wait", 1.0)]
 
 
-def _reserve(ladder):
-    budget = BudgetSettings(ladder=ladder)
-    return Reserve(Ladder(budget), Canned(budget.sentences), speech=room.NO_PAUSES)
+def _reserve(degradations):
+    budget = LatencySettings(degradations=degradations)
+    return Fallbacks(
+        DegradationPolicy(budget), PrerenderedSpeech(budget.sentences), speech=room.NO_PAUSES
+    )
 
 
 class Client:
@@ -44,18 +46,21 @@ class Client:
     """
 
     def __init__(
-        self, *words, stt=None, llm=None, tts=None, limits=None, ladder="", recorder=None,
+        self, *words, stt=None, llm=None, tts=None, limits=None, degradations="", recorder=None,
         has_track=False, **session,
     ):  # fmt: skip
         self.stt = stt or room.Transcriber()
         self.llm = llm or room.ChatModel(*words)
-        self.parts = Parts(
-            self.stt, ListenSettings(),
-            [Chosen(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
-            self.llm, tts or room.Synthesizer(times=True), AssistantSettings(), _reserve(ladder),
+        self.parts = EngineSet(
+            self.stt, EndpointingSettings(),
+            [EngineSpec(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
+            self.llm, tts or room.Synthesizer(times=True), AssistantSettings(),
+            _reserve(degradations),
         )  # fmt: skip
         self.protocol = Protocol(
-            initial("model", "voice", ListenSettings(), "Be brief.", Offered.of(self.parts)),
+            initial(
+                "model", "voice", EndpointingSettings(), "Be brief.", Capabilities.of(self.parts)
+            ),
             new_id=ids("mine"),
         )
         self.limits, self.events, self.observer = limits or Limits(), [], Observer()
@@ -63,7 +68,7 @@ class Client:
         for each in (transcription, session):
             self.protocol.receive(json.dumps({"type": "session.update", "session": each}))
         changes = [{"instructions": "Be brief."}, transcription, session]
-        self.recorder, self.opening = recorder, Opening(changes, False, "mine")
+        self.recorder, self.opening = recorder, SessionOptions(changes, False, "mine")
         self.playout = Playout() if has_track else None
 
     def does(self, *script):
@@ -74,11 +79,11 @@ class Client:
         return self
 
     async def _live(self, script):
-        outside, recording = Outside.of(self.parts), nullcontext()
+        outside, recording = SessionDependencies.of(self.parts), nullcontext()
         if self.recorder:
             about = self.opening, self.limits
-            recording = Recorded(self.recorder, outside, self.protocol, *about).session()
-        call = Call(outside, self.protocol, Allowance(self.limits, now()), self.playout)
+            recording = SessionRecorder(self.recorder, outside, self.protocol, *about).session()
+        call = RealtimeConversation(outside, self.protocol, Quota(self.limits, now()), self.playout)
         telling = asyncio.create_task(self._keep())
         track = asyncio.create_task(self._play())
         with recording:

@@ -13,12 +13,12 @@ import numpy as np
 import room
 import uvicorn
 
-from voicebot.assistant.assembly import Chosen, Parts, assemble
+from voicebot.assistant.assembly import EngineSet, EngineSpec, assemble
 from voicebot.audio import Audio, to_pcm16
 from voicebot.config import AssistantSettings, ServerSettings
 from voicebot.config import read as read_config
-from voicebot.conversation.endpointing import ListenSettings
-from voicebot.server import uvicorn_protocols as connections
+from voicebot.conversation.endpointing import EndpointingSettings
+from voicebot.server import uvicorn_protocols
 from voicebot.server.app import create
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -37,11 +37,11 @@ engine = "espeak"
 
 def parts(stt=None, llm=None, tts=None):
     """Engines that cost nothing, under the names of one's own."""
-    chosen = [Chosen(kind, name, {}) for kind, name in OWN.items()]
-    return Parts(
+    chosen = [EngineSpec(kind, name, {}) for kind, name in OWN.items()]
+    return EngineSet(
         stt or room.Transcriber(takes=0),
-        ListenSettings(),
-        [*chosen, Chosen("tts", "room:Synthesizer", {})],
+        EndpointingSettings(),
+        [*chosen, EngineSpec("tts", "room:Synthesizer", {})],
         llm or room.ChatModel("It", "is", "noon.", takes=0),
         tts or room.Synthesizer(),
         AssistantSettings(),
@@ -73,7 +73,9 @@ def served(app, once_ready=True):
     door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.bind(("127.0.0.1", 0))
     door.listen()  # who comes before the server does waits
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **connections.OPTIONS))
+    server = uvicorn.Server(
+        uvicorn.Config(app, timeout_graceful_shutdown=1, **uvicorn_protocols.OPTIONS)
+    )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[door])))
     thread.start()
     url = f"http://127.0.0.1:{door.getsockname()[1]}"

@@ -18,11 +18,10 @@ from websockets.exceptions import InvalidStatus
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment
 from voicebot.server import admission as house_room
-from voicebot.server.admission import LINE, PATIENCE_S, PLACES, House
+from voicebot.server.admission import LINE, PATIENCE_S, PLACES, AdmissionControl
 from voicebot.server.app import create
-from voicebot.server.errors import Refusal
-from voicebot.server.http import bodies as intake
-from voicebot.server.http import streaming as streamed
+from voicebot.server.errors import ApiError
+from voicebot.server.http import bodies, streaming
 
 
 def spend(evening):
@@ -41,7 +40,7 @@ async def visit(house, seconds, client=""):
 
 def test_who_finds_no_place_has_the_next_that_is_left():
     async def evening():
-        house = House(places=1)
+        house = AdmissionControl(places=1)
         guests = [asyncio.create_task(visit(house, 0.8)) for _ in range(3)]
         assert await asyncio.gather(*guests) == pytest.approx([0, 0.8, 1.6])
 
@@ -50,9 +49,9 @@ def test_who_finds_no_place_has_the_next_that_is_left():
 
 def test_who_has_waited_for_a_place_in_vain_is_told_when_to_come_back():
     async def evening():
-        house = House(places=1)
+        house = AdmissionControl(places=1)
         async with house.request():
-            with pytest.raises(Refusal, match="all 1 places are taken") as refusal:
+            with pytest.raises(ApiError, match="all 1 places are taken") as refusal:
                 await visit(house, 0)
             assert room.now() == PATIENCE_S
         assert refusal.value.retry_after
@@ -63,11 +62,11 @@ def test_who_has_waited_for_a_place_in_vain_is_told_when_to_come_back():
 
 def test_who_finds_a_long_line_is_told_at_once():
     async def evening():
-        house = House(places=1)
+        house = AdmissionControl(places=1)
         async with house.request():
             line = [asyncio.create_task(visit(house, 0)) for _ in range(LINE)]
             await asyncio.sleep(0)
-            with pytest.raises(Refusal, match="all 1 places are taken"):
+            with pytest.raises(ApiError, match="all 1 places are taken"):
                 await visit(house, 0)
             line[0].cancel()  # who goes leaves room
             await asyncio.sleep(0)
@@ -80,7 +79,7 @@ def test_who_finds_a_long_line_is_told_at_once():
 
 def test_one_client_leaves_others_a_place_however_many_it_takes():
     async def evening():
-        house = House(places=4)
+        house = AdmissionControl(places=4)
         greedy = [asyncio.create_task(visit(house, 1, "greedy")) for _ in range(LINE)]
         await asyncio.sleep(0)
         assert await asyncio.gather(*(visit(house, 0, name) for name in ("a", "b", "c"))) == [0] * 3
@@ -92,7 +91,7 @@ def test_one_client_leaves_others_a_place_however_many_it_takes():
 
 def test_one_client_leaves_others_room_in_the_line():
     async def evening():
-        house = House(places=1)
+        house = AdmissionControl(places=1)
         async with AsyncExitStack() as taken:
             for client in ("greedy", "other", "third"):  # all places there are
                 await taken.enter_async_context(house.request(client))
@@ -110,7 +109,7 @@ def test_one_client_leaves_others_room_in_the_line():
 
 def test_a_place_that_comes_as_its_client_leaves_is_the_next_ones():
     async def evening():
-        house = House(places=1)
+        house = AdmissionControl(places=1)
         async with house.request("a"):
             gone = asyncio.create_task(visit(house, 0, "a"))
             waits = asyncio.create_task(visit(house, 0, "a"))
@@ -124,7 +123,7 @@ def test_a_place_that_comes_as_its_client_leaves_is_the_next_ones():
 
 def test_a_house_that_closes_still_serves_who_waits():
     async def evening():
-        house = House(places=1)
+        house = AdmissionControl(places=1)
         guests = [asyncio.create_task(visit(house, 1)) for _ in range(2)]
         await asyncio.sleep(0)
         await house.close(5)
@@ -134,9 +133,9 @@ def test_a_house_that_closes_still_serves_who_waits():
 
 
 def test_so_many_conversations_and_no_more():
-    house = House()
+    house = AdmissionControl()
     with house.session(most=2):
-        with house.session(most=2), pytest.raises(Refusal, match="all 2 conversations") as refusal:
+        with house.session(most=2), pytest.raises(ApiError, match="all 2 conversations") as refusal:
             house.session(most=2).__enter__()
         assert refusal.value.retry_after
         with house.session(most=2):
@@ -145,7 +144,7 @@ def test_so_many_conversations_and_no_more():
 
 def test_a_conversation_takes_no_place_of_a_request():
     async def evening():
-        with (house := House(places=1)).session(), house.session():
+        with (house := AdmissionControl(places=1)).session(), house.session():
             assert await visit(house, 0) == 0
 
     spend(evening())
@@ -153,11 +152,11 @@ def test_a_conversation_takes_no_place_of_a_request():
 
 def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
     async def evening():
-        house = House()
+        house = AdmissionControl()
         with house.session():
             closing = asyncio.ensure_future(house.close(5))
             await house.closing.wait()
-            with pytest.raises(Refusal, match="shutting down"):
+            with pytest.raises(ApiError, match="shutting down"):
                 await visit(house, 0)
             assert not closing.done()
         await closing
@@ -167,7 +166,7 @@ def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
 
 def test_a_house_does_not_wait_for_ever():
     async def evening():
-        house = House()
+        house = AdmissionControl()
         with house.session(), pytest.raises(TimeoutError):
             await house.close(0.01)
 
@@ -327,7 +326,7 @@ class Endless(room.Synthesizer):
 
 
 def test_a_client_that_takes_nothing_is_given_up(monkeypatch):
-    monkeypatch.setattr(streamed, "STALLED_S", 0.3)
+    monkeypatch.setattr(streaming, "STALLED_S", 0.3)
     tts, body = Endless(), '{"model":"tts-1","input":"Endless.","response_format":"pcm"}'
     with (
         served(app(tts=tts)) as url,
@@ -337,7 +336,7 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch):
 
 
 def test_a_client_that_stops_sending_is_told_so(monkeypatch):
-    monkeypatch.setattr(intake, "QUIET_S", 0.3)
+    monkeypatch.setattr(bodies, "QUIET_S", 0.3)
     with (
         served(app()) as url,
         send(url, "/v1/audio/speech", "application/json", '{"model":', 100) as line,

@@ -29,9 +29,8 @@ from voicebot.audio import silence, to_pcm16
 from voicebot.config import ServerSettings
 from voicebot.server.app import create
 from voicebot.server.auth import keys
-from voicebot.server.errors import Refusal
-from voicebot.server.http import bodies as intake
-from voicebot.server.http import unread_bodies as unread
+from voicebot.server.errors import ApiError
+from voicebot.server.http import bodies, unread_bodies
 from voicebot.server.http.bodies import PACE, QUIET_S, UPLOAD
 from voicebot.server.realtime.incremental import LONGEST
 
@@ -298,7 +297,7 @@ def test_two_hours_of_wav_are_refused_before_they_are_sent(url, expects):
 
 
 def test_two_hours_of_wav_in_chunks_are_refused_and_no_longer_read(url, monkeypatch):
-    monkeypatch.setattr(unread, "LINGER_S", 0.1)
+    monkeypatch.setattr(unread_bodies, "LINGER_S", 0.1)
     with line(url) as end:
         end.sendall(head("/v1/audio/transcriptions", FORM, "Transfer-Encoding: chunked"))
         begin = PART.format("file", '; filename="a.wav"', "").encode()
@@ -389,8 +388,8 @@ def test_a_body_has_to_come_at_some_pace(every, size, status):
 
     async def life():
         request = Request({"type": "http", "headers": []}, receive)
-        with pytest.raises(Refusal) as refused:
-            await intake.limited(request, 25 * 2**20).body()
+        with pytest.raises(ApiError) as refused:
+            await bodies.limited(request, 25 * 2**20).body()
         return refused.value.status
 
     with asyncio.Runner(loop_factory=InstantLoop) as runner:
@@ -419,7 +418,7 @@ def test_half_a_character_is_refused_as_any_other_wrong_field(url, message):
             await caller.say(**message)
             await caller.until("error")
             await caller.say(type="text", text="hello")
-            await caller.until("said")
+            await caller.until("clause_spoken")
 
     asyncio.run(script())
 
@@ -443,7 +442,7 @@ def test_frames_with_next_to_nothing_in_them_are_no_way_to_fill_the_memory(url):
             for _ in range(50):
                 await caller.socket.send(b"")
             await caller.say(type="text", text="hello")
-            await caller.until("said")
+            await caller.until("clause_spoken")
 
     asyncio.run(script())
     assert to_pcm16(silence(0, 48000)) == b""

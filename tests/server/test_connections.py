@@ -20,12 +20,12 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from voicebot.server import uvicorn_protocols as connections
+from voicebot.server import uvicorn_protocols
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_S", 0.2)
+    monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 0.2)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def test_who_spells_out_its_second_head_is_hung_up_on_too():
 
 
 def test_who_takes_its_time_between_questions_is_waited_for(monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_S", 0.5)
+    monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 0.5)
     with served(app()) as url, line(url) as end:
         for _ in range(6):
             end.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -118,9 +118,9 @@ def test_who_does_not_read_its_answer_is_hung_up_on():
 
 
 def test_one_connection_too_many_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr(connections, "MOST", 3)
-    monkeypatch.setattr(connections, "RESERVE", 0)
-    monkeypatch.setattr(connections, "LOOK_S", 10.0)
+    monkeypatch.setattr(uvicorn_protocols, "MOST", 3)
+    monkeypatch.setattr(uvicorn_protocols, "RESERVE", 0)
+    monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 10.0)
     with served(app()) as url:
         with line(url) as a, line(url), line(url), line(url) as late:
             assert rest(late) == b""
@@ -130,9 +130,9 @@ def test_one_connection_too_many_is_hung_up_on(monkeypatch):
 
 
 def test_where_all_connections_are_taken_the_server_still_says_that_it_lives(monkeypatch):
-    monkeypatch.setattr(connections, "MOST", 2)
-    monkeypatch.setattr(connections, "RESERVED_S", 0.2)
-    monkeypatch.setattr(connections, "LOOK_S", 10.0)
+    monkeypatch.setattr(uvicorn_protocols, "MOST", 2)
+    monkeypatch.setattr(uvicorn_protocols, "RESERVED_S", 0.2)
+    monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 10.0)
     with served(app()) as url, line(url), line(url), line(url) as late:
         assert httpx.get(f"{url}/health").status_code == 200
         refused = httpx.get(f"{url}/v1/models")
@@ -220,7 +220,7 @@ def test_a_message_in_pieces_is_one_message():
 
 
 def test_a_message_that_never_ends_is_cut_off(monkeypatch):
-    monkeypatch.setattr(connections, "FRAGMENTS", 100)
+    monkeypatch.setattr(uvicorn_protocols, "FRAGMENTS", 100)
 
     async def script():
         async with serving(Parts("Yes.")) as host, wired(host) as wire:
@@ -259,14 +259,14 @@ def test_what_is_no_websocket_ends_the_connection_and_not_the_conversation(frame
             async with connected(host) as again:
                 token = json.loads(ready.data)["token"]
                 await again.say(type="resume", token=token, number=0, turn=0, received=0)
-                await again.until("said")
+                await again.until("clause_spoken")
 
     asyncio.run(script())
     assert "ASGI" not in caplog.text
 
 
 def test_who_is_cut_off_and_sends_on_is_not_read_for_ever(monkeypatch):
-    monkeypatch.setattr(connections, "LINGER_S", 0.2)
+    monkeypatch.setattr(uvicorn_protocols, "LINGER_S", 0.2)
 
     async def sends_on(wire):
         while True:
@@ -339,8 +339,8 @@ def test_a_handshake_with_more_headers_than_are_read_is_refused():
 
 
 def test_who_waits_for_us_to_read_is_not_thought_dead(monkeypatch):
-    monkeypatch.setitem(connections.OPTIONS, "ws_ping_interval", 0.05)
-    monkeypatch.setitem(connections.OPTIONS, "ws_ping_timeout", 0.05)
+    monkeypatch.setitem(uvicorn_protocols.OPTIONS, "ws_ping_interval", 0.05)
+    monkeypatch.setitem(uvicorn_protocols.OPTIONS, "ws_ping_timeout", 0.05)
 
     async def busy(scope, receive, send):
         await receive()
@@ -361,8 +361,8 @@ def test_who_waits_for_us_to_read_is_not_thought_dead(monkeypatch):
 
 
 def test_who_answers_no_ping_is_hung_up_on(monkeypatch):
-    monkeypatch.setitem(connections.OPTIONS, "ws_ping_interval", 0.05)
-    monkeypatch.setitem(connections.OPTIONS, "ws_ping_timeout", 0.05)
+    monkeypatch.setitem(uvicorn_protocols.OPTIONS, "ws_ping_interval", 0.05)
+    monkeypatch.setitem(uvicorn_protocols.OPTIONS, "ws_ping_timeout", 0.05)
 
     async def script():
         async with serving(Parts("Yes.")) as host, wired(host) as wire:
@@ -429,7 +429,7 @@ def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
 
 
 def test_nothing_is_kept_of_a_connection_that_has_ended(monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_S", 1000.0)  # nothing is tidied up by looking
+    monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 1000.0)  # nothing is tidied up by looking
 
     async def script():
         async with serving(Parts("Yes.")) as host:
@@ -437,7 +437,9 @@ def test_nothing_is_kept_of_a_connection_that_has_ended(monkeypatch):
                 async with connected(host) as caller:
                     await caller.say(type="hello", rate=RATE)
                     await caller.until("ready")
-            while any(type(kept) is connections.Websocket for kept in gc.get_objects()):
+            while any(
+                type(kept) is uvicorn_protocols.WebsocketProtocol for kept in gc.get_objects()
+            ):
                 await asyncio.sleep(0.01)
                 gc.collect()
 

@@ -1,6 +1,6 @@
 """What is exchanged while it is in use."""
 
-from voicebot.server.hot_swap import Leased
+from voicebot.server.hot_swap import HotSwap
 
 
 class Book:
@@ -9,7 +9,7 @@ class Book:
 
 def shelf(first):
     gone = []
-    return Leased(first, lambda thing, used: gone.append((thing, used))), gone
+    return HotSwap(first, lambda thing, used: gone.append((thing, used))), gone
 
 
 def test_who_has_it_keeps_it_and_who_comes_later_gets_the_new_one():

@@ -111,7 +111,7 @@ class Talker:
 
     @property
     def texts(self):
-        events = self.order.all("heard") + self.order.all("said")
+        events = self.order.all("transcript") + self.order.all("clause_spoken")
         return [event["text"] for event in events]
 
 

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta
 from voicebot.server.app import create
-from voicebot.server.auth.forwarded import Forwarded
+from voicebot.server.auth.forwarded import ForwardedMiddleware
 
 ROOT = Path(__file__).parents[2]
 NAME = "voice.example"
@@ -307,7 +307,7 @@ def test_who_asks_and_how_is_passed_on(tmp_path, proxy):
         await JSONResponse(answer)(scope, receive, send)
 
     lies = {"x-forwarded-for": "6.6.6.6"}
-    with behind(proxy, tmp_path, Forwarded(told, ("127.0.0.1",))) as client:
+    with behind(proxy, tmp_path, ForwardedMiddleware(told, ("127.0.0.1",))) as client:
         found = client.get("GET", "/voice/v1/models", headers=lies).json()
     assert found == ["127.0.0.2", client.url.split(":")[0], client.host, "/v1/models"]
 

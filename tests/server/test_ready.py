@@ -8,10 +8,10 @@ import httpx
 import room
 from serving import app, parts, served
 
-from voicebot.assistant import warmup as warm
+from voicebot.assistant import warmup
 from voicebot.config import AssistantSettings, ServerSettings
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.prerendered import Canned
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.engines import Delta, first_request
 from voicebot.server.app import create
 
@@ -71,7 +71,7 @@ def test_the_model_has_read_the_instructions_before_anybody_asks():
 
 
 def test_what_helps_when_an_answer_is_late_is_there_for_the_first_who_comes():
-    given = replace(parts(), reserve=Reserve(canned=Canned(["Let me see."])))
+    given = replace(parts(), reserve=Fallbacks(canned=PrerenderedSpeech(["Let me see."])))
     with served(create(given, ServerSettings())) as url:
         for _ in range(10_000):
             if given.reserve.canned.speech(given.tts, "Let me see."):
@@ -81,7 +81,7 @@ def test_what_helps_when_an_answer_is_late_is_there_for_the_first_who_comes():
 
 
 def test_an_engine_that_fails_is_tried_again(monkeypatch):
-    monkeypatch.setattr(warm, "AGAIN_S", 0.05)
+    monkeypatch.setattr(warmup, "AGAIN_S", 0.05)
     tts = room.Synthesizer(fails=True)
     with served(app(tts=tts), once_ready=False) as url:
         failed = until(url, lambda engines: engines["llm"] == "ready")

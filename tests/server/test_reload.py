@@ -11,8 +11,8 @@ import websockets
 from calling import calling, connected, serving
 from serving import parts
 
-from voicebot.assistant import warmup as warm
-from voicebot.assistant.assembly import Chosen
+from voicebot.assistant import warmup
+from voicebot.assistant.assembly import EngineSpec
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, first_request
 from voicebot.errors import ConfigError, EngineError
@@ -51,7 +51,7 @@ class Synthesizer(room.Synthesizer):
 
 def with_model(before, llm, name=OTHER):
     """The same engines, but for the chat model."""
-    chosen = [Chosen("llm", name, {}) if c.kind == "llm" else c for c in before.chosen]
+    chosen = [EngineSpec("llm", name, {}) if c.kind == "llm" else c for c in before.chosen]
     return replace(before, llm=llm, chosen=chosen)
 
 
@@ -147,7 +147,7 @@ def test_a_conversation_keeps_its_engine_also_when_it_is_resumed():
             said = []
             for caller in (again, other):
                 await caller.say(type="text", text="Well?")
-                said.append((await caller.until("said"))["text"])
+                said.append((await caller.until("clause_spoken"))["text"])
             assert not old.closed.is_set()
             await again.socket.close()
             await asyncio.wait_for(old.closed.wait(), 100)
@@ -197,7 +197,7 @@ def test_an_engine_that_fails_is_not_taken(error, says, caplog):
 
 
 def test_an_engine_that_does_not_answer_is_not_waited_for(monkeypatch, caplog):
-    monkeypatch.setattr(warm, "LONGEST_S", 0.05)
+    monkeypatch.setattr(warmup, "LONGEST_S", 0.05)
 
     class Hanging(ChatModel):
         async def reply(self, messages):
@@ -228,7 +228,7 @@ def test_settings_that_cannot_be_followed_change_nothing(caplog):
 
 
 def test_what_had_failed_before_does_not_hold_up_what_is_new(monkeypatch):
-    monkeypatch.setattr(warm, "AGAIN_S", 0.05)
+    monkeypatch.setattr(warmup, "AGAIN_S", 0.05)
     tts = room.Synthesizer(fails=True)
 
     async def script(house):
@@ -250,7 +250,7 @@ def test_a_new_recogniser_is_tried_with_speech():
         def means(now):
             chosen = [c for c in now.chosen if c.kind != "stt"]
             return replace(
-                now, stt=stt, chosen=[*chosen, Chosen("stt", "room:Transcriber", {"takes": 0})]
+                now, stt=stt, chosen=[*chosen, EngineSpec("stt", "room:Transcriber", {"takes": 0})]
             )
 
         await house.reload(means)
@@ -439,7 +439,7 @@ def test_in_the_end_all_engines_are_closed_once_and_also_those_still_in_use():
 def test_a_voice_that_fails_does_not_hold_up_a_new_recogniser():
     def means(now):
         chosen = [c for c in now.chosen if c.kind != "stt"]
-        new = Chosen("stt", "room:Transcriber", {"takes": 0})
+        new = EngineSpec("stt", "room:Transcriber", {"takes": 0})
         return replace(now, stt=room.Transcriber(takes=0), chosen=[*chosen, new])
 
     async def script(house):

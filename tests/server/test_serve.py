@@ -274,7 +274,7 @@ def test_settings_that_cannot_be_followed_are_one_line_and_change_nothing(place,
 
 
 NEEDY = """
-from voicebot.errors import Missing as Absent
+from voicebot.errors import MissingDependency as Absent
 
 class Missing:
     def __init__(self):

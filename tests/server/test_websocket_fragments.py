@@ -7,7 +7,7 @@ from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from voicebot.server.websocket_fragments import PIECE, Cutter
+from voicebot.server.websocket_fragments import PIECE, Fragmenter
 
 LONGEST = 10 * PIECE
 LUCK = random.Random(1)
@@ -19,7 +19,7 @@ def masked(opcode, data, fin=True):
 
 def cut(sent, at_once=8192):
     """What is passed on of it."""
-    cutter = Cutter(LONGEST)
+    cutter = Fragmenter(LONGEST)
     return b"".join(cutter.feed(sent[at : at + at_once]) for at in range(0, len(sent), at_once))
 
 
@@ -71,7 +71,7 @@ def test_what_a_client_has_cut_itself_goes_on_where_it_went_on():
 
 
 def test_a_fragment_is_passed_on_when_it_is_there():
-    cutter = Cutter(LONGEST)
+    cutter = Fragmenter(LONGEST)
     sent = masked(Opcode.TEXT, bytes(LONGEST))
     assert cutter.feed(sent[:PIECE]) == b""
     (frame,) = parsed(cutter.feed(sent[PIECE : PIECE + 100]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from voicebot.conversation.endpointing import ListenSettings
+from voicebot.conversation.endpointing import EndpointingSettings
 from voicebot.transcription.cutting import LONGEST_S, SHORTEST_S, Cutter
 
 RATE, WINDOW = 16000, 512
@@ -12,7 +12,7 @@ SECOND = RATE / WINDOW
 
 def cut(*parts):
     """The pieces of a recording of (seconds, chance of speech) each; every sample is its place."""
-    cutter = Cutter(RATE, WINDOW, ListenSettings())
+    cutter = Cutter(RATE, WINDOW, EndpointingSettings())
     chances = [chance for seconds, chance in parts for _ in range(round(seconds * SECOND))]
     pieces = []
     for at, chance in enumerate(chances):
@@ -72,7 +72,7 @@ def test_where_nobody_speaks_there_is_no_piece(sound):
 
 
 def test_hours_of_silence_take_no_memory():
-    cutter = Cutter(RATE, WINDOW, ListenSettings())
+    cutter = Cutter(RATE, WINDOW, EndpointingSettings())
     for _ in range(2000):
         cutter.feed(np.zeros(WINDOW, np.float32), 0.0)
     assert len(cutter._windows) < 20

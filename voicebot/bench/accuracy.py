@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..assistant.assembly import Ears
+from ..assistant.assembly import SpeechInput
 from ..audio import Audio, join
 from ..audio.recordings import decode
 from ..concurrency.worker import Stream
-from ..conversation.endpointing import Listener
+from ..conversation.endpointing import Endpointer
 from ..engines import Segment
 from ..engines.call_options import OptionError, taken
 from ..engines.whisper.decoding import says_again
-from ..errors import ConfigError, InputError, Missing
+from ..errors import ConfigError, InputError, MissingDependency
 from ..events import SpeechEnded
 from ..transcription.transcribe import RATE, segments
 
@@ -92,7 +92,7 @@ class Known:
 
 
 def measure(
-    listening: Ears, folders: Sequence[str], *, whole: bool, tell: Callable[[str], None]
+    listening: SpeechInput, folders: Sequence[str], *, whole: bool, tell: Callable[[str], None]
 ) -> dict[str, Score]:
     """The score of each set; its name is the folder's.
 
@@ -160,7 +160,9 @@ def normaliser() -> Normal:
         import jiwer  # noqa: F401 - only to see that it is there
         from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[import-untyped]
     except ImportError as error:
-        raise Missing(f"--accuracy needs {error.name}; voicebot install accuracy") from error
+        raise MissingDependency(
+            f"--accuracy needs {error.name}; voicebot install accuracy"
+        ) from error
     english = EnglishTextNormalizer()
 
     def normal(text: str, language: str) -> list[str]:
@@ -173,7 +175,7 @@ def normaliser() -> Normal:
 
 
 async def _score(
-    listening: Ears, recordings: Iterator[Known], normal: Normal, whole: bool
+    listening: SpeechInput, recordings: Iterator[Known], normal: Normal, whole: bool
 ) -> Score:
     from jiwer import process_words
 
@@ -207,12 +209,14 @@ async def _score(
     return score
 
 
-def _counts(listening: Ears) -> tuple[int, int]:
+def _counts(listening: SpeechInput) -> tuple[int, int]:
     engine: Any = listening.stt
     return getattr(engine, "recognised", 0), getattr(engine, "again", 0)
 
 
-async def _heard(listening: Ears, recording: Known, audio: Audio, whole: bool) -> Stream[Segment]:
+async def _heard(
+    listening: SpeechInput, recording: Known, audio: Audio, whole: bool
+) -> Stream[Segment]:
     transcribe: Any = listening.stt.transcribe
     asked: dict[str, Any] = {}
     if recording.language and "language" in taken(transcribe):
@@ -228,10 +232,10 @@ async def _heard(listening: Ears, recording: Known, audio: Audio, whole: bool) -
                 yield segment
 
 
-async def _utterances(listening: Ears, audio: Audio) -> Stream[Audio]:
+async def _utterances(listening: SpeechInput, audio: Audio) -> Stream[Audio]:
     """What a conversation would give the recogniser."""
     vad = listening.vad()
-    listener = Listener(vad.rate, vad.window, listening.settings)
+    listener = Endpointer(vad.rate, vad.window, listening.settings)
     for at in range(0, len(audio.samples) - vad.window + 1, vad.window):
         window = audio.samples[at : at + vad.window]
         event = listener.feed(window, await vad.probability(window))

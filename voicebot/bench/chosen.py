@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..assistant import assembly
-from ..assistant.assembly import Chosen, Parts
+from ..assistant.assembly import EngineSet, EngineSpec
 from ..audio import Audio
 from ..concurrency.worker import Stream
 from ..config import Config, DocumentSettings, EngineChoice
@@ -24,13 +24,13 @@ from ..engines import (
     install,
     lacking,
 )
-from ..errors import Missing
+from ..errors import MissingDependency
 from .simulated import QUESTION, Costs
 
 SIZES = ("miniature", "random")
 """Weights without a mind: as small as they can be, or as large and slow as published ones."""
 INSTEAD = ("filler", "apology")
-"""Rungs of the ladder on which something else is said than the answer."""
+"""Rungs of the policy on which something else is said than the answer."""
 WEIGHTS: dict[Kind, tuple[str, str]] = {
     "stt": ("whisper", "whisper"),
     "llm": ("llama", "llama.gguf"),
@@ -49,10 +49,12 @@ def answering(config: Config, *, documents: bool = False) -> Config:
 
     A filler comes in time whatever the engines do: with it, nothing would be measured.
     """
-    kept = " ".join(rung for rung in config.budget.rungs if rung not in INSTEAD)
-    budget = dataclasses.replace(config.budget, ladder=kept)
+    kept = " ".join(
+        degradation for degradation in config.latency.enabled if degradation not in INSTEAD
+    )
+    budget = dataclasses.replace(config.latency, degradations=kept)
     kept_documents = config.documents if documents else DocumentSettings()
-    return dataclasses.replace(config, documents=kept_documents, budget=budget)
+    return dataclasses.replace(config, documents=kept_documents, latency=budget)
 
 
 def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Config, list[str]]:
@@ -67,7 +69,7 @@ def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Co
     for kind in WEIGHTS if engines in SIZES else ():
         try:
             mindless = _mindless(kind, engines, models)
-        except Missing as error:
+        except MissingDependency as error:
             missing.append(f"{error}; simulated instead")
         else:
             picked[kind] = EngineChoice(mindless.name, mindless.options)
@@ -75,7 +77,7 @@ def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Co
     return dataclasses.replace(config, **replaced), missing
 
 
-def one(kind: Kind, config: Config, engines: str, models: Path) -> Chosen:
+def one(kind: Kind, config: Config, engines: str, models: Path) -> EngineSpec:
     """The engine of one kind. `engines` is "configured" or one of SIZES.
 
     Raises:
@@ -88,18 +90,18 @@ def one(kind: Kind, config: Config, engines: str, models: Path) -> Chosen:
     return chosen
 
 
-def _mindless(kind: Kind, size: str, models: Path) -> Chosen:
+def _mindless(kind: Kind, size: str, models: Path) -> EngineSpec:
     name, file = WEIGHTS[kind]
     path = folder(models, size) / file
     if absent := lacking(entry := ENGINES[kind][name]):
-        raise Missing(f"{kind}: {name} needs {absent[0]}; {install(entry)}")
+        raise MissingDependency(f"{kind}: {name} needs {absent[0]}; {install(entry)}")
     if not path.exists():
         makes = f"scripts/bench-weights {size} makes them"
-        raise Missing(f"{kind}: no {size} weights in {path}; {makes}")
-    return Chosen(kind, name, {"model": str(path)})
+        raise MissingDependency(f"{kind}: no {size} weights in {path}; {makes}")
+    return EngineSpec(kind, name, {"model": str(path)})
 
 
-def scripted(parts: Parts, costs: Costs) -> Parts:
+def scripted(parts: EngineSet, costs: Costs) -> EngineSet:
     """The same engines, as slow as they are, but heard and written is what we say."""
     return dataclasses.replace(parts, stt=_Hearing(parts.stt), llm=_Writing(parts.llm, costs.reply))
 

@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ..assistant.assembly import Parts
+from ..assistant.assembly import EngineSet
 from ..audio import Audio
-from ..concurrency.worker import Stream, started
+from ..concurrency.worker import Stream, background
 from ..events import Event, SpeechEnded
 from .observed import Observed
 from .questions import RATE
@@ -41,13 +41,13 @@ class Inside:
 
 
 @asynccontextmanager
-async def talking(parts: Parts) -> AsyncIterator[Inside]:
+async def talking(parts: EngineSet) -> AsyncIterator[Inside]:
     """A conversation of these engines that nobody else has part in."""
     line = Inside()
     watched = Observed(parts.stt, parts.llm, parts.tts, line.ears.marks.append)
     mine = dataclasses.replace(parts, stt=watched, llm=watched, tts=watched)
     conversation = mine.conversation(_Loudspeaker(line.ears), line.note)
-    async with started(conversation.run(line.microphone())) as conversing:
+    async with background(conversation.run(line.microphone())) as conversing:
         yield line
         if conversing.done():
             conversing.result()  # nothing but a fault of ours ends it

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import text as prose
+from .. import prose
 from ..config import Config
 from ..errors import ConfigError
-from ..knowledge import Library
+from ..knowledge import DocumentIndex
 from ..knowledge.index import SUFFIXES
 from .job import Done, Job, Reading
 
@@ -112,15 +112,15 @@ def job(asked: QuestionSet, times: int) -> Job:
     return Job("knowledge", "the index", {"folder": asked.folder}, asked.queries, times)
 
 
-def load(job: Job) -> Library:
-    return Library(Path(job.options["folder"]))
+def load(job: Job) -> DocumentIndex:
+    return DocumentIndex(Path(job.options["folder"]))
 
 
-async def first(engine: Library, given: Query) -> None:
+async def first(engine: DocumentIndex, given: Query) -> None:
     engine.search(given.text, MOST)
 
 
-async def once(engine: Library, given: Query, nth: int) -> Done:
+async def once(engine: DocumentIndex, given: Query, nth: int) -> Done:
     began = time.perf_counter()
     found = engine.search(given.text, MOST)
     readings = [Reading("search", "ms", given.id, (time.perf_counter() - began) * 1000)]

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import Any
 
 from ..audio import Audio
-from ..concurrency.virtual_clock import InstantLoop
+from ..concurrency.virtual_clock import VirtualClockLoop
 from ..concurrency.worker import Stream
-from ..conversation.fallbacks import Reserve
-from ..conversation.latency_budget import BudgetSettings
-from ..conversation.prerendered import Canned
+from ..conversation.fallbacks import Fallbacks
+from ..conversation.latency_budget import LatencySettings
+from ..conversation.prerendered import PrerenderedSpeech
 from ..conversation.turn import Turn
 from ..engines import Speech, Synthesizer
 from ..events import TurnEnded
@@ -33,13 +33,13 @@ AHEAD_S = 0.2
 
 def listen(tts: Synthesizer, reply: str = REPLY) -> TurnEnded:
     """Have `reply` spoken by `tts` as in a conversation. Blocks for as long as the work takes."""
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(_spoken(_Working(tts), reply))
 
 
 async def _spoken(tts: Synthesizer, reply: str) -> TurnEnded:
     # As at the start of a server: these sentences show how fast the voice is.
-    reserve = Reserve(canned=Canned(BudgetSettings().sentences))
+    reserve = Fallbacks(canned=PrerenderedSpeech(LatencySettings().sentences))
     await reserve.keep_ready(tts)
     speaker = _Loudspeaker()
     turn = Turn(speaker, lambda event: None, 0.0, 600.0, reserve=reserve)
@@ -64,7 +64,7 @@ class _Working:
 
     async def synthesize(self, text: str, **options: Any) -> Stream[Speech]:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, InstantLoop)
+        assert isinstance(loop, VirtualClockLoop)
         with loop.working():
             async with aclosing(self._tts.synthesize(text, **options)) as speech:
                 async for chunk in speech:

@@ -28,7 +28,7 @@ def describe(config: Config, settings: dict[str, Any]) -> dict[str, Any]:
         "commit": _commit(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "settings": {"listen": dataclasses.asdict(config.listen), **settings},
+        "settings": {"turn_detection": dataclasses.asdict(config.turn_detection), **settings},
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from ..audio import Audio, from_pcm16, to_pcm16
-from ..concurrency.worker import started
+from ..concurrency.worker import background
 from ..errors import VoicebotError
 from .trial import Ears
 
@@ -95,7 +95,7 @@ async def calling(url: str, session: dict[str, Any] | None = None) -> AsyncItera
     """
     async with connect(f"{url}/realtime?model=bench", max_size=None, proxy=None) as socket:
         line = Realtime(socket)
-        async with started(line.listen()) as listening:
+        async with background(line.listen()) as listening:
             if session:
                 await line.tell(type="session.update", session={"type": "realtime", **session})
             yield line

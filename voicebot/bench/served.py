@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from ..concurrency.worker import started
+from ..concurrency.worker import background
 from ..config import Config, EngineChoice
 from . import processes
 from .observed import Mark
@@ -64,13 +64,13 @@ async def over_http(config: Config, costs: Costs) -> AsyncIterator[Served]:
             "tts": EngineChoice("openai", {**at, "voice": "simulated"}),
         }
         simulated = dataclasses.replace(config, **engines)  # type: ignore[arg-type]
-        async with serving(simulated) as served, started(served.note(openai)):
+        async with serving(simulated) as served, background(served.note(openai)):
             yield served
 
 
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[Served]:
-    """Our server with the engines of `config`, and its [listen] and [budget], ready to be called.
+    """Our server with the engines of `config`, and its [turn_detection] and [latency], at work.
 
     Raises:
         DidNotStart: it did not, or its engines do not answer.
@@ -110,8 +110,8 @@ def _answers(url: str) -> bool:
 def toml(config: Config) -> str:
     """The settings that a measured server needs, as its file holds them."""
     sections = {
-        "listen": dataclasses.asdict(config.listen),
-        "budget": dataclasses.asdict(config.budget),
+        "turn_detection": dataclasses.asdict(config.turn_detection),
+        "budget": dataclasses.asdict(config.latency),
         "speech": dataclasses.asdict(config.speech),
     }
     for kind in ("vad", "stt", "llm", "tts"):

@@ -78,7 +78,7 @@ async def _all(
         async with serving(_with(deaf, SHORT)) as served:
             for n in SESSIONS:
                 tell(f"socket layer, {n} at once")
-                rows += await sockets.latency(served, config.listen, n)
+                rows += await sockets.latency(served, config.turn_detection, n)
     if "listening" in parts or "idle" in parts:
         async with serving(_with(config, SHORT)) as served:
             if "idle" in parts:

@@ -18,7 +18,7 @@ from .. import engines
 from ..audio import Audio, Samples, from_pcm16, to_pcm16
 from ..audio.resample import Resampler, Windows
 from ..config import Config
-from ..conversation.endpointing import Listener, ListenSettings
+from ..conversation.endpointing import Endpointer, EndpointingSettings
 from ..engines import VoiceDetector
 from ..events import SpeechEnded, SpeechStarted
 from . import questions as recorded
@@ -56,9 +56,9 @@ class Script:
         self.decides: list[tuple[str, int]] = []
         """An event's type, and the message after which it is told; known once it was heard."""
 
-    async def heard(self, vad: VoiceDetector, settings: ListenSettings) -> Script:
+    async def heard(self, vad: VoiceDetector, settings: EndpointingSettings) -> Script:
         """Find out what is decided where. Returns itself."""
-        listener = Listener(vad.rate, vad.window, settings)
+        listener = Endpointer(vad.rate, vad.window, settings)
         windows = Windows(vad.rate, vad.window)
         for i, frame in enumerate(self._cut):
             # Through the wire's 16 bits, as the server hears it.
@@ -71,7 +71,9 @@ class Script:
         return self
 
 
-async def latency(served: Served, settings: ListenSettings, sessions: int) -> list[dict[str, Any]]:
+async def latency(
+    served: Served, settings: EndpointingSettings, sessions: int
+) -> list[dict[str, Any]]:
     """Rows of what the socket layer adds, with engines and a voice detector that cost nothing."""
     loud = np.full(round(0.4 * recorded.RATE), 0.5, np.float32)
     quiet = np.zeros(round(1.6 * recorded.RATE), np.float32)
@@ -97,7 +99,7 @@ async def listening(
         name = "silero" if config.vad.engine == "auto" else config.vad.engine
         vad: VoiceDetector = engines.load("vad", name, **config.vad.options)
         samples = _one_after_another([*questions[first:], *questions[:first]])
-        scripts.append(await Script(samples).heard(vad, config.listen))
+        scripts.append(await Script(samples).heard(vad, config.turn_detection))
     quiet = {"type": "server_vad", "create_response": False, "interrupt_response": False}
     detect = {"audio": {"input": {"turn_detection": quiet}}}
     delays = await _play(served, scripts, sessions, session=detect)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import engines
-from ..assistant.assembly import Chosen
+from ..assistant.assembly import EngineSpec
 from ..config import Config
 from ..errors import VoicebotError
 from . import machine
@@ -30,7 +30,7 @@ LEFT_OUT = (
 
 
 def engine(
-    chosen: Chosen,
+    chosen: EngineSpec,
     inputs: tuple[Any, ...],
     config: Config,
     *,

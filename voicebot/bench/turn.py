@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..assistant.assembly import Parts, assemble
+from ..assistant.assembly import EngineSet, assemble
 from ..config import Config
 from . import chosen, machine, processes
 from .figures import Floor, Usage, declared, measured, summary
@@ -67,7 +67,7 @@ def headline(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(
-    parts: Parts, questions: list[Question], turns: int, sessions: int, floor: Floor, tell: Tell
+    parts: EngineSet, questions: list[Question], turns: int, sessions: int, floor: Floor, tell: Tell
 ) -> dict[str, Any]:
     before = processes.usage(os.getpid())
 
@@ -81,7 +81,7 @@ def _measured(
 
 
 async def _run(
-    parts: Parts,
+    parts: EngineSet,
     questions: list[Question],
     turns: int,
     sessions: int,

@@ -11,26 +11,26 @@ from math import inf
 from pathlib import Path
 from typing import TextIO
 
-from .. import context as request
-from ..assistant.assembly import Parts, assemble, offers
+from .. import context
+from ..assistant.assembly import EngineSet, assemble, offers
 from ..audio import Audio
 from ..audio.recordings import recording
 from ..audio.sound_files import SoundFile, sound_file
 from ..concurrency.worker import Stream
 from ..config import Config, RecordSettings
 from ..conversation import Speaker
-from ..conversation.latency_budget import BudgetSettings
-from ..errors import ConfigError, Missing
+from ..conversation.latency_budget import LatencySettings
+from ..errors import ConfigError, MissingDependency
 from ..events import (
+    ClauseSpoken,
+    Degraded,
     Event,
     Failed,
-    Heard,
     Passages,
-    RungTaken,
-    Said,
     SpeechEnded,
     SpeechPaused,
     SpeechResumed,
+    Transcript,
     TurnEnded,
     as_json,
 )
@@ -72,25 +72,30 @@ def run(
         spans = closing.enter_context(traced(config))
         loudspeaker = None if output is not None else _loudspeaker(closing)
         # What is asked is there to be asked again, and need not be recorded.
-        config = replace(config, budget=_budget(config, loudspeaker), record=RecordSettings())
+        config = replace(config, latency=_budget(config, loudspeaker), record=RecordSettings())
         parts = closing.enter_context(assemble(config, models))
         if spans:
             parts.observers.append(spans.observer)
         for line in (*parts.describe(), *offers(config)):
             print(line, file=sys.stderr)
         speaker = loudspeaker or _file(output, closing)
-        request.begin(request.new_id())
+        context.begin(context.new_id())
         asyncio.run(_converse(parts, speaker, report, question, text))
     if report.exit_code == NO_SPEECH:
         print(f"voicebot: no question was found in {question or '--text'}", file=sys.stderr)
     return report.exit_code
 
 
-def _budget(config: Config, loudspeaker: Speaker | None) -> BudgetSettings:
+def _budget(config: Config, loudspeaker: Speaker | None) -> LatencySettings:
     """What may be given up to be in time: nothing in a file, for which nobody waits."""
-    rungs = config.budget.rungs if loudspeaker else ()
+    degradations = config.latency.enabled if loudspeaker else ()
     # Nor does anybody wait in silence for a recording to be answered: no filler.
-    return replace(config.budget, ladder=" ".join(rung for rung in rungs if rung != "filler"))
+    return replace(
+        config.latency,
+        degradations=" ".join(
+            degradation for degradation in degradations if degradation != "filler"
+        ),
+    )
 
 
 def _loudspeaker(closing: ExitStack) -> Speaker | None:
@@ -98,7 +103,7 @@ def _loudspeaker(closing: ExitStack) -> Speaker | None:
         from ..audio.devices import LocalSpeaker
 
         return closing.enter_context(LocalSpeaker())
-    except Missing as error:
+    except MissingDependency as error:
         why = str(error).partition(";")[0]
         print(f"the answer is not played ({why}); -o answer.wav keeps it", file=sys.stderr)
         return None
@@ -109,7 +114,7 @@ def _file(output: str | None, closing: ExitStack) -> FileSpeaker:
 
 
 async def _converse(
-    parts: Parts, speaker: Speaker, report: _Report, question: str | None, text: str | None
+    parts: EngineSet, speaker: Speaker, report: _Report, question: str | None, text: str | None
 ) -> None:
     microphone = _Microphone(question) if question is not None else None
 
@@ -198,9 +203,9 @@ class _Report:
 
     def note(self, event: Event) -> None:
         match event:
-            case Heard():
+            case Transcript():
                 self._heard = True
-            case Said():
+            case ClauseSpoken():
                 self._said = True
             case Failed():
                 self._failed = True
@@ -208,18 +213,18 @@ class _Report:
 
     def show(self, event: Event) -> None:
         match event:
-            case Heard(text):
+            case Transcript(text):
                 self._line(f"question: {text}")
             case Passages(passages):
                 self._line(f"passages: {', '.join(p.id for p in passages)}")
-            case Said(text):
+            case ClauseSpoken(text):
                 # One line for the whole answer, growing as it is spoken.
                 said = f" {text}" if self._answering else f"answer:   {text}"
                 print(printable(said), end="", file=self._out)
                 self._out.flush()
                 self._answering = True
-            case RungTaken(rung):
-                self._line(f"hurried:  {rung.replace('_', ' ')}")
+            case Degraded(degradation):
+                self._line(f"degraded:  {degradation.replace('_', ' ')}")
             case Failed(stage, reason):
                 self._line(f"failed:   {stage}: {reason}")
             case TurnEnded(marks):
@@ -240,6 +245,6 @@ class _Lines(_Report):
         self._turn = 1
 
     def show(self, event: Event) -> None:
-        told = {**as_json(event), "request": request.of_turn(request.current(), self._turn)}
+        told = {**as_json(event), "request": context.of_turn(context.current(), self._turn)}
         print(printable(json.dumps(told, ensure_ascii=False)), file=self._out, flush=True)
         self._turn += isinstance(event, TurnEnded)

@@ -10,7 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 
-from ..errors import Missing
+from ..errors import MissingDependency
 
 SHELLS = ("bash", "zsh", "fish")
 ASKED = "_ARGCOMPLETE"
@@ -26,7 +26,9 @@ def print_code(shell: str) -> int:
     try:
         from argcomplete.shell_integration import shellcode
     except ImportError:
-        raise Missing("completion needs argcomplete; voicebot install completion") from None
+        raise MissingDependency(
+            "completion needs argcomplete; voicebot install completion"
+        ) from None
     print(shellcode(["voicebot"], shell=shell), end="")
     return 0
 

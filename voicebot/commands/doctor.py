@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import __version__, engines
 from ..assistant import local_servers
-from ..assistant.assembly import Chosen, choose
+from ..assistant.assembly import EngineSpec, choose
 from ..assistant.probe import Failure, Probe
 from ..config import Config
 from ..engines import ENGINES, Entry, Kind
@@ -122,7 +122,7 @@ def _answers(kind: Kind, config: Config, models: Path, name: str = "") -> int:
         without.add(chosen.name)
 
 
-def _tried(chosen: Chosen) -> tuple[Failure | None, str]:
+def _tried(chosen: EngineSpec) -> tuple[Failure | None, str]:
     """What is wrong with an engine; if nothing is, how it was tried."""
     if engines.find(chosen.kind, chosen.name).native:
         with closing(Probe(chosen)) as probe:

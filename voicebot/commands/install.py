@@ -16,7 +16,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..errors import ConfigError, Missing, VoicebotError
+from ..errors import ConfigError, MissingDependency, VoicebotError
 from ..spelling import there_is
 
 DISTRIBUTION = "voicebot-daemon"
@@ -50,7 +50,7 @@ def run(names: list[str], *, again: bool = False) -> int:
     try:
         __import__("pip")
     except ImportError:
-        raise Missing(f"this Python has no pip; {sys.executable} -m ensurepip") from None
+        raise MissingDependency(f"this Python has no pip; {sys.executable} -m ensurepip") from None
     print(f"installing {', '.join(wanted)}", flush=True)
     if code := subprocess.run([*command, *wanted], env=environment, check=False).returncode:
         raise VoicebotError(f"pip could not install {', '.join(names)}; it ended with {code}")
@@ -84,7 +84,7 @@ def requirements(name: str, here: Distribution) -> list[str]:
             continue
         too_new = _BELOW.search(line)
         if too_new and sys.version_info >= (below := (int(too_new[1]), int(too_new[2]))):
-            raise Missing(
+            raise MissingDependency(
                 f"{name} needs {package[0]}, which needs a Python below {below[0]}.{below[1]}; "
                 f"this is {sys.version_info[0]}.{sys.version_info[1]}"
             )
@@ -106,7 +106,7 @@ def _distribution() -> Distribution:
     try:
         return distribution(DISTRIBUTION)
     except PackageNotFoundError:
-        raise Missing(
+        raise MissingDependency(
             f"{DISTRIBUTION} is not installed in {sys.prefix}; in a checkout: scripts/setup run"
         ) from None
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..errors import ConfigError, Missing
+from ..errors import ConfigError, MissingDependency
 from ..weights import manifest as weights
 from ..weights.download import pull as pull_one
 from ..weights.download import remove as remove_one
@@ -83,7 +83,7 @@ def remove(names: list[str], folder: Path) -> int:
             raise ConfigError(f"{name}: a model is removed whole, by its name {model.name}")
     here = [model for model in models if (folder / model.name).is_dir()]
     if not here:
-        raise Missing(f"{models[0].name} is not in {folder}")
+        raise MissingDependency(f"{models[0].name} is not in {folder}")
     for model in here:
         print(f"{model.name}: removed, {amount(remove_one(model, folder))} freed", flush=True)
     return 0
@@ -104,7 +104,7 @@ def verify(names: list[str], folder: Path) -> int:
     ]
     absent = [model.name for model in models if model not in here]
     if names and absent:
-        raise Missing(f"{absent[0]} is not in {folder}; voicebot models pull {absent[0]}")
+        raise MissingDependency(f"{absent[0]} is not in {folder}; voicebot models pull {absent[0]}")
     wrong = 0
     for model in here:
         faults = weights.faults(model, folder)

@@ -17,7 +17,7 @@ from ..conversation.clauses import Clauses
 from ..conversation.pauses import SpeechSettings
 from ..conversation.trim import trimmed
 from ..engines.call_options import OptionError, taken
-from ..errors import ConfigError, InputError, Missing
+from ..errors import ConfigError, InputError, MissingDependency
 
 Play = Callable[[Audio], Awaitable[None]]
 
@@ -74,8 +74,8 @@ def _loudspeaker(closing: ExitStack) -> Any:
 
     try:
         return closing.enter_context(LocalSpeaker())
-    except Missing as error:
-        raise Missing(f"{error}; -o answer.wav keeps it in a file") from error
+    except MissingDependency as error:
+        raise MissingDependency(f"{error}; -o answer.wav keeps it in a file") from error
 
 
 async def _say(

@@ -13,27 +13,27 @@ from typing import TextIO
 
 import numpy as np
 
-from .. import context as request
-from ..assistant.assembly import Parts, assemble, offers
-from ..assistant.warmup import Warmth
+from .. import context
+from ..assistant.assembly import EngineSet, assemble, offers
+from ..assistant.warmup import Warmup
 from ..audio import Audio, silence
 from ..audio.devices import Device, LocalSpeaker, choose, devices, microphone
-from ..concurrency.worker import Stream, started
+from ..concurrency.worker import Stream, background
 from ..config import Config
-from ..conversation import Hush, Typed
-from ..conversation.voice_options import Choices
-from ..errors import Missing
+from ..conversation import StopReply, Typed
+from ..conversation.voice_options import VoiceOptions
+from ..errors import MissingDependency
 from ..events import (
+    ClauseSpoken,
+    Degraded,
     Event,
     Failed,
-    Heard,
     Interrupted,
     Passages,
-    RungTaken,
-    Said,
     SpeechEnded,
     SpeechResumed,
     SpeechStarted,
+    Transcript,
     TurnEnded,
 )
 from ..observability.traces import traced
@@ -95,13 +95,13 @@ def run(
         keyboard = Keyboard(view.typing)
         if typing or keyboard.is_terminal:
             closing.enter_context(keyboard)
-        given: Stream[Audio | Typed | Hush]
+        given: Stream[Audio | Typed | StopReply]
         if ear:
             given = _hear(speaker, str(ear.index), mute, view, keyboard)
         else:
             given = _typed(keyboard, view)
         wish = {"voice": voice, "language": language}
-        request.begin(request.new_id())
+        context.begin(context.new_id())
         asyncio.run(_converse(parts or str(url), speaker, given, view, wish))
     return 0
 
@@ -114,7 +114,7 @@ def print_devices() -> int:
     """
     found = devices()
     if not found:
-        raise Missing("no microphone and no loudspeaker on this machine; plug one in")
+        raise MissingDependency("no microphone and no loudspeaker on this machine; plug one in")
     for each in found:
         ways = []
         if each.inputs:
@@ -126,9 +126,9 @@ def print_devices() -> int:
 
 
 async def _converse(
-    where: Parts | str,
+    where: EngineSet | str,
     speaker: LocalSpeaker | FileSpeaker,
-    given: Stream[Audio | Typed | Hush],
+    given: Stream[Audio | Typed | StopReply],
     view: View,
     wish: dict[str, str],
 ) -> None:
@@ -143,10 +143,10 @@ async def _converse(
         return
     conversation = where.conversation(speaker, view.note)
     conversation.at_once = isinstance(speaker, LocalSpeaker)
-    choices = Choices(conversation.stt, conversation.tts).choosing(**wish)
+    choices = VoiceOptions(conversation.stt, conversation.tts).choosing(**wish)
     conversation.choose(choices.ears, choices.mouth)
     # What is done for the first time takes longest: before the first question is over.
-    async with started(Warmth(where).once()):
+    async with background(Warmup(where).once()):
         await conversation.run(given)
 
 
@@ -158,7 +158,7 @@ def _mouth(output: str | None, *, typing: bool) -> Device | None:
     """
     try:
         return choose(devices(), "loudspeaker", output)
-    except Missing as error:
+    except MissingDependency as error:
         if not typing:
             raise
         print(f"the answers are not played ({str(error).partition(';')[0]})", file=sys.stderr)
@@ -167,7 +167,7 @@ def _mouth(output: str | None, *, typing: bool) -> Device | None:
 
 async def _hear(
     speaker: LocalSpeaker | FileSpeaker, ear: str, mute: bool, view: View, keyboard: Keyboard
-) -> Stream[Audio | Typed | Hush]:
+) -> Stream[Audio | Typed | StopReply]:
     """What the microphone hears, and between two blocks of it what was typed meanwhile."""
     deaf = 0.0
     if keyboard.is_terminal:
@@ -184,7 +184,7 @@ async def _hear(
             yield heard
 
 
-async def _typed(keyboard: Keyboard, view: View) -> Stream[Audio | Typed | Hush]:
+async def _typed(keyboard: Keyboard, view: View) -> Stream[Audio | Typed | StopReply]:
     """What is typed. A pipe's next line is not asked before the one before it is answered."""
     keyboard.begin()
     view.typing("")
@@ -198,9 +198,9 @@ async def _typed(keyboard: Keyboard, view: View) -> Stream[Audio | Typed | Hush]
                 await view.answered.wait()
 
 
-def _meant(line: str) -> Typed | Hush:
+def _meant(line: str) -> Typed | StopReply:
     """A question; an empty line silences the answer."""
-    return Typed(line.strip()) if line.strip() else Hush()
+    return Typed(line.strip()) if line.strip() else StopReply()
 
 
 class View:
@@ -231,17 +231,17 @@ class View:
                 self._state = "hearing you"
             case SpeechEnded():
                 self._state = "thinking"
-            case Heard(text):
+            case Transcript(text):
                 self._line(f"you: {text}", _BOLD)
                 if self._state == "listening":  # it was typed
                     self._state = "thinking"
             case Passages(passages):
                 self._line(f"     from {', '.join(passage.id for passage in passages)}", _DIM)
-            case Said(text):
+            case ClauseSpoken(text):
                 self._state = "speaking"
                 self._line(f"bot: {text}")
-            case RungTaken(rung):
-                self._line(f"     (short of time: {rung.replace('_', ' ')})", _DIM)
+            case Degraded(degradation):
+                self._line(f"     (short of time: {degradation.replace('_', ' ')})", _DIM)
             case Interrupted(heard):
                 self._line(f"     (you spoke after: {heard})", _DIM)
             case Failed(stage, reason):

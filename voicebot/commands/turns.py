@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..observability import turns_page
-from ..observability.history import History, PastTurn, read
+from ..observability.history import History, LoggedTurn, read
 from ..standard_streams import printable
 
 NARROWEST = 20
@@ -81,12 +81,12 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _about(turn: PastTurn) -> Iterator[str]:
+def _about(turn: LoggedTurn) -> Iterator[str]:
     for name in ("heard", "said", "reached"):
         if value := turn.record.get(name):
             yield f"{name}: {said(value)}"
-    if rungs := turn.record.get("rungs"):
-        yield f"hurried: {', '.join(map(str, rungs))}"
+    if degradations := turn.record.get("degradations"):
+        yield f"degraded: {', '.join(map(str, degradations))}"
     if spoke := spoken_by(turn):
         yield f"by {spoke}"
 
@@ -96,7 +96,7 @@ def said(value: Any) -> str:
     return f"{value.get('words', '?')} words" if isinstance(value, dict) else str(value)
 
 
-def spoken_by(turn: PastTurn) -> str:
+def spoken_by(turn: LoggedTurn) -> str:
     """Engines, voice and seed, shortly."""
     spoke: dict[str, Any] = turn.record.get("spoke", {})
     engines = spoke.get("engines", {})
@@ -109,7 +109,7 @@ def spoken_by(turn: PastTurn) -> str:
     )
 
 
-def waterfall(turn: PastTurn, columns: int) -> Iterator[str]:
+def waterfall(turn: LoggedTurn, columns: int) -> Iterator[str]:
     """Each stage as a bar: dots until its first result, hashes while more comes."""
     bars = turn.bars
     name = max((len(bar.name) for bar in bars), default=0)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Together(Generic[T, R]):
+class MicroBatcher(Generic[T, R]):
     """Does at once, on the event loop, what many ask for in one turn of it.
 
     For work that takes less time than handing it to another thread would.

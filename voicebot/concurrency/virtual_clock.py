@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 
-class InstantLoop(asyncio.SelectorEventLoop):
+class VirtualClockLoop(asyncio.SelectorEventLoop):
     """Its clock begins at 0 and stands still but for what is waited for, and for real work."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """How work overlaps, waits and stops. Models have their threads here and in `together`.
 
 A stage is an async generator: it reads one stream and yields another. Chained stages
-take turns, so `ahead` lets a stage work while its reader is busy.
+take turns, so `buffered` lets a stage work while its reader is busy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def _read(queue: asyncio.Queue[T | _End]) -> Stream[T]:
 
 
 @asynccontextmanager
-async def ahead(source: Stream[T], items: int) -> AsyncIterator[Stream[T]]:
+async def buffered(source: Stream[T], items: int) -> AsyncIterator[Stream[T]]:
     """Read `source` in a task of its own, at most `items` ahead of our reader (0: no limit).
 
     The reader sees the same items, then the same error, as if it read `source` itself.
@@ -55,21 +55,21 @@ async def ahead(source: Stream[T], items: int) -> AsyncIterator[Stream[T]]:
             end = _End(error)
         await queue.put(end)
 
-    async with started(fill()):
+    async with background(fill()):
         yield _read(queue)
 
 
 @asynccontextmanager
-async def started(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+async def background(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
     """Do `work` in a task of its own beside the block; leaving the block, however, stops it."""
     task = asyncio.create_task(work)
     try:
         yield task
     finally:
-        await stop(task)
+        await cancel_and_wait(task)
 
 
-async def stop(task: asyncio.Task[Any] | None) -> None:
+async def cancel_and_wait(task: asyncio.Task[Any] | None) -> None:
     """Cancel `task` and wait until it has tidied up."""
     if task is not None and not task.done():
         task.cancel()

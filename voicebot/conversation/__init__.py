@@ -1,8 +1,8 @@
 """One conversation, from microphone to speaker. Read `conversation.py` first."""
 
 from .conversation import Conversation
-from .endpointing import ListenSettings
-from .inputs import Hush, Typed
+from .endpointing import EndpointingSettings
+from .inputs import StopReply, Typed
 from .turn import Speaker, Turn
 
-__all__ = ["Conversation", "Hush", "ListenSettings", "Speaker", "Turn", "Typed"]
+__all__ = ["Conversation", "EndpointingSettings", "Speaker", "StopReply", "Turn", "Typed"]

@@ -106,7 +106,7 @@ class Clauses:
 
     def __init__(self, *, at_once: bool = True) -> None:
         """at_once: somebody waits for the first piece, so that it is to be short."""
-        self.hurried = False
+        self.degraded = False
         """The first piece is to be as short as can be spoken at all."""
         self.taken = 0
         """Characters of the text that have been taken."""
@@ -260,7 +260,7 @@ class Clauses:
             return False
         if cut.kind == "phrase" and self.is_first and len(words) >= PHRASE:
             return True
-        enough = FIRST if self.hurried and self.is_first else ENDLESS
+        enough = FIRST if self.degraded and self.is_first else ENDLESS
         return len(words) >= enough and not _LEANS.fullmatch(words[-1])
 
     def _parts(self, cuts: list[Cut], whole: Cut | None) -> list[Cut]:

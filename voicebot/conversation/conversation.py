@@ -19,40 +19,40 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from math import inf
 
-from .. import context as request
+from .. import context
 from ..audio import Audio, join
 from ..audio.resample import Windows
-from ..concurrency.worker import Stream, due, started, stop
+from ..concurrency.worker import Stream, background, cancel_and_wait, due
 from ..engines import ChatModel, Message, Synthesizer, Transcriber, VoiceDetector
 from ..errors import EngineError, Wordless
 from ..events import (
     Event,
     Failed,
-    Heard,
+    InterimTranscript,
     Interrupted,
-    Partial,
     SpeechEnded,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    Transcript,
 )
-from .endpointing import Listener, ListenSettings
-from .fallbacks import Reserve
-from .inputs import Hush, Typed
-from .interim import Partials
+from .endpointing import Endpointer, EndpointingSettings
+from .fallbacks import Fallbacks
+from .inputs import StopReply, Typed
+from .interim import InterimTranscripts
 from .turn import Speaker, Turn
 
-LIKELY = 1.0
+MIN_UTTERANCE_S = 1.0
 """Seconds of an utterance, silence included, that hardly are a cough: the user is told that the
 answer is late even before it is known what they said."""
 
-COUGH = 2.0
+WORDLESS_S = 2.0
 """Seconds of speech over a reply that hardly hold no word: it is not kept any longer to go on with.
 More keeps the chat model at work on what nobody will hear; less gives up a reply for a fit."""
 
 _Speech = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
-_Input = _Speech | Typed | Hush
-_Given = AsyncGenerator[Audio | Typed | Hush]
+_Input = _Speech | Typed | StopReply
+_Given = AsyncGenerator[Audio | Typed | StopReply]
 _Through = Callable[[_Given], AbstractAsyncContextManager[_Given]]
 
 
@@ -83,18 +83,18 @@ class Conversation:
         speaker: Speaker,
         emit: Callable[[Event], None],
         *,
-        listen: ListenSettings | None = None,
+        endpointing: EndpointingSettings | None = None,
         instructions: str = "",
         patience: float = 30.0,
-        reserve: Reserve | None = None,
+        reserve: Fallbacks | None = None,
     ) -> None:
         self.vad, self.stt, self.llm, self.tts = vad, stt, llm, tts
         self.speaker, self.emit = speaker, emit
-        self.listen = listen or ListenSettings()
-        self.patience, self.reserve = patience, reserve or Reserve()
+        self.endpointing = endpointing or EndpointingSettings()
+        self.patience, self.reserve = patience, reserve or Fallbacks()
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
-        self.partial = False
-        """Tell what is being said as `Partial`s while it is being said."""
+        self.interim = False
+        """Tell what is being said as `InterimTranscript`s while it is being said."""
         self.at_once = True
         """Somebody waits for the first sound of an answer, and hears it as it is made."""
         self.through: _Through = aclosing
@@ -113,12 +113,12 @@ class Conversation:
         """Converse until `user`, a microphone or more, closes and the last answer was heard."""
         async with (
             self.through(user) as given,
-            started(self._keep_ready()),
+            background(self._keep_ready()),
             asyncio.TaskGroup() as turns,
             aclosing(self._listen(given, turns)) as inputs,
         ):
             async for event, late in inputs:
-                if not isinstance(event, Typed | Hush):
+                if not isinstance(event, Typed | StopReply):
                     self.emit(event)
                 match event:
                     case SpeechStarted() | SpeechResumed():
@@ -129,7 +129,7 @@ class Conversation:
                     case Typed():
                         await self._let_go()
                         await self._begin(turns, self._new_turn(late, typed=True), event.text)
-                    case Hush():
+                    case StopReply():
                         await self._let_go()
                         if self._turn and self._turn.gate.is_set():
                             self._turn.dismissed = True
@@ -145,7 +145,7 @@ class Conversation:
             self._held = turn
             self._cut(turn, self._asked, turn.heard)
         elif turn:
-            await stop(turn.task)
+            await cancel_and_wait(turn.task)
 
     async def _let_go(self) -> None:
         """The user has spoken over the reply for sure."""
@@ -191,7 +191,7 @@ class Conversation:
             self.emit,
             late,
             self.patience,
-            deadline=self.reserve.ladder.budget.deadline(self.listen),
+            deadline=self.reserve.policy.budget.deadline(self.endpointing),
             reserve=self.reserve,
             typed=typed,
             at_once=self.at_once,
@@ -209,9 +209,9 @@ class Conversation:
 
     async def _listen(self, user: _Given, tasks: asyncio.TaskGroup) -> Stream[tuple[_Input, float]]:
         """Yield each speech event with how many seconds ago the speech in it ended."""
-        listener = Listener(self.vad.rate, self.vad.window, self.listen)
+        listener = Endpointer(self.vad.rate, self.vad.window, self.endpointing)
         windows = Windows(self.vad.rate, self.vad.window)
-        partials = Partials(self._read_along, tasks)
+        partials = InterimTranscripts(self._read_along, tasks)
         async with aclosing(user):
             async for given in user:
                 if not isinstance(given, Audio):
@@ -223,9 +223,9 @@ class Conversation:
                         await partials.stop()
                         yield event, _late(event, listener.now)
                         continue
-                    if self._held and listener.speaking >= COUGH:
+                    if self._held and listener.speaking >= WORDLESS_S:
                         await self._let_go()
-                    if self.partial:
+                    if self.interim:
                         partials.follow(listener)
         await partials.stop()
         if last := listener.finish():
@@ -237,15 +237,15 @@ class Conversation:
         async with aclosing(self.stt.transcribe(join(question.audio))) as segments:
             said = [question.text, *[segment.text.strip() async for segment in segments]]
         if text := " ".join(filter(None, said)):
-            self.emit(Partial(text))
+            self.emit(InterimTranscript(text))
 
     async def _answer(self, turn: Turn, question: _Question) -> None:
         """Run one turn to its end, and remember only what the user heard of it."""
-        request.begin_turn(self._turns + 1)
+        context.begin_turn(self._turns + 1)
         try:
             turn.begin()
             try:
-                async with started(turn.fill(self.tts)):
+                async with background(turn.fill(self.tts)):
                     await self._reply(turn, question)
             except EngineError as error:
                 if not turn.is_held:  # else it is the one that waits to be let go
@@ -291,14 +291,14 @@ class Conversation:
 
     def _end(self, turn: Turn) -> None:
         self._turns += 1
-        self.reserve.ladder.learn_from(turn.timeline)
+        self.reserve.policy.learn_from(turn.timeline)
         self.emit(turn.timeline.end())
 
     async def _reply(self, turn: Turn, question: _Question) -> None:
         if question.audio:
             asked = join(question.audio)
             # While a reply may go on, nothing else is said instead.
-            turn.is_question = asked.seconds >= LIKELY and not self._held
+            turn.is_question = asked.seconds >= MIN_UTTERANCE_S and not self._held
             more = await turn.transcribe(self.stt, asked)
             question.text = f"{question.text} {more}".strip()
             question.audio = []
@@ -306,9 +306,9 @@ class Conversation:
         if not question.text:
             return
         await self._let_go()
-        if self.partial and not turn.gate.is_set():
-            self.emit(Partial(question.text))
-        turn.tell(Heard(question.text))
+        if self.interim and not turn.gate.is_set():
+            self.emit(InterimTranscript(question.text))
+        turn.tell(Transcript(question.text))
         messages = [*self.history, Message("user", question.text)]
         await turn.speak(self.tts, turn.write(self.llm, messages))
         if turn.is_wordless:  # else the user would wait for an answer in silence

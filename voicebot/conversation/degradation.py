@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
-from .latency_budget import STAGES, BudgetSettings, Rung, Stage
+from .latency_budget import STAGES, Degradation, LatencySettings, Stage
 from .timeline import Timeline
 
 REMEMBERED = 32
@@ -20,21 +20,22 @@ REMEMBERED = 32
 ENOUGH = 8
 """Turns before a stage is judged, and judged again after a change: they have to show its effect."""
 RECOVERED = 0.6
-"""Part of its share that a stage must keep within before its rung is given back. The rung itself
-makes it faster, so that just keeping within would mean to take and give back for ever."""
+"""Part of its share that a stage must keep within before its degradation ends. The degradation
+itself makes the stage faster: with the whole share as the bar, it would begin and end for ever."""
 
 WORTH_S = 0.03
-"""Seconds that a rung must save to be taken: nobody notices less, and passages are dear."""
+"""Seconds that a degradation must save to be taken: nobody notices less, and passages are dear."""
 
-_SAVES: dict[Rung, dict[Stage, float]] = {
+_SAVES: dict[Degradation, dict[Stage, float]] = {
     # A language model on a CPU spends most of the time to its first token reading passages.
     "fewer_passages": {"first_token": 0.5},
     # Two words instead of five are sooner written, and sooner spoken.
     "short_clause": {"first_clause": 0.5, "synthesis": 0.5},
     # The first decoding is kept even where another, at a higher temperature, might be better.
-    "single_pass": {"recognition": 0.3},
+    "single_decode": {"recognition": 0.3},
 }
-"""Of the rungs nobody hears: the stages it makes faster, and by about what part of their share."""
+"""Degradations that nobody hears: the stages each makes faster, and by about what part of the
+share."""
 
 
 @dataclass(slots=True)
@@ -48,15 +49,15 @@ class _Record:
     """It exceeded its share when last judged, and has not recovered."""
 
 
-class Ladder:
-    """Which rungs turns take. Turns that share engines share one: it learns from all of them."""
+class DegradationPolicy:
+    """Which degradations turns apply. Turns that share engines share one policy."""
 
-    def __init__(self, budget: BudgetSettings) -> None:
+    def __init__(self, budget: LatencySettings) -> None:
         self.budget = budget
         self._records = {stage: _Record() for stage in STAGES}
         self._first_audio: deque[float] = deque(maxlen=REMEMBERED)
-        self._quiet = [rung for rung in budget.rungs if rung in _SAVES]
-        self.ahead: set[Rung] = set()
+        self._quiet = [degradation for degradation in budget.enabled if degradation in _SAVES]
+        self.preemptive: set[Degradation] = set()
         """Taken in advance, by every turn."""
 
     @property
@@ -64,22 +65,22 @@ class Ladder:
         """Seconds to the first audio that every other turn needed; 0 before there were any."""
         return _quantile(self._first_audio, 0.5) if self._first_audio else 0.0
 
-    def short_of_time(self, stage: Stage, left: float) -> list[Rung]:
-        """The rungs to take as `stage` begins with `left` seconds to when a sound is due.
+    def short_of_time(self, stage: Stage, left: float) -> list[Degradation]:
+        """The degradations to take as `stage` begins with `left` seconds to when a sound is due.
 
         Of those that can still help as many as make up for what is missing, in their order.
         """
         missing = self.budget.needed(stage) - left
-        chosen: list[Rung] = []
-        for rung in self._quiet:
+        chosen: list[Degradation] = []
+        for degradation in self._quiet:
             saves = sum(
                 part * self._usually(helped)
-                for helped, part in _SAVES[rung].items()
+                for helped, part in _SAVES[degradation].items()
                 if _is_to_come(helped, stage)
             )
-            if missing > 0 and rung not in self.ahead and saves >= WORTH_S:
+            if missing > 0 and degradation not in self.preemptive and saves >= WORTH_S:
                 missing -= saves
-                chosen.append(rung)
+                chosen.append(degradation)
         return chosen
 
     def _usually(self, stage: Stage) -> float:
@@ -105,11 +106,11 @@ class Ladder:
         judged = {stage for stage in took if self._records[stage].since >= ENOUGH}
         for stage in judged:
             self._judge(self._records[stage], self.budget.share(stage))
-        for rung in self._quiet:
-            helped = _SAVES[rung]
+        for degradation in self._quiet:
+            helped = _SAVES[degradation]
             needed = any(self._records[stage].is_slow for stage in helped)
-            if judged & helped.keys() and needed != (rung in self.ahead):
-                self.ahead ^= {rung}
+            if judged & helped.keys() and needed != (degradation in self.preemptive):
+                self.preemptive ^= {degradation}
                 self._forget(helped)
 
     def _judge(self, record: _Record, share: float) -> None:

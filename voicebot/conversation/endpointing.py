@@ -16,52 +16,59 @@ SOFT = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class ListenSettings:
+class EndpointingSettings:
     threshold: float = 0.3
     """Probability from which on a window counts as speech. Higher hears soft beginnings late, and
     three minutes of dishes, taps, cats and trumpets pass for speech at neither 0.3 nor 0.5."""
-    start_ms: int = 64
+    min_speech_ms: int = 64
     """Speech needed before we believe it. Shorter is a click: at 32 ms a beep passes for speech if
     it is loud. Longer is a late barge-in: of 156 words spoken over a reply one in twenty takes
     over 0.26 s at 96 ms, over 0.22 s at 64 ms, and no noise passes for speech at either."""
-    pause_ms: int = 128
+    preemptive_silence_ms: int = 128
     """Silence after which an answer is begun, unheard. Shorter wastes work on short pauses: of 68
     spoken questions one in eight is begun twice, at 64 ms three in four."""
-    end_ms: int = 480
+    silence_duration_ms: int = 480
     """Silence that ends an utterance. No reply is heard before it has passed."""
-    before_ms: int = 320
+    prefix_padding_ms: int = 320
     """Sound kept from before speech was detected, so first consonants survive."""
-    longest_s: float = 30.0
+    max_utterance_s: float = 30.0
     """Speech is cut here, and what follows is the same question going on: bounds memory."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
-            raise ConfigError(f"[listen] threshold should be between 0 and 1, not {self.threshold}")
-        if not 0 < self.pause_ms <= self.end_ms:
             raise ConfigError(
-                f"[listen] pause_ms should be above 0 and at most end_ms ({self.end_ms}), "
-                f"not {self.pause_ms}"
+                f"[turn_detection] threshold should be between 0 and 1, not {self.threshold}"
             )
-        for name in ("start_ms", "before_ms", "longest_s"):
+        if not 0 < self.preemptive_silence_ms <= self.silence_duration_ms:
+            raise ConfigError(
+                f"[turn_detection] preemptive_silence_ms should be above 0 and at most "
+                f"silence_duration_ms ({self.silence_duration_ms}), "
+                f"not {self.preemptive_silence_ms}"
+            )
+        for name in ("min_speech_ms", "prefix_padding_ms", "max_utterance_s"):
             if getattr(self, name) <= 0:
-                raise ConfigError(f"[listen] {name} should be above 0, not {getattr(self, name)}")
+                raise ConfigError(
+                    f"[turn_detection] {name} should be above 0, not {getattr(self, name)}"
+                )
 
 
-class Listener:
+class Endpointer:
     """Turn windows of sound and their speech probabilities into events.
 
     Feed it every window in order; time is counted in samples fed.
     """
 
-    def __init__(self, rate: int, window: int, settings: ListenSettings) -> None:
+    def __init__(self, rate: int, window: int, settings: EndpointingSettings) -> None:
         self.rate = rate
         self._threshold = settings.threshold
         ms = window * 1000 / rate
-        self._start = max(1, round(settings.start_ms / ms))
-        self._pause = max(1, round(settings.pause_ms / ms))
-        self._end = max(self._pause, round(settings.end_ms / ms))
-        self._longest = max(self._start + 1, round(settings.longest_s * 1000 / ms))
-        self._recent: deque[Samples] = deque(maxlen=round(settings.before_ms / ms) + self._start)
+        self._start = max(1, round(settings.min_speech_ms / ms))
+        self._pause = max(1, round(settings.preemptive_silence_ms / ms))
+        self._end = max(self._pause, round(settings.silence_duration_ms / ms))
+        self._longest = max(self._start + 1, round(settings.max_utterance_s * 1000 / ms))
+        self._recent: deque[Samples] = deque(
+            maxlen=round(settings.prefix_padding_ms / ms) + self._start
+        )
         self._speech: list[Samples] = []
         self._loud = 0  # consecutive windows of speech
         self._quiet = 0  # windows since speech was last believed

@@ -1,4 +1,4 @@
-"""What helps a turn where the usual is late or broken, and is heard: the last of the ladder."""
+"""What helps a turn where the usual is late or broken, and is heard: the last of the policy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
-from .degradation import Ladder
-from .latency_budget import BudgetSettings
+from .degradation import DegradationPolicy
+from .latency_budget import LatencySettings
 from .pace import Paces
 from .pauses import SpeechSettings
-from .prerendered import Canned
+from .prerendered import PrerenderedSpeech
 
 WORTH = 0.35
 """Seconds later than usual an answer must be where answers usually come while a filler would still
@@ -18,11 +18,13 @@ be spoken. One before each of them would only make them later still."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reserve:
+class Fallbacks:
     """Shared by the conversations on the same engines."""
 
-    ladder: Ladder = field(default_factory=lambda: Ladder(BudgetSettings(ladder="")))
-    canned: Canned = field(default_factory=lambda: Canned([]))
+    policy: DegradationPolicy = field(
+        default_factory=lambda: DegradationPolicy(LatencySettings(degradations=""))
+    )
+    canned: PrerenderedSpeech = field(default_factory=lambda: PrerenderedSpeech([]))
     light: Synthesizer | None = None
     """A voice that is quick and does not fail; worse, or it would be the usual one."""
     speech: SpeechSettings = field(default_factory=SpeechSettings)
@@ -36,22 +38,22 @@ class Reserve:
 
     def filler(self, tts: Synthesizer) -> tuple[Speech, ...]:
         """What to say in the voice of `tts` while an answer is late; nothing where that is."""
-        if "filler" not in self.ladder.budget.rungs:
+        if "filler" not in self.policy.budget.enabled:
             return ()
-        return self.canned.speech(tts, self.ladder.budget.filler)
+        return self.canned.speech(tts, self.policy.budget.filler)
 
     def filler_at(self, deadline: float, filler: Sequence[Speech]) -> float:
         """Seconds after the end of speech at which `filler` is to be spoken, if there is still no
         answer, which is due at `deadline`."""
-        usual = self.ladder.usual
+        usual = self.policy.usual
         over = deadline + sum(chunk.audio.seconds for chunk in filler)
         return usual + WORTH if deadline < usual < over else deadline
 
     def spare(self) -> Synthesizer | None:
         """The voice that goes on where the usual one fails."""
-        return self.light if "light_voice" in self.ladder.budget.rungs else None
+        return self.light if "fallback_voice" in self.policy.budget.enabled else None
 
     def apology(self) -> str:
         """What to say where there is no answer."""
-        budget = self.ladder.budget
-        return budget.apology if "apology" in budget.rungs else ""
+        budget = self.policy.budget
+        return budget.apology if "apology" in budget.enabled else ""

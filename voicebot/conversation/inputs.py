@@ -13,5 +13,5 @@ class Typed:
 
 
 @dataclass(frozen=True, slots=True)
-class Hush:
+class StopReply:
     """Silence the reply without speaking over it; its question is done with."""

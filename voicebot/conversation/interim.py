@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from math import inf
 
 from ..audio import Audio
-from ..concurrency.worker import due, stop
+from ..concurrency.worker import cancel_and_wait, due
 from ..errors import EngineError
-from .endpointing import Listener
+from .endpointing import Endpointer
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ REST = 10.0
 other conversations waiting for the engine."""
 
 
-class Partials:
+class InterimTranscripts:
     """Recognises what has been said so far, now and then, one at a time."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Partials:
         self._task: asyncio.Task[None] | None = None
         self._due = 0.0  # on the listener's clock
 
-    def follow(self, listener: Listener) -> None:
+    def follow(self, listener: Endpointer) -> None:
         """Another window was heard: begin, if it is time to."""
         if self._task or listener.now < self._due or listener.speaking < EVERY:
             return
@@ -46,7 +46,7 @@ class Partials:
 
     async def stop(self) -> None:
         """Leave the engine to others."""
-        await stop(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     async def _once(self, audio: Audio, now: float) -> None:
@@ -56,7 +56,7 @@ class Partials:
         try:
             await self._recognise(audio)
         except EngineError as error:  # if it matters, the turn will meet it too
-            log.debug("no partial transcript: %s", error)
+            log.debug("no interim transcript: %s", error)
         finally:
             self._due = max(self._due, now + REST * (loop.time() - began))
             self._task = None

@@ -2,7 +2,7 @@
 
 Time counts from the end of the user's speech. Two things must both be over before anything is
 heard: the silence that proves the end, and the answer's first clause, which is begun at the first
-pause (`ListenSettings.pause_ms`) and made behind the gate.
+pause (`ListenSettings.preemptive_silence_ms`) and made behind the gate.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from typing import Literal, get_args, get_type_hints
 
 from ..errors import ConfigError
 from ..spelling import there_is
-from .endpointing import ListenSettings
+from .endpointing import EndpointingSettings
 
 Stage = Literal["recognition", "retrieval", "first_token", "first_clause", "synthesis", "network"]
 """In the order a turn passes through them; each begins where the one before ends."""
 
-Rung = Literal["fewer_passages", "short_clause", "single_pass", "filler", "light_voice", "apology"]
+Degradation = Literal[
+    "fewer_passages", "short_clause", "single_decode", "filler", "fallback_voice", "apology"
+]
 """What can be given up, the cheapest loss first."""
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
-RUNGS: tuple[Rung, ...] = get_args(Rung)
+DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetSettings:
+class LatencySettings:
     first_audio_ms: int = 800
     """From the end of the user's speech to the first sound of the answer."""
     end_of_turn_ms: int = 480
@@ -43,7 +45,7 @@ class BudgetSettings:
     """From that to its first sound."""
     network_ms: int = 20
     """From the first sound to the speaker."""
-    ladder: str = " ".join(RUNGS)
+    degradations: str = " ".join(DEGRADATIONS)
     """What may be given up when time is short, in this order, with spaces between."""
     filler: str = "Let me see."
     """Spoken while the answer is late. Short: the answer waits for its end."""
@@ -54,24 +56,32 @@ class BudgetSettings:
         for name, kind in get_type_hints(type(self)).items():
             if kind is int and getattr(self, name) < 0:
                 raise ConfigError(
-                    f"[budget] {name} should not be below 0, not {getattr(self, name)}"
+                    f"[latency] {name} should not be below 0, not {getattr(self, name)}"
                 )
-        for rung in self.ladder.split():
-            if rung not in RUNGS:
-                raise ConfigError(f"[budget] ladder has no rung {rung!r}; {there_is(rung, RUNGS)}")
-            if self.ladder.split().count(rung) > 1:
-                raise ConfigError(f"[budget] ladder has {rung!r} more than once")
+        for degradation in self.degradations.split():
+            if degradation not in DEGRADATIONS:
+                raise ConfigError(
+                    f"[latency] degradations: no degradation {degradation!r}; "
+                    f"{there_is(degradation, DEGRADATIONS)}"
+                )
+            if self.degradations.split().count(degradation) > 1:
+                raise ConfigError(f"[latency] degradations has {degradation!r} more than once")
 
     @property
-    def rungs(self) -> tuple[Rung, ...]:
-        """The ladder, rung by rung."""
-        return tuple(rung for name in self.ladder.split() for rung in RUNGS if rung == name)
+    def enabled(self) -> tuple[Degradation, ...]:
+        """The degradations one by one, in their order."""
+        return tuple(
+            degradation
+            for name in self.degradations.split()
+            for degradation in DEGRADATIONS
+            if degradation == name
+        )
 
     @property
     def sentences(self) -> list[str]:
-        """What the ladder may say in place of an answer."""
+        """What the policy may say in place of an answer."""
         said = {"filler": self.filler, "apology": self.apology}
-        return [said[rung] for rung in self.rungs if rung in said]
+        return [said[degradation] for degradation in self.enabled if degradation in said]
 
     def share(self, stage: Stage) -> float:
         """Seconds that a stage may take."""
@@ -82,40 +92,44 @@ class BudgetSettings:
         """Seconds that `stage` and those after it may take, up to the first sound."""
         return sum(map(self.share, dropwhile(lambda s: s != stage, STAGES)))
 
-    def deadline(self, listen: ListenSettings) -> float:
+    def deadline(self, endpointing: EndpointingSettings) -> float:
         """Seconds after the end of speech at which the first sound is due.
 
         A conversation that waits longer for the user to go on is given that time.
         """
-        waits = max(0, listen.end_ms - self.end_of_turn_ms)
+        waits = max(0, endpointing.silence_duration_ms - self.end_of_turn_ms)
         return (self.first_audio_ms + waits) / 1000
 
-    def check(self, listen: ListenSettings, patience_s: float) -> None:
+    def check(self, endpointing: EndpointingSettings, engine_timeout_s: float) -> None:
         """See that the shares fit into the whole, and the whole into how long we ever wait.
 
         Raises:
             ConfigError: they do not.
         """
-        stages = [listen.pause_ms, *(round(self.share(stage) * 1000) for stage in STAGES)]
+        stages = [
+            endpointing.preemptive_silence_ms,
+            *(round(self.share(stage) * 1000) for stage in STAGES),
+        ]
         if sum(stages) > self.first_audio_ms:
             shares = " + ".join(map(str, stages))
             raise ConfigError(
-                f"[budget] [listen] pause_ms and the shares from recognition_ms to network_ms "
-                f"({shares} = {sum(stages)}) do not fit first_audio_ms ({self.first_audio_ms}); "
-                f"shorten one or raise the whole"
+                f"[latency] [turn_detection] preemptive_silence_ms and the shares from "
+                f"recognition_ms to network_ms ({shares} = {sum(stages)}) do not fit "
+                f"first_audio_ms ({self.first_audio_ms}); shorten one or raise the whole"
             )
         if self.end_of_turn_ms + self.network_ms > self.first_audio_ms:
             raise ConfigError(
-                f"[budget] end_of_turn_ms + network_ms ({self.end_of_turn_ms} + "
+                f"[latency] end_of_turn_ms + network_ms ({self.end_of_turn_ms} + "
                 f"{self.network_ms}) do not fit first_audio_ms ({self.first_audio_ms})"
             )
-        if listen.end_ms > self.end_of_turn_ms:
+        if endpointing.silence_duration_ms > self.end_of_turn_ms:
             raise ConfigError(
-                f"[budget] end_of_turn_ms ({self.end_of_turn_ms}) is shorter than [listen] end_ms "
-                f"({listen.end_ms}); raise it, and first_audio_ms with it"
+                f"[latency] end_of_turn_ms ({self.end_of_turn_ms}) is shorter than "
+                f"[turn_detection] silence_duration_ms ({endpointing.silence_duration_ms}); "
+                f"raise it, and first_audio_ms with it"
             )
-        if self.first_audio_ms > patience_s * 1000:
+        if self.first_audio_ms > engine_timeout_s * 1000:
             raise ConfigError(
-                f"[budget] first_audio_ms ({self.first_audio_ms}) is longer than [assistant] "
-                f"patience_s ({patience_s:g} s), after which a turn is given up"
+                f"[latency] first_audio_ms ({self.first_audio_ms}) is longer than [assistant] "
+                f"engine_timeout_s ({engine_timeout_s:g} s), after which a turn is given up"
             )

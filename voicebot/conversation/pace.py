@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from ..engines import Speech, Synthesizer
-from ..engines.call_options import Speaks
+from ..engines.call_options import BoundSynthesizer
 
 LETTER_S = 0.065
 """Seconds that a letter takes to say, until this voice has shown its own pace."""
@@ -75,7 +75,7 @@ class Paces:
 
     def of(self, tts: Synthesizer) -> Pace:
         """What `tts` has shown so far, and where it is learnt. Voices of one engine share it."""
-        tts = tts.tts if isinstance(tts, Speaks) else tts
+        tts = tts.tts if isinstance(tts, BoundSynthesizer) else tts
         pace = next((pace for known, pace in self._known if known == tts), None)
         if pace is None:
             pace = Pace(*self.start)

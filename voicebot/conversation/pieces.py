@@ -13,7 +13,7 @@ from contextlib import suppress
 from .clauses import Clause, Clauses
 from .pace import Pace
 from .pauses import SpeechSettings
-from .playout_estimate import Lead
+from .playout_estimate import PlayoutEstimate
 
 SECOND_S = 0.8
 """Seconds that a second piece lasts at least: the first has to be long enough to make it in."""
@@ -29,7 +29,7 @@ class Pieces:
     """Feed it the reply while `next` is waited for in another task."""
 
     def __init__(
-        self, pace: Pace, lead: Lead, speech: SpeechSettings, *, at_once: bool = True
+        self, pace: Pace, lead: PlayoutEstimate, speech: SpeechSettings, *, at_once: bool = True
     ) -> None:
         """pace: of the voice. lead: says when the listener would hear silence.
 

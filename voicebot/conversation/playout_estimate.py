@@ -15,7 +15,7 @@ LETTER = 0.06
 which one model's turn passes to another conversation."""
 
 
-class Lead:
+class PlayoutEstimate:
     """Times are on the loop's clock. `sound` and `text` are what `flow.due` asks for."""
 
     def __init__(self, promised: float) -> None:

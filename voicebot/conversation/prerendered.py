@@ -26,7 +26,7 @@ class _Voice:
     busy: bool = False
 
 
-class Canned:
+class PrerenderedSpeech:
     """The same few sentences in every voice that speaks here."""
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ KEPT = 8.0
 of a reply that goes on; more is memory, 100 kB a second."""
 
 
-class Recent:
+class ReplayedAudio:
     """Chunks in the order they were given since the speaker began to count."""
 
     def __init__(self, chunks: Iterable[Audio] = ()) -> None:

@@ -14,18 +14,18 @@ from math import inf
 from typing import Protocol
 
 from ..audio import Audio, first_audible, silence
-from ..concurrency.worker import Stream, ahead, due, started, stop
+from ..concurrency.worker import Stream, background, buffered, cancel_and_wait, due
 from ..engines import ChatModel, Message, Speech, Synthesizer, Transcriber
-from ..engines.call_options import given_up
+from ..engines.call_options import active_degradations
 from ..errors import EngineError, VoicebotError
-from ..events import Event, Passages, ReplyResumed, RungTaken, Said
+from ..events import ClauseSpoken, Degraded, Event, Passages, ReplyResumed
 from .clauses import Clause
-from .fallbacks import Reserve
-from .latency_budget import Rung, Stage
+from .fallbacks import Fallbacks
+from .latency_budget import Degradation, Stage
 from .pace import Pace, Timing
 from .pieces import Pieces
-from .playout_estimate import PROMISED, Lead
-from .replayed_audio import Recent
+from .playout_estimate import PROMISED, PlayoutEstimate
+from .replayed_audio import ReplayedAudio
 from .spoken import Spoken
 from .timeline import Timeline
 from .trim import trimmed
@@ -49,7 +49,7 @@ UNNOTICED_S = 0.02
 
 
 class Speaker(Protocol):
-    """Plays one turn at a time; a turn's sound ends with `drain` or `stop`."""
+    """Plays one turn at a time; a turn's sound ends with `drain` or `cancel_and_wait`."""
 
     async def play(self, audio: Audio) -> None:
         """Queue `audio`, waiting while a fraction of a second is still unheard."""
@@ -72,7 +72,7 @@ class Turn:
         patience: float,
         *,
         deadline: float = inf,
-        reserve: Reserve | None = None,
+        reserve: Fallbacks | None = None,
         typed: bool = False,
         at_once: bool = True,
     ) -> None:
@@ -99,15 +99,15 @@ class Turn:
         self._going = asyncio.Event()
         """Cleared while the turn is held."""
         self._going.set()
-        self._recent = Recent()
+        self._recent = ReplayedAudio()
         self._unheard: list[Audio] = []
         """What is to be given to the speaker again, before anything else."""
         self._giving: asyncio.Task[None] | None = None
         """What the speaker is being given now."""
         self._speaker, self._emit = speaker, emit
-        self._reserve = reserve or Reserve()
+        self._reserve = reserve or Fallbacks()
         promised = PROMISED if deadline == inf else deadline
-        self._lead = Lead(self.timeline.at(promised))
+        self._lead = PlayoutEstimate(self.timeline.at(promised))
         self._voice: Synthesizer | None = None
         """The one that took over, once the usual one has failed."""
         self._at_once = at_once
@@ -132,8 +132,8 @@ class Turn:
         self._tell_all()
 
     def _tell_all(self) -> None:
-        untold, self._untold = self._untold, []
-        for event in untold:
+        pending_events, self._untold = self._untold, []
+        for event in pending_events:
             self._emit(event)
 
     async def hush(self) -> None:
@@ -141,7 +141,7 @@ class Turn:
         if self.task and not self.task.done():
             if not self.is_held:
                 self.heard = self._silence()
-            await stop(self.task)
+            await cancel_and_wait(self.task)
 
     def _silence(self) -> float:
         """Be quiet at once. Returns the seconds that were heard."""
@@ -189,12 +189,12 @@ class Turn:
 
     def _say_rest(self, over: Turn, heard: float) -> None:
         self._unheard = over._recent.after(heard)
-        self._recent = Recent(self._unheard)
+        self._recent = ReplayedAudio(self._unheard)
         self.spoken, self.is_rest = over.spoken.after(heard), True
         self._lead.restart(self._recent.seconds)
         self._emit(ReplyResumed())
         for text in self.spoken.texts:
-            self._emit(Said(text))
+            self._emit(ClauseSpoken(text))
         if self._unheard:
             self.timeline.mark("speaker.first")
 
@@ -209,24 +209,24 @@ class Turn:
 
     def begin(self) -> None:
         """Call this first in the turn's task: what follows does what it can to be in time."""
-        ahead = frozenset(self._reserve.ladder.ahead)
-        given_up.set(ahead)
-        for rung in sorted(ahead):
-            self.tell(RungTaken(rung, ahead=True))
+        preemptive = frozenset(self._reserve.policy.preemptive)
+        active_degradations.set(preemptive)
+        for degradation in sorted(preemptive):
+            self.tell(Degraded(degradation, preemptive=True))
 
-    def _hurry(self, stage: Stage) -> None:
+    def _degrade_if_late(self, stage: Stage) -> None:
         """A stage begins: give up what it takes to be in time again."""
-        for rung in self._reserve.ladder.short_of_time(stage, self.timeline.left):
-            if rung not in given_up.get():
-                given_up.set(given_up.get() | {rung})
-                self._took(rung)
+        for degradation in self._reserve.policy.short_of_time(stage, self.timeline.left):
+            if degradation not in active_degradations.get():
+                active_degradations.set(active_degradations.get() | {degradation})
+                self._took(degradation)
 
-    def _took(self, rung: Rung) -> None:
-        self.tell(RungTaken(rung, at=self.timeline.now))
+    def _took(self, degradation: Degradation) -> None:
+        self.tell(Degraded(degradation, at=self.timeline.now))
 
     async def transcribe(self, stt: Transcriber, audio: Audio) -> str:
         """What is said in `audio`; empty if nothing is."""
-        self._hurry("recognition")
+        self._degrade_if_late("recognition")
         self.timeline.count("stt.sound", audio.seconds)
         before = due.set(self._lead.sound)
         try:
@@ -238,7 +238,7 @@ class Turn:
 
     async def write(self, llm: ChatModel, messages: Sequence[Message]) -> Stream[str]:
         """Yield the reply a few characters at a time, and tell what it is drawn from."""
-        self._hurry("retrieval")
+        self._degrade_if_late("retrieval")
         reply = self.timeline.timed("llm", llm.reply(messages), begins=lambda d: bool(d.text))
         async with aclosing(reply) as deltas:
             async for delta in deltas:
@@ -256,7 +256,7 @@ class Turn:
                 self._finish = delta.finish or self._finish
                 if delta.text:
                     if "clause" not in self.timeline.marks:
-                        self._hurry("first_clause")
+                        self._degrade_if_late("first_clause")
                     yield delta.text
 
     async def speak(self, tts: Synthesizer, text: Stream[str]) -> None:
@@ -264,8 +264,8 @@ class Turn:
         pace = self._reserve.paces.of(tts)
         pieces = Pieces(pace, self._lead, self._reserve.speech, at_once=self._at_once)
         async with (
-            started(self._read(text, pieces)),
-            ahead(self._synthesize(tts, pieces, pace), items=0) as speech,
+            background(self._read(text, pieces)),
+            buffered(self._synthesize(tts, pieces, pace), items=0) as speech,
         ):
             async for line, chunk in speech:
                 await self.gate.wait()
@@ -274,13 +274,13 @@ class Turn:
                     if chunk is None:
                         if line:  # nothing of it is to be heard
                             self.spoken.begin(line.text)
-                            self.tell(Said(line.text))
+                            self.tell(ClauseSpoken(line.text))
                         self.spoken.end()
                         continue
                     if line:
                         await self._pause(line, chunk.audio.rate)
                         self.spoken.begin(line.text)
-                        self.tell(Said(line.text))
+                        self.tell(ClauseSpoken(line.text))
                     if (unheard := first_audible(chunk.audio)) is not None:
                         self.timeline.mark("speaker.first", self._lead.begins() + unheard)
                     if not line:
@@ -317,7 +317,7 @@ class Turn:
         try:
             async with aclosing(text):
                 async for more in text:
-                    pieces.text.hurried = "short_clause" in given_up.get()
+                    pieces.text.degraded = "short_clause" in active_degradations.get()
                     pieces.feed(more)
                     self._lead.wrote(len(more))
                     if pieces.text.loop is not None:
@@ -341,7 +341,7 @@ class Turn:
             and "speaker.first" not in self.timeline.marks
         ):
             with suppress(VoicebotError):  # a speaker that is gone: the answer finds it so, too
-                await self._aside("filler", self._reserve.ladder.budget.filler, speech)
+                await self._aside("filler", self._reserve.policy.budget.filler, speech)
 
     async def apologise(self, tts: Synthesizer) -> None:
         """Say that there is no answer, if there is a voice that can."""
@@ -357,12 +357,12 @@ class Turn:
         if speech:
             await self._aside("apology", text, speech)
 
-    async def _aside(self, rung: Rung, text: str, speech: Sequence[Speech]) -> None:
+    async def _aside(self, degradation: Degradation, text: str, speech: Sequence[Speech]) -> None:
         async with self._mouth:
-            self.timeline.mark(rung)
-            self._took(rung)
+            self.timeline.mark(degradation)
+            self._took(degradation)
             self.spoken.begin(text, aside=True)
-            self.tell(Said(text))
+            self.tell(ClauseSpoken(text))
             for chunk in speech:
                 self._lead.made(chunk.audio.seconds)
                 await self._sound(chunk)
@@ -387,7 +387,7 @@ class Turn:
         chunks = [] if audio is None else [audio]
         while True:
             chunks, self._unheard = [*self._unheard, *chunks], []
-            async with started(self._play(chunks, is_last=audio is None)) as self._giving:
+            async with background(self._play(chunks, is_last=audio is None)) as self._giving:
                 self._giving.add_done_callback(_take_error)
                 await asyncio.wait([self._giving])
             await self._going.wait()
@@ -461,7 +461,7 @@ class Turn:
                 raise
             log.warning("the voice in reserve speaks: %s", error)
             self._voice = light
-            self._took("light_voice")
+            self._took("fallback_voice")
             async with aclosing(self._voiced(tts, text)) as chunks:
                 async for chunk in chunks:
                     yield chunk

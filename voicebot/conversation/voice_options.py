@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..engines import Synthesizer, Transcriber
-from ..engines.call_options import Listens, OptionError, Speaks, taken
+from ..engines.call_options import BoundSynthesizer, BoundTranscriber, OptionError, taken
 from ..engines.call_options import language as understood
 from ..spelling import there_is
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class VoiceOptions:
     """What one conversation asks of engines that others use too."""
 
     stt: Transcriber
@@ -37,14 +37,16 @@ class Choices:
     @property
     def ears(self) -> Transcriber:
         """A transcriber that expects the language."""
-        return Listens(self.stt, {"language": self.language}) if self.language else self.stt
+        return (
+            BoundTranscriber(self.stt, {"language": self.language}) if self.language else self.stt
+        )
 
     @property
     def mouth(self) -> Synthesizer:
         """A synthesizer that has the voice."""
-        return Speaks(self.tts, {"voice": self.voice}) if self.voice else self.tts
+        return BoundSynthesizer(self.tts, {"voice": self.voice}) if self.voice else self.tts
 
-    def choosing(self, *, voice: str | None = None, language: str | None = None) -> Choices:
+    def choosing(self, *, voice: str | None = None, language: str | None = None) -> VoiceOptions:
         """The same with another voice, or a language by any name; None keeps the one there is.
 
         Raises:

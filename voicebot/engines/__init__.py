@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
-from ..errors import ConfigError, Missing
+from ..errors import ConfigError, MissingDependency
 from ..spelling import there_is
 from .protocols import (
     Chance,
@@ -238,7 +238,7 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
     complete(kind, name, settings)
     entry = find(kind, name)
     if absent := lacking(entry):
-        raise Missing(f"[{kind}] {name} needs {absent[0]}; {install(entry)}")
+        raise MissingDependency(f"[{kind}] {name} needs {absent[0]}; {install(entry)}")
     engine = _class(kind, name)(**settings)
     if kind != "tts":
         return engine

@@ -34,8 +34,10 @@ from ..errors import ConfigError, EngineError
 from ..spelling import there_is
 from .protocols import Segment, Speech, Synthesizer, Transcriber
 
-given_up: ContextVar[frozenset[str]] = ContextVar("given_up", default=frozenset())
-"""What the turn in progress gives up because its time is short; `conversation.ladder` says what
+active_degradations: ContextVar[frozenset[str]] = ContextVar(
+    "active_degradations", default=frozenset()
+)
+"""What the turn in progress gives up because its time is short; `conversation.policy` says what
 there is. An engine does what it can, and need not know any of them."""
 
 
@@ -102,7 +104,7 @@ def nearest_speed(tts: Synthesizer, speed: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Listens:
+class BoundTranscriber:
     """A transcriber that is asked for the same in every call."""
 
     stt: Transcriber
@@ -122,7 +124,7 @@ class Listens:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaks:
+class BoundSynthesizer:
     """A synthesizer that is asked for the same in every call."""
 
     tts: Synthesizer

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from .. import text as prose
+from .. import prose
 from ..concurrency.worker import Stream, Worker
 from ..events import Passage
 from . import Delta, Message

@@ -36,7 +36,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class ChaosSettings:
+class FaultSettings:
     stt: str = ""
     """"delay 2" (seconds before anything comes), "hang", "raise", "die" (in the middle, and for
     ever), "garbage", or empty: no trouble. So for each kind of engine."""
@@ -51,7 +51,7 @@ class ChaosSettings:
         for kind in _METHODS:
             self.fault(kind)
         if not 0 <= self.chance <= 1:
-            raise ConfigError(f"[chaos] chance should be from 0 to 1, not {self.chance:g}")
+            raise ConfigError(f"[faults] chance should be from 0 to 1, not {self.chance:g}")
 
     def fault(self, kind: str) -> Fault | None:
         """
@@ -67,7 +67,7 @@ class ChaosSettings:
             case ["hang" | "raise" | "die" | "garbage" as trouble]:
                 return Fault(trouble)
         raise ConfigError(
-            f"[chaos] {kind} should be delay SECONDS, hang, raise, die or garbage, "
+            f"[faults] {kind} should be delay SECONDS, hang, raise, die or garbage, "
             f"not {' '.join(words)!r}"
         )
 
@@ -75,11 +75,11 @@ class ChaosSettings:
         """The engine, in trouble if that is set for its kind."""
         if not (fault := self.fault(kind)):
             return engine
-        log.warning("[chaos] %s is in trouble on purpose: %s", kind, getattr(self, kind))
-        return _Troubled(kind, engine, fault, self.chance, self.seed)
+        log.warning("[faults] %s is in trouble on purpose: %s", kind, getattr(self, kind))
+        return _FaultyEngine(kind, engine, fault, self.chance, self.seed)
 
 
-class _Troubled:
+class _FaultyEngine:
     """An engine whose one method is in trouble; all else is as it was."""
 
     def __init__(self, kind: str, engine: Any, fault: Fault, chance: float, seed: int) -> None:
@@ -88,7 +88,7 @@ class _Troubled:
         method = getattr(engine, name)
         # It keeps its signature, which says what options a call may have. It does not know us: in
         # a cycle, the engine and its connections would outlive their last user.
-        call = functools.partial(_Trouble(kind, fault, chance, Random(seed)).call, method)
+        call = functools.partial(_Faults(kind, fault, chance, Random(seed)).call, method)
         setattr(self, name, functools.wraps(method)(call))
 
     def __getattr__(self, name: str) -> Any:
@@ -96,7 +96,7 @@ class _Troubled:
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _Faults:
     """What happens to the calls of one engine."""
 
     kind: str
@@ -107,7 +107,7 @@ class _Trouble:
 
     async def call(self, method: Callable[..., Stream[Any]], *args: Any, **options: Any) -> Any:
         if self.dead:
-            raise EngineError(self.kind, "chaos: it has died")
+            raise EngineError(self.kind, "fault injection: it has died")
         troubled = self.random.random() < self.chance
         trouble = self.fault.trouble if troubled else ""
         match trouble:
@@ -116,13 +116,13 @@ class _Trouble:
             case "hang":
                 await asyncio.Event().wait()
             case "raise":
-                raise EngineError(self.kind, "chaos: it was told to fail")
+                raise EngineError(self.kind, "fault injection: it was told to fail")
         async with aclosing(method(*args, **options)) as items:
             async for item in items:
                 yield _garbage(item, self.random) if trouble == "garbage" else item
                 if trouble == "die":
                     self.dead = True
-                    raise EngineError(self.kind, "chaos: it died")
+                    raise EngineError(self.kind, "fault injection: it died")
 
 
 def _garbage(item: Any, random: Random) -> Any:

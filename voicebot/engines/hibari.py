@@ -17,7 +17,7 @@ import numpy as np
 
 from ..audio import Samples
 from ..concurrency.worker import Stream, Worker
-from ..errors import ConfigError, EngineError, Missing
+from ..errors import ConfigError, EngineError, MissingDependency
 from ..spelling import there_is
 from . import Speech, phonemes
 from .call_options import OptionError
@@ -103,14 +103,18 @@ class Hibari:
         try:
             from hibari import dsp, tts
         except ImportError as error:
-            raise Missing(f"[tts] hibari cannot import {PACKAGE}: {brief(error)}") from error
+            raise MissingDependency(
+                f"[tts] hibari cannot import {PACKAGE}: {brief(error)}"
+            ) from error
         self._synth: Any = dsp.synth
         assets = Path(tts.ASSETS)
         self._folders = [assets]
         if model:
             more = Path(model).expanduser()
             if not more.is_dir():
-                raise Missing(f"[tts] hibari: no folder {more}; voicebot models pull hibari-voices")
+                raise MissingDependency(
+                    f"[tts] hibari: no folder {more}; voicebot models pull hibari-voices"
+                )
             self._folders += [more, more / "voices"]  # where its repository keeps them
         self._speed, self._seed, self._threads = speed, seed, threads
         self._name = voice

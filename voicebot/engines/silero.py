@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..audio import Samples
-from ..concurrency.batching import Together
-from ..errors import EngineError, Missing
+from ..concurrency.batching import MicroBatcher
+from ..errors import EngineError, MissingDependency
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it has no stubs
@@ -71,9 +71,9 @@ def _nothing() -> Samples:
 
 
 @cache
-def _detection() -> Together[_Given, tuple[float, Samples]]:
+def _detection() -> MicroBatcher[_Given, tuple[float, Samples]]:
     """On the loop: to wake a thread and to be woken by it costs more than to judge a window."""
-    return Together(_detect, TOGETHER)
+    return MicroBatcher(_detect, TOGETHER)
 
 
 def _detect(given: list[_Given]) -> list[tuple[float, Samples]]:
@@ -116,7 +116,7 @@ def _session() -> InferenceSession:
             str(WEIGHTS), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises a dozen types of its own
-        raise Missing(f"[vad] silero: {WEIGHTS} cannot be loaded: {error}") from error
+        raise MissingDependency(f"[vad] silero: {WEIGHTS} cannot be loaded: {error}") from error
 
 
 def _run(windows: Samples, states: Samples) -> tuple[Samples, Samples]:

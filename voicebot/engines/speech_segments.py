@@ -32,7 +32,7 @@ LONGEST = 28.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class SpeechSegment:
     """A part of a recording that holds speech."""
 
     samples: Samples
@@ -65,7 +65,7 @@ class Stretch:
         return max(self.chances[first : max(last, first + 1)], default=0.0) > SPEECH
 
 
-def stretches(audio: Audio, margin: float = MARGIN) -> list[Stretch]:
+def stretches(audio: Audio, margin: float = MARGIN) -> list[SpeechSegment]:
     """All the speech of a recording, each at most LONGEST seconds; none if nobody speaks.
 
     margin: seconds to keep around speech, at most half of PAUSE.
@@ -76,7 +76,7 @@ def stretches(audio: Audio, margin: float = MARGIN) -> list[Stretch]:
     chances = probabilities(samples)
     parts = [part for span in _spans(chances, margin) for part in _cut(*span, chances)]
     return [
-        Stretch(
+        SpeechSegment(
             samples[first * WINDOW : last * WINDOW],
             first * WINDOW / RATE,
             chances[first:last].tolist(),

@@ -1,6 +1,6 @@
 """The user's documents, and a chat model that answers with them in view."""
 
-from .index import Library
-from .rag import Informed
+from .index import DocumentIndex
+from .rag import RetrievalChatModel
 
-__all__ = ["Informed", "Library"]
+__all__ = ["DocumentIndex", "RetrievalChatModel"]

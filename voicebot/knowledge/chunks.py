@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .. import text as prose
+from .. import prose
 
 BUDGET = 160
 """Words in a chunk. Four of them leave a small model's context room for the conversation; with

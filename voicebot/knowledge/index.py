@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from .. import text as prose
+from .. import prose
 from ..engines.extractive import answer, speakable
 from ..errors import ConfigError
 from ..events import Passage
@@ -71,7 +71,7 @@ CHECKS = 80
 """Questions that are looked up before no more are tried: each costs a search."""
 
 
-class Library:
+class DocumentIndex:
     """What the documents below `folder` say, in memory.
 
     It is read once, when it is made. Use it from one thread at a time.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .. import text as prose
+from .. import prose
 from ..engines.extractive import speakable
 
 LONGEST = 70

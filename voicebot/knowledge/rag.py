@@ -9,12 +9,12 @@ from copy import copy
 from itertools import chain, zip_longest
 from typing import Any
 
-from .. import text as prose
+from .. import prose
 from ..concurrency.worker import Stream, Worker
 from ..engines import ChatModel, Delta, Message
-from ..engines.call_options import given_up
+from ..engines.call_options import active_degradations
 from ..events import Passage
-from .index import Library
+from .index import DocumentIndex
 
 FEW = 2
 """Passages where time is short. Fewer are read sooner; more hold the answer oftener: the first
@@ -31,14 +31,14 @@ MOST_EXAMPLES = 4
 _NO_MORE = object()
 
 
-class Informed:
+class RetrievalChatModel:
     """Looks up what is asked and lets `llm` answer with it; tells first what it found.
 
     It owns `library`: from now on only the thread of this object may use it. `llm` stays the
     caller's to close.
     """
 
-    def __init__(self, llm: ChatModel, library: Library, passages: int = 4) -> None:
+    def __init__(self, llm: ChatModel, library: DocumentIndex, passages: int = 4) -> None:
         self.llm = llm
         """The one that answers; asked itself, it knows nothing of the library."""
         self._library, self._passages = library, passages
@@ -54,7 +54,11 @@ class Informed:
             EngineError: `llm` failed on these messages.
         """
         questions = [message.text for message in messages if message.role == "user"]
-        most = min(FEW, self._passages) if "fewer_passages" in given_up.get() else self._passages
+        most = (
+            min(FEW, self._passages)
+            if "fewer_passages" in active_degradations.get()
+            else self._passages
+        )
         if found := await self._worker.run(self._find, questions, most):
             if not getattr(self.llm, "tells_passages", False):
                 yield Delta(passages=found)
@@ -72,7 +76,7 @@ class Informed:
                     delta if given == delta.passages else dataclasses.replace(delta, passages=given)
                 )
 
-    def informing(self, llm: ChatModel) -> Informed:
+    def informing(self, llm: ChatModel) -> RetrievalChatModel:
         """Another model with the same documents in view, as long as this one is not closed."""
         other = copy(self)
         other.llm = llm

@@ -47,7 +47,7 @@ def _measured(text: str) -> dict[str, Any]:
     return {"words": len(text.split()), "characters": len(text), "sha256": digest}
 
 
-class Text(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """One line, and a traceback set in below it: nobody can write a line of their own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -63,7 +63,7 @@ class Text(logging.Formatter):
         return hidden(line + below)
 
 
-class Json(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a line.
 
     transcripts: write down what was said.

@@ -18,7 +18,7 @@ LONGEST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class StageSpan:
     """One stage of a turn, in seconds after the user stopped speaking."""
 
     name: str
@@ -30,7 +30,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class PastTurn:
+class LoggedTurn:
     """A line of the log that accounts for a turn."""
 
     at: str
@@ -50,7 +50,7 @@ class PastTurn:
         return outcome
 
     @property
-    def bars(self) -> list[Bar]:
+    def bars(self) -> list[StageSpan]:
         """Its stages in the order of their first results, each from when the one before had one.
 
         They end with the last first result: what was said takes longer than all that came before.
@@ -64,7 +64,7 @@ class PastTurn:
         begins = 0.0
         for first, stage in firsts:
             last = marks.get(f"{stage}.last", first)
-            bars.append(Bar(stage, begins, first, min(max(first, last), firsts[-1][0])))
+            bars.append(StageSpan(stage, begins, first, min(max(first, last), firsts[-1][0])))
             begins = first
         return bars
 
@@ -73,7 +73,7 @@ class PastTurn:
 class History:
     """The last turns of a log, oldest first."""
 
-    turns: list[PastTurn] = field(default_factory=list)
+    turns: list[LoggedTurn] = field(default_factory=list)
     broken: int = 0
     """Lines that could not be read, and were passed over."""
 
@@ -84,7 +84,7 @@ def read(log: Path, last: int) -> History:
     Raises:
         InputError: it is not there or cannot be read.
     """
-    history, turns = History(), deque[PastTurn](maxlen=min(last, sys.maxsize))
+    history, turns = History(), deque[LoggedTurn](maxlen=min(last, sys.maxsize))
     try:
         for file in _files(log):
             with file.open("rb") as lines:
@@ -106,7 +106,7 @@ def _files(log: Path) -> list[Path]:
     return [*older, log] if log.exists() or not older else older
 
 
-def _turns(lines: Iterable[bytes], history: History) -> Iterator[PastTurn]:
+def _turns(lines: Iterable[bytes], history: History) -> Iterator[LoggedTurn]:
     for line in lines:
         if not line.strip():
             continue
@@ -118,15 +118,15 @@ def _turns(lines: Iterable[bytes], history: History) -> Iterator[PastTurn]:
             history.broken += 1
 
 
-def _turn(given: dict[str, Any]) -> PastTurn:
+def _turn(given: dict[str, Any]) -> LoggedTurn:
     """Raises ValueError, TypeError, KeyError or AttributeError where it is no turn of ours."""
-    turn = PastTurn(str(given["at"]), str(given.get("request", "")), dict(given["turn"]))
+    turn = LoggedTurn(str(given["at"]), str(given.get("request", "")), dict(given["turn"]))
     engines = turn.record.get("spoke", {}).get("engines", {}).values()
     if not (
         all(isinstance(at, int | float) and abs(at) < LONGEST for at in turn.marks.values())
         and all(isinstance(engine, dict) for engine in engines)
         and isinstance(turn.record["outcome"], str)
-        and isinstance(turn.record.get("rungs", []), list)
+        and isinstance(turn.record.get("degradations", []), list)
     ):
         raise TypeError("its values are none of ours")
     return turn

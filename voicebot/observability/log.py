@@ -18,10 +18,10 @@ from queue import Full, Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from .. import context as request
+from .. import context
 from ..errors import ConfigError
 from ..standard_streams import ESCAPED
-from .formatters import Json, Text, bare
+from .formatters import JsonFormatter, TextFormatter, bare
 
 if TYPE_CHECKING:
     from ..config import LogSettings
@@ -45,10 +45,10 @@ class Log:
 
     def __init__(self, *, verbose: bool = False) -> None:
         terminal = logging.StreamHandler()
-        terminal.setFormatter(Text(_DETAILED if verbose else "voicebot: %(message)s"))
+        terminal.setFormatter(TextFormatter(_DETAILED if verbose else "voicebot: %(message)s"))
         terminal.setLevel(logging.DEBUG if verbose else logging.WARNING)
         self._terminal, self._verbose = terminal, verbose
-        self._deferred = Deferred(terminal)
+        self._deferred = ThreadedHandler(terminal)
 
     def keep(self, settings: LogSettings) -> None:
         """Write it down from now on, as these settings say.
@@ -63,7 +63,9 @@ class Log:
         level = logging.getLevelNamesMapping()[settings.level.upper()]
         written = self._terminal if settings.file == "-" else _opened(settings)
         as_json = settings.format == "json"
-        written.setFormatter(Json(transcripts=settings.transcripts) if as_json else Text(_DATED))
+        written.setFormatter(
+            JsonFormatter(transcripts=settings.transcripts) if as_json else TextFormatter(_DATED)
+        )
         if not self._verbose or written is not self._terminal:
             written.setLevel(level)
             written.addFilter(_worth_keeping)
@@ -148,15 +150,15 @@ class _File(RotatingFileHandler):
             print(f"voicebot: the log {self.baseFilename} cannot be {what}: {why}", file=sys.stderr)
 
 
-class LastingStderr(io.TextIOWrapper):
+class BrokenPipeSafeStderr(io.TextIOWrapper):
     """Standard error that goes on when nobody reads it any more, instead of failing."""
 
     def __init__(self) -> None:
-        lasting = io.BufferedWriter(_Lasting(2, "w", closefd=False))
+        lasting = io.BufferedWriter(_BrokenPipeSafe(2, "w", closefd=False))
         super().__init__(lasting, sys.stderr.encoding, ESCAPED, line_buffering=True)
 
 
-class _Lasting(io.FileIO):
+class _BrokenPipeSafe(io.FileIO):
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
@@ -164,7 +166,7 @@ class _Lasting(io.FileIO):
             return len(data)
 
 
-class Deferred(QueueHandler):
+class ThreadedHandler(QueueHandler):
     """Has its records handled by other handlers, in a thread.
 
     waiting: how many may wait; more are lost.
@@ -188,7 +190,7 @@ class Deferred(QueueHandler):
         """Only what is true now and here: whose request it is, and the text."""
         record = copy(record)
         if not hasattr(record, "request"):
-            record.request = request.label()
+            record.request = context.label()
         if not self.quotes and isinstance(record.args, tuple):
             record.args = tuple(map(bare, record.args))
         record.msg, record.args = record.getMessage(), None

@@ -16,16 +16,16 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ..conversation.latency_budget import RUNGS, STAGES
+from ..conversation.latency_budget import DEGRADATIONS, STAGES
 from ..conversation.timeline import took
 from ..events import (
+    ClauseSpoken,
+    Degraded,
     Event,
     Failed,
-    Heard,
     Interrupted,
-    RungTaken,
-    Said,
     SpeechResumed,
+    Transcript,
     TurnEnded,
 )
 from .turn_log import Outcome
@@ -101,8 +101,11 @@ class Metrics:
         self.rejected = counter(
             "transcripts_rejected_total", "Turns in whose sound no words were recognised."
         )
-        self.rungs = counter(
-            "rungs_total", "What turns gave up, or put in, to be in time.", "rung", "ahead"
+        self.degradations = counter(
+            "degradations_total",
+            "What turns gave up, or put in, to be in time.",
+            "degradation",
+            "preemptive",
         )
         self.underruns = counter(
             "underruns_total", "Silences within an answer that nobody wrote: its sound came late."
@@ -151,9 +154,9 @@ class Metrics:
         for stage in _FAILS:
             for kind in _KINDS:
                 self.failures.labels(stage, kind)
-        for rung in RUNGS:
-            for ahead in ("true", "false"):
-                self.rungs.labels(rung, ahead)
+        for degradation in DEGRADATIONS:
+            for preemptive in ("true", "false"):
+                self.degradations.labels(degradation, preemptive)
         for kind in ("prompt", "cached", "output"):
             self.tokens.labels(kind)
         for window in ("first", "second"):
@@ -227,13 +230,13 @@ class Observer:
         match event:
             case SpeechResumed():
                 metrics.false_starts.inc()
-            case Heard(text) if text:
+            case Transcript(text) if text:
                 metrics.question.observe(len(text))
-            case Said(text):
+            case ClauseSpoken(text):
                 self._said += len(text)
-            case RungTaken(rung, ahead):
-                known = rung if rung in RUNGS else OTHER
-                metrics.rungs.labels(known, "true" if ahead else "false").inc()
+            case Degraded(degradation, preemptive):
+                known = degradation if degradation in DEGRADATIONS else OTHER
+                metrics.degradations.labels(known, "true" if preemptive else "false").inc()
             case Interrupted():
                 metrics.interruptions.inc()
             case Failed(stage, _, kind):

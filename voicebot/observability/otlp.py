@@ -48,7 +48,7 @@ class Export:
     def __init__(self, endpoint: str) -> None:
         url = None if endpoint == "env" else f"{endpoint.rstrip('/')}/v1/traces"
         # Without a name and password, which the log should not have.
-        self._complaint = _Complaint(re.sub("//.*@", "//", url) if url else "the collector")
+        self._complaint = _ExportWarnings(re.sub("//.*@", "//", url) if url else "the collector")
         ours = Resource.create({"service.name": "voicebot", "service.version": __version__})
         # What the environment says of us goes before what we say.
         who = ours.merge(OTELResourceDetector().detect())
@@ -92,7 +92,7 @@ class Export:
             logging.getLogger(name).removeFilter(self._complaint)
 
 
-class _Complaint(logging.Filter):
+class _ExportWarnings(logging.Filter):
     """Lets the log say once that spans do not arrive, and once that they do again."""
 
     def __init__(self, where: str) -> None:
@@ -116,7 +116,7 @@ class _Complaint(logging.Filter):
 
 
 class _Exporter(SpanExporter):
-    def __init__(self, exporter: SpanExporter, complaint: _Complaint) -> None:
+    def __init__(self, exporter: SpanExporter, complaint: _ExportWarnings) -> None:
         self._exporter, self._complaint = exporter, complaint
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:

@@ -96,7 +96,7 @@ def _version(package: str) -> str:
         return str(getattr(sys.modules.get(package), "__version__", "unknown"))
 
 
-class Identity:
+class Provenance:
     """What a turn is heard, answered and spoken with, for its record.
 
     settings: whatever else makes a difference, as JSON's values.

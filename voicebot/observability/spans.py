@@ -28,14 +28,14 @@ from .. import context as request
 from ..conversation.timeline import GAPS
 from ..engines import Kind
 from ..events import (
+    ClauseSpoken,
+    Degraded,
     Event,
     Failed,
-    Heard,
     Interrupted,
     Passage,
     Passages,
-    RungTaken,
-    Said,
+    Transcript,
     TurnEnded,
 )
 from . import genai
@@ -70,7 +70,7 @@ class _Turn:
     said: list[str] = field(default_factory=list)
     reached: str | None = None
     passages: tuple[Passage, ...] = ()
-    rungs: list[RungTaken] = field(default_factory=list)
+    degradations: list[Degraded] = field(default_factory=list)
     failed: Failed | None = None
 
 
@@ -107,14 +107,14 @@ class Traces:
     def note(self, event: Event) -> None:
         turn = self._turn
         match event:
-            case Heard(text):
+            case Transcript(text):
                 turn.heard = text
             case Passages(passages):
                 turn.passages = passages
-            case Said(text):
+            case ClauseSpoken(text):
                 turn.said.append(text)
-            case RungTaken():
-                turn.rungs.append(event)
+            case Degraded():
+                turn.degradations.append(event)
             case Interrupted(heard):
                 turn.reached = heard
             case Failed():
@@ -135,9 +135,12 @@ class Traces:
         )
         if "gate" in end.marks:
             whole.add_event("gate", timestamp=zero + _ns(end.marks["gate"]))
-        for rung in turn.rungs:
-            about: Attributes = {genai.RUNG: rung.rung, genai.AHEAD: rung.ahead}
-            whole.add_event("rung", about, zero + _ns(rung.at))
+        for degradation in turn.degradations:
+            about: Attributes = {
+                genai.RUNG: degradation.degradation,
+                genai.PREEMPTIVE: degradation.preemptive,
+            }
+            whole.add_event("degradation", about, zero + _ns(degradation.at))
         if turn.failed:
             _fail(whole, turn.failed)
         within = trace.set_span_in_context(whole, self._within)

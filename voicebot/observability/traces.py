@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import Missing
+from ..errors import MissingDependency
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -33,6 +33,6 @@ def traced(config: Config) -> Iterator[Spans | None]:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
-        raise Missing("[traces] needs OpenTelemetry; voicebot install otel") from None
+        raise MissingDependency("[traces] needs OpenTelemetry; voicebot install otel") from None
     with Export(config.traces.endpoint) as export:
         yield Spans(export, transcripts=config.log.transcripts)

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from .. import context as request
-from ..engines.call_options import Speaks
+from .. import context
+from ..engines.call_options import BoundSynthesizer
 from ..events import (
+    ClauseSpoken,
+    Degraded,
     Event,
     Failed,
-    Heard,
     Interrupted,
     Passages,
-    RungTaken,
-    Said,
     SpeechEnded,
+    Transcript,
     TurnEnded,
 )
-from .provenance import Identity
+from .provenance import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ class _Turn:
     reached: str | None = None
     """Of an interrupted turn, what of the reply the user had heard."""
     failed: Failed | None = None
-    rungs: list[str] = field(default_factory=list)
+    degradations: list[str] = field(default_factory=list)
     """What was left out to be in time."""
 
 
-class Account:
+class TurnLogger:
     """Keeps account of one conversation: `note` is told every event of it, and hands it on.
 
     mouth: gives the synthesizer that the conversation has now.
@@ -62,7 +62,7 @@ class Account:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: Provenance,
         emit: Callable[[Event], None],
         mouth: Callable[[], Any] = lambda: None,
         observers: Iterable[Callable[[], Observer]] = (),
@@ -70,7 +70,7 @@ class Account:
         self.identity = identity
         """Of the engines that the conversation has now."""
         self._emit, self._mouth = emit, mouth
-        self._session = request.current()
+        self._session = context.current()
         self._observers = [begin() for begin in observers]
         self.number = 1
         """Of the turn that is being made, or comes next."""
@@ -79,21 +79,21 @@ class Account:
     @property
     def request(self) -> str:
         """The id of that turn."""
-        return request.of_turn(self._session, self.number)
+        return context.of_turn(self._session, self.number)
 
     def note(self, event: Event) -> None:
         turn = self._turn
         match event:
             case SpeechEnded(utterance):
                 turn.speech = utterance.end - utterance.start
-            case Heard(text):
+            case Transcript(text):
                 turn.heard = text
             case Passages(passages):
                 turn.passages = [passage.id for passage in passages]
-            case Said(text):
+            case ClauseSpoken(text):
                 turn.said.append(text)
-            case RungTaken(rung):
-                turn.rungs.append(rung)
+            case Degraded(degradation):
+                turn.degradations.append(degradation)
             case Interrupted(heard):
                 turn.reached = heard
             case Failed():
@@ -109,7 +109,7 @@ class Account:
 
     def _spoke(self, end: TurnEnded) -> dict[str, Any]:
         mouth = self._mouth()
-        chosen = mouth.options if isinstance(mouth, Speaks) else {}
+        chosen = mouth.options if isinstance(mouth, BoundSynthesizer) else {}
         return self.identity.as_json(**chosen, **end.spoke)
 
     def _end(self, turn: _Turn, end: TurnEnded) -> None:
@@ -129,8 +129,8 @@ class Account:
         }
         if turn.reached is not None:
             record["reached"] = turn.reached
-        if turn.rungs:
-            record["rungs"] = turn.rungs
+        if turn.degradations:
+            record["degradations"] = turn.degradations
         if turn.passages:
             record["passages"] = turn.passages
         record["marks"] = {name: round(at, 4) for name, at in marks.items()}

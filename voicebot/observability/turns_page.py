@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
-from .history import Bar, History, PastTurn
+from .history import History, LoggedTurn, StageSpan
 
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -37,7 +37,7 @@ def html(history: History) -> str:
     return _HEAD + count + "".join(_article(turn) for turn in reversed(history.turns)) + "</html>\n"
 
 
-def _article(turn: PastTurn) -> str:
+def _article(turn: LoggedTurn) -> str:
     bars = turn.bars
     whole = max([0.001, *(bar.ends for bar in bars)])
     record = json.dumps(turn.record, indent=1, ensure_ascii=False)
@@ -48,7 +48,7 @@ def _article(turn: PastTurn) -> str:
     )
 
 
-def _row(bar: Bar, whole: float) -> str:
+def _row(bar: StageSpan, whole: float) -> str:
     length = max(0.0001, bar.ends - bar.begins)
     style = (
         f"--from:{bar.begins / whole:.2%};--to:{length / whole:.2%};"

@@ -39,7 +39,7 @@ Line: TypeAlias = dict[str, Any]
 """What is written of one thing that happened, as JSON's values."""
 
 
-class Tape:
+class RecordingHandle:
     """One session's recording, for whoever records it."""
 
     def __init__(self, archive: Archive) -> None:
@@ -124,7 +124,9 @@ class Archive:
         """Bytes that are not written yet."""
         return self._taken - self._written
 
-    def take(self, tape: Tape, line: Line, sound: Audio | None, track: str, size: int) -> None:
+    def take(
+        self, tape: RecordingHandle, line: Line, sound: Audio | None, track: str, size: int
+    ) -> None:
         """See `Tape.write`."""
         if tape.lost:
             return
@@ -135,7 +137,7 @@ class Archive:
         self._taken += size
         self._queue.put((tape, line, sound, track, size))
 
-    def finish(self, tape: Tape, keep: bool) -> None:
+    def finish(self, tape: RecordingHandle, keep: bool) -> None:
         """See `Tape.end`."""
         self._queue.put((tape, keep and not tape.lost))
 
@@ -144,7 +146,7 @@ class Archive:
         self._queue.put(None)
         self._thread.join(LAST_S)
 
-    def _lose(self, tape: Tape, why: object) -> None:
+    def _lose(self, tape: RecordingHandle, why: object) -> None:
         tape.lost = True
         log.warning("the recording %s is lost: %s", tape.name, why)
 
@@ -205,7 +207,9 @@ class Archive:
                 shutil.rmtree(self._folder / name, ignore_errors=True)
 
 
-_Job: TypeAlias = "tuple[Tape, Line, Audio | None, str, int] | tuple[Tape, bool]"
+_Job: TypeAlias = (
+    "tuple[RecordingHandle, Line, Audio | None, str, int] | tuple[RecordingHandle, bool]"
+)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

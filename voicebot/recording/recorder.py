@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import context as request
+from .. import context
 from ..audio import Audio, Samples
-from ..conversation import Conversation, Hush, ListenSettings, Typed
-from ..conversation.fallbacks import Reserve
+from ..conversation import Conversation, EndpointingSettings, StopReply, Typed
+from ..conversation.fallbacks import Fallbacks
 from ..engines import Synthesizer, VoiceDetector
-from ..events import Event, Failed, RungTaken, as_json
-from .archive import Archive, Line, Tape
-from .taps import Engine, Speaker, Vad, as_plain
+from ..events import Degraded, Event, Failed, as_json
+from .archive import Archive, Line, RecordingHandle
+from .taps import RecordedDetector, RecordedEngine, RecordedSpeaker, as_plain
 
 if TYPE_CHECKING:
     from ..config import RecordSettings
@@ -36,7 +36,7 @@ VERSION = 1
 WINDOWS = 32
 """Windows of sound written at once: a second. More would lose more if we are killed."""
 
-Given = Audio | Typed | Hush
+Given = Audio | Typed | StopReply
 
 
 class Recorder:
@@ -71,7 +71,7 @@ class Recording:
 
     def __init__(self, archive: Archive, failed_only: bool) -> None:
         self._archive, self._failed_only = archive, failed_only
-        self._tape: Tape | None = None  # while it goes on
+        self._tape: RecordingHandle | None = None  # while it goes on
         self._zero = 0.0
         self._failed = False
         self._calls = count(1)
@@ -84,29 +84,29 @@ class Recording:
     def session(
         self,
         vad: VoiceDetector,
-        listen: ListenSettings,
+        endpointing: EndpointingSettings,
         patience: float,
-        reserve: Reserve,
+        reserve: Fallbacks,
         tts: Synthesizer,
         **about: Any,
     ) -> Iterator[None]:
         """The whole of a conversation that has these. about: what else to write down of it."""
-        self._zero, self._tape = asyncio.get_running_loop().time(), Tape(self._archive)
+        self._zero, self._tape = asyncio.get_running_loop().time(), RecordingHandle(self._archive)
         self._rate = vad.rate
         self.write(
             "session",
             VERSION,
-            request=request.current(),
+            request=context.current(),
             rate=vad.rate,
             window=vad.window,
             light=reserve.light is not None,
-            ahead=sorted(reserve.ladder.ahead),
+            preemptive=sorted(reserve.policy.preemptive),
             pace=reserve.paces.of(tts).shown,
             settings={
-                "listen": asdict(listen),
-                "budget": asdict(reserve.ladder.budget),
+                "turn_detection": asdict(endpointing),
+                "budget": asdict(reserve.policy.budget),
                 "speech": asdict(reserve.speech),
-                "assistant": {"patience_s": patience},
+                "assistant": {"engine_timeout_s": patience},
             },
             **about,
         )
@@ -152,10 +152,10 @@ class Recording:
         self._failed = self._failed or isinstance(event, Failed)
         self.write("event", as_json(event))
 
-    def helped(self, rung: str, reserve: Reserve, voice: Synthesizer) -> None:
+    def helped(self, degradation: str, reserve: Fallbacks, voice: Synthesizer) -> None:
         """What is said in `voice` where an answer is late was perhaps made before all began."""
-        budget = reserve.ladder.budget
-        text = {"filler": budget.filler, "apology": budget.apology}.get(rung, "")
+        budget = reserve.policy.budget
+        text = {"filler": budget.filler, "apology": budget.apology}.get(degradation, "")
         if speech := reserve.canned.speech(voice, text):
             self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
 
@@ -186,14 +186,14 @@ class _Conversation:
 
     def __init__(self, recording: Recording, conversation: Conversation, about: Line) -> None:
         self._recording, self._about = recording, about
-        conversation.vad = Vad(conversation.vad, recording.listened)
-        conversation.stt = Engine("stt", conversation.stt, recording)
-        conversation.llm = Engine("llm", conversation.llm, recording)
-        conversation.tts = Engine("tts", conversation.tts, recording)
+        conversation.vad = RecordedDetector(conversation.vad, recording.listened)
+        conversation.stt = RecordedEngine("stt", conversation.stt, recording)
+        conversation.llm = RecordedEngine("llm", conversation.llm, recording)
+        conversation.tts = RecordedEngine("tts", conversation.tts, recording)
         if light := conversation.reserve.light:
-            light = Engine("light", light, recording)
+            light = RecordedEngine("light", light, recording)
             conversation.reserve = replace(conversation.reserve, light=light)
-        conversation.speaker = Speaker(conversation.speaker, recording)
+        conversation.speaker = RecordedSpeaker(conversation.speaker, recording)
         conversation.emit = functools.partial(self._tell, conversation, conversation.emit)
         # Not kept here: what is made in a voice, and kept with us, outlives the conversation.
         conversation.through = functools.partial(self._session, conversation)
@@ -205,11 +205,11 @@ class _Conversation:
         """The whole of the conversation, and what its user gives."""
         with self._recording.session(
             conversation.vad,
-            conversation.listen,
+            conversation.endpointing,
             conversation.patience,
             conversation.reserve,
             conversation.tts,
-            partial=conversation.partial,
+            interim=conversation.interim,
             **self._about,
         ):
             async with aclosing(user):
@@ -220,14 +220,14 @@ class _Conversation:
             async for given in user:
                 if isinstance(given, Typed):
                     self._recording.write("typed", given.text)
-                elif isinstance(given, Hush):
+                elif isinstance(given, StopReply):
                     self._recording.write("hush", True)
                 yield given
 
     def _tell(
         self, conversation: Conversation, emit: Callable[[Event], None], event: Event
     ) -> None:
-        if isinstance(event, RungTaken):
-            self._recording.helped(event.rung, conversation.reserve, conversation.tts)
+        if isinstance(event, Degraded):
+            self._recording.helped(event.degradation, conversation.reserve, conversation.tts)
         self._recording.happened(event)
         emit(event)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .recorder import Recording
 
 
-class Vad:
+class RecordedDetector:
     """listened: is told of each window, and how probably it is speech."""
 
     def __init__(self, vad: VoiceDetector, listened: Callable[[Samples, float], None]) -> None:
@@ -38,7 +38,7 @@ class Vad:
 _METHODS = {"stt": "transcribe", "llm": "reply", "tts": "synthesize", "light": "synthesize"}
 
 
-class Engine:
+class RecordedEngine:
     """An engine whose one method is watched; all else is as it was."""
 
     def __init__(self, kind: str, engine: Any, recording: Recording) -> None:
@@ -55,7 +55,7 @@ class Engine:
 
     def __eq__(self, other: object) -> bool:
         # What was made in a voice is for all who have it, recorded or not.
-        mine: bool = self._engine == (other._engine if isinstance(other, Engine) else other)
+        mine: bool = self._engine == (other._engine if isinstance(other, RecordedEngine) else other)
         return mine
 
 
@@ -88,7 +88,7 @@ async def _recorded(
         write("ended", call, **how)
 
 
-class Speaker:
+class RecordedSpeaker:
     def __init__(self, speaker: conversation.Speaker, recording: Recording) -> None:
         self._speaker, self._recording = speaker, recording
 

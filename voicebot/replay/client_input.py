@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..server.auth.rate_limits import Limits
-from ..server.realtime.dependencies import Opening
+from ..server.realtime.dependencies import SessionOptions
 from . import amounts
 
 
@@ -31,7 +31,7 @@ class Sent:
 class Realtime:
     """What a session over the Realtime protocol has of its own."""
 
-    opening: Opening
+    opening: SessionOptions
     takes: frozenset[str]
     """The options that a call of the chat model could have."""
     limits: Limits
@@ -59,7 +59,7 @@ class Realtime:
 
 def begun(about: dict[str, Any]) -> Realtime:
     """As the first line of a recording has it."""
-    opening = Opening(
+    opening = SessionOptions(
         list(about["changes"]),
         bool(about["speaks_beta"]),
         str(about["root"]),

@@ -58,8 +58,10 @@ def named(told: dict[str, Any]) -> str:
     name = str(told["event"]).replace("_", " ")
     if "passages" in told:
         return f"{name}: {', '.join(str(passage['id']) for passage in told['passages'])}"
-    texts = [str(told[key]) for key in ("rung", "stage", "text", "heard", "reason") if key in told]
-    return ": ".join([name, *texts]) + (" (ahead)" if told.get("ahead") else "")
+    texts = [
+        str(told[key]) for key in ("degradation", "stage", "text", "heard", "reason") if key in told
+    ]
+    return ": ".join([name, *texts]) + (" (preemptive)" if told.get("preemptive") else "")
 
 
 def _marks(

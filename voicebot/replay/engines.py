@@ -10,18 +10,18 @@ from heapq import merge
 from typing import Any, Literal
 
 from ..audio import Audio, Samples, silence
-from ..concurrency.virtual_clock import InstantLoop
+from ..concurrency.virtual_clock import VirtualClockLoop
 from ..concurrency.worker import Stream, T
-from ..conversation import Hush, Typed
+from ..conversation import StopReply, Typed
 from ..engines import ChatModel, Delta, Message, Segment, Speech, VoiceDetector
 from ..engines.call_options import wanted
 from ..errors import EngineError
 from ..recording.taps import digest
-from .read import Call, Recorded, Sounded
+from .read import Recorded, RecordedEngineCall, Sounded
 
 LIKE = 0.5
 """Seconds that a stretch of speech may begin or end elsewhere than when it was recognised. More
-takes what was said before or after for it; less finds nothing once [listen] has changed."""
+takes what was said before or after for it; less finds nothing once [turn_detection] has changed."""
 STRAGGLING = 1.0
 """Seconds after an engine was stopped that it is waited for in vain. The recording has no more of
 what it gave, and who stops it again may be a little late."""
@@ -31,10 +31,12 @@ SAME = 0.05
 """Seconds that a speaker may be silenced sooner or later and still have been heard as long."""
 
 
-async def user(session: Recorded, sound: Iterable[Audio]) -> AsyncGenerator[Audio | Typed | Hush]:
+async def user(
+    session: Recorded, sound: Iterable[Audio]
+) -> AsyncGenerator[Audio | Typed | StopReply]:
     """Speak, type and hush when it was done. sound: of each window."""
     windows = ((at, audio) for (at, _), audio in zip(session.windows, sound, strict=False))
-    inputs: Iterable[tuple[float, Audio | Typed | Hush]] = session.inputs
+    inputs: Iterable[tuple[float, Audio | Typed | StopReply]] = session.inputs
     for at, given in merge(windows, inputs, key=lambda each: each[0]):
         await _until(at)
         yield given
@@ -48,7 +50,7 @@ def quiet(session: Recorded) -> Iterator[Audio]:
     return (window for _ in session.windows)
 
 
-class Detector:
+class ReplayedDetector:
     """Finds speech where it was found. It knows how much it has listened to."""
 
     def __init__(self, session: Recorded) -> None:
@@ -66,15 +68,15 @@ class Detector:
         return next(self._probabilities, 0.0)
 
 
-class Engines:
+class ReplayedEngines:
     """All but the detector: each gives what it gave when it was asked the same."""
 
-    def __init__(self, session: Recorded, detector: Detector) -> None:
+    def __init__(self, session: Recorded, detector: ReplayedDetector) -> None:
         self._calls, self._canned = session.calls.values(), session.canned
         self._detector = detector
 
     def transcribe(self, audio: Audio) -> Stream[Segment]:
-        def unlike(call: Call) -> float:
+        def unlike(call: RecordedEngineCall) -> float:
             end = abs(call.heard - self._detector.heard)
             return round(end + abs(call.seconds - audio.seconds), 3)
 
@@ -103,15 +105,17 @@ class Engines:
             found = found or self._canned.get(text)
         return _again(found, "tts", f"no voice was recorded saying {text!r}")
 
-    def _reply_to(self, messages: Sequence[Message]) -> Call | None:
+    def _reply_to(self, messages: Sequence[Message]) -> RecordedEngineCall | None:
         history = digest(messages)
         return self._best("llm", messages[-1].text, lambda call: call.before != history)
 
-    def _best(self, kind: str, text: str, unlike: Callable[[Call], float]) -> Call | None:
+    def _best(
+        self, kind: str, text: str, unlike: Callable[[RecordedEngineCall], float]
+    ) -> RecordedEngineCall | None:
         """The call most like it, of several one that was not found before, the nearest in time."""
         calls = [call for call in self._calls if call.kind == kind and call.text == text]
 
-        def unfit(call: Call) -> tuple[float, bool, float]:
+        def unfit(call: RecordedEngineCall) -> tuple[float, bool, float]:
             return unlike(call), call.used, abs(call.at - _now())
 
         best = min(calls, key=unfit, default=None)
@@ -120,17 +124,17 @@ class Engines:
         return best
 
 
-class Light:
+class ReplayedFallback:
     """The voice in reserve."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: ReplayedEngines) -> None:
         self._engines = engines
 
     def synthesize(self, text: str) -> Stream[Speech]:
         return self._engines.speak("light", text)
 
 
-class Speaker:
+class ReplayedSpeaker:
     """Takes sound as slowly as it was taken, and is heard as far as it was."""
 
     def __init__(self, session: Recorded) -> None:
@@ -187,10 +191,10 @@ class Speaker:
 _METHODS = ("transcribe", "reply", "synthesize")
 
 
-class Working:
+class RealTimeEngine:
     """A live engine: while it is at work, time passes on `loop` as it really does."""
 
-    def __init__(self, engine: Any, loop: InstantLoop) -> None:
+    def __init__(self, engine: Any, loop: VirtualClockLoop) -> None:
         self._engine, self._loop = engine, loop
         for name in _METHODS:
             if method := getattr(engine, name, None):
@@ -206,10 +210,10 @@ class Working:
                     yield item
 
 
-class Listening:
+class RealTimeDetector:
     """A live detector, in the same way."""
 
-    def __init__(self, vad: VoiceDetector, loop: InstantLoop) -> None:
+    def __init__(self, vad: VoiceDetector, loop: VirtualClockLoop) -> None:
         self._vad, self._loop = vad, loop
         self.rate, self.window = vad.rate, vad.window
 
@@ -218,13 +222,13 @@ class Listening:
             return await self._vad.probability(window)
 
 
-class Drawing:
+class SeededChatModel:
     """A live chat model that draws each reply with what the recorded one was drawn with.
 
     plain: the model itself, which knows what options a call may have.
     """
 
-    def __init__(self, llm: Any, plain: ChatModel, recorded: Engines) -> None:
+    def __init__(self, llm: Any, plain: ChatModel, recorded: ReplayedEngines) -> None:
         self._llm, self._plain, self._recorded = llm, plain, recorded
 
     def reply(self, messages: Sequence[Message], **options: Any) -> Stream[Delta]:
@@ -233,7 +237,7 @@ class Drawing:
         return reply
 
 
-async def _again(call: Call | None, stage: str, otherwise: str) -> Stream[Any]:
+async def _again(call: RecordedEngineCall | None, stage: str, otherwise: str) -> Stream[Any]:
     """Yield what came of a call. otherwise: why nothing comes of none."""
     if call is None:
         raise EngineError(stage, otherwise)

@@ -12,8 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from ..audio import Audio, silence
 from ..audio.recordings import decode
 from ..audio.resample import Windows
-from ..conversation import Hush, Typed
-from ..conversation.latency_budget import RUNGS, Rung
+from ..conversation import StopReply, Typed
+from ..conversation.latency_budget import DEGRADATIONS, Degradation
 from ..conversation.pace import Pace
 from ..engines import Delta, Segment, Speech, fits
 from ..errors import InputError
@@ -31,7 +31,7 @@ _BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, Recursio
 
 
 @dataclass(slots=True)
-class Call:
+class RecordedEngineCall:
     """An engine was asked something."""
 
     kind: str
@@ -75,18 +75,18 @@ class Recorded:
     path: Path
     rate: int = 0
     window: int = 0
-    partial: bool = False
+    interim: bool = False
     light: bool = False
     """There was a voice in reserve."""
-    ahead: list[Rung] = field(default_factory=list)
+    preemptive: list[Degradation] = field(default_factory=list)
     pace: list[float] = field(default_factory=lambda: Pace().shown)
     """What the voice had shown before, as `Pace.shown` has it."""
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     windows: list[tuple[float, float]] = field(default_factory=list)
     """When each window of the user's sound was listened to, and how probably it is speech."""
-    inputs: list[tuple[float, Typed | Hush]] = field(default_factory=list)
-    calls: dict[int, Call] = field(default_factory=dict)
-    canned: dict[str, Call] = field(default_factory=dict)
+    inputs: list[tuple[float, Typed | StopReply]] = field(default_factory=list)
+    calls: dict[int, RecordedEngineCall] = field(default_factory=dict)
+    canned: dict[str, RecordedEngineCall] = field(default_factory=dict)
     """Of each sentence that was made before it was needed, the sound, there at once."""
     sounded: list[Sounded] = field(default_factory=list)
     realtime: Realtime | None = None
@@ -157,8 +157,10 @@ def _begin(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
             f"{recorded.path}: recorded as version {given['session']}, and this is {VERSION}"
         )
     recorded.window = amounts.whole(given["window"])
-    recorded.partial, recorded.light = bool(given["partial"]), bool(given["light"])
-    recorded.ahead = [rung for rung in RUNGS if rung in given["ahead"]]
+    recorded.interim, recorded.light = bool(given["interim"]), bool(given["light"])
+    recorded.preemptive = [
+        degradation for degradation in DEGRADATIONS if degradation in given["preemptive"]
+    ]
     if "pace" in given:
         letters, seconds, sound, took = map(amounts.seconds, given["pace"])
         if not (letters and seconds and sound):
@@ -177,14 +179,14 @@ def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
         case {"typed": str(text)}:
             recorded.inputs.append((at, Typed(text)))
         case {"hush": True}:
-            recorded.inputs.append((at, Hush()))
+            recorded.inputs.append((at, StopReply()))
         case {"appended": _} | {"sent": _} | {"sounds": _} if recorded.realtime:
             recorded.realtime.note(at, given)
         case {"call": _} | {"gave": _} | {"ended": _}:
             _note_call(recorded.calls, at, given)
         case {"canned": str(text), "speech": speech}:
             chunks = [(0.0, _built(Speech, chunk)) for chunk in speech]
-            recorded.canned[text] = Call("tts", at, text, items=chunks, stopped=False)
+            recorded.canned[text] = RecordedEngineCall("tts", at, text, items=chunks, stopped=False)
         case {"played": _} | {"drained": _} | {"stopped": _}:
             _note_sound(recorded.sounded, at, given)
         case {"event": {"event": str()} as event}:
@@ -197,16 +199,16 @@ def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
             raise ValueError(given)
 
 
-def _note_call(calls: dict[int, Call], at: float, given: dict[str, Any]) -> None:
+def _note_call(calls: dict[int, RecordedEngineCall], at: float, given: dict[str, Any]) -> None:
     match given:
         case {"call": int(number), "kind": "stt", "seconds": seconds, "heard": heard}:
-            calls[number] = Call(
+            calls[number] = RecordedEngineCall(
                 "stt", at, seconds=amounts.seconds(seconds), heard=amounts.seconds(heard)
             )
         case {"call": int(number), "kind": "llm", "text": str(text), "before": str(before)}:
-            calls[number] = Call("llm", at, text=text, before=before)
+            calls[number] = RecordedEngineCall("llm", at, text=text, before=before)
         case {"call": int(number), "kind": "tts" | "light" as kind, "text": str(text)}:
-            calls[number] = Call(kind, at, text=text)
+            calls[number] = RecordedEngineCall(kind, at, text=text)
         case {"gave": int(number), "item": item}:
             call = calls[number]
             call.items.append((at - call.at, _built(_ITEMS[call.kind], item)))

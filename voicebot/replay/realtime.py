@@ -17,20 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from ..assistant.assembly import Chosen, Parts
-from ..assistant.on_demand import Further
+from ..assistant.assembly import EngineSet, EngineSpec
+from ..assistant.on_demand import OnDemandEngines
 from ..audio import Audio, silence
 from ..audio.recordings import decode
-from ..concurrency.worker import Stream, started
+from ..concurrency.worker import Stream, background
 from ..config import Config
-from ..conversation.fallbacks import Reserve
+from ..conversation.fallbacks import Fallbacks
 from ..engines import ENGINES, ChatModel, Synthesizer, Transcriber, VoiceDetector
 from ..engines.call_options import taken
 from ..events import Event, as_json
-from ..server.auth.rate_limits import Allowance
+from ..server.auth.rate_limits import Quota
 from ..server.realtime.actions import Action, Append
-from ..server.realtime.conversation import Call
-from ..server.realtime.dependencies import Outside
+from ..server.realtime.conversation import RealtimeConversation
+from ..server.realtime.dependencies import SessionDependencies
 from ..server.realtime.fields import Table
 from ..server.realtime.output_audio import encoded
 from ..server.realtime.playout import PACKET_S, Playout
@@ -45,27 +45,32 @@ from .read import Recorded
 def surrounded(
     realtime: Realtime,
     config: Config,
-    parts: Parts | None,
+    parts: EngineSet | None,
     vad: VoiceDetector,
     stt: Transcriber,
     llm: ChatModel,
     tts: Synthesizer,
-    reserve: Reserve,
-) -> Outside:
+    reserve: Fallbacks,
+) -> SessionDependencies:
     """What it meets outside of itself: these engines. parts: what they are of, where they live."""
     takes = realtime.takes
     if parts:
         takes = taken(parts.plain.reply)
         # Whatever a client chose: loading takes time that is not skipped.
-        parts = replace(parts, further=Further())
+        parts = replace(parts, further=OnDemandEngines())
     else:
-        chosen = [Chosen(kind, f"{__name__}:Recorded", {}) for kind in ENGINES]
-        parts = Parts(stt, config.listen, chosen, llm, tts, config.assistant, reserve)
-    return Outside(parts, vad, stt, llm, tts, reserve, takes)
+        chosen = [EngineSpec(kind, f"{__name__}:Recorded", {}) for kind in ENGINES]
+        parts = EngineSet(stt, config.turn_detection, chosen, llm, tts, config.assistant, reserve)
+    return SessionDependencies(parts, vad, stt, llm, tts, reserve, takes)
 
 
 async def hold(
-    session: Recorded, realtime: Realtime, outside: Outside, story: list[Happened], *, aloud: bool
+    session: Recorded,
+    realtime: Realtime,
+    outside: SessionDependencies,
+    story: list[Happened],
+    *,
+    aloud: bool,
 ) -> None:
     """Hold it again, and put into `story` what happens.
 
@@ -82,9 +87,9 @@ async def hold(
     )
     outside.watcher = protocol.watcher = _Watcher(session, story)
     playout = Playout() if opening.has_track else None
-    call = Call(outside, protocol, Allowance(realtime.limits, _now()), playout)
+    call = RealtimeConversation(outside, protocol, Quota(realtime.limits, _now()), playout)
     client = _Client(session, realtime, protocol, aloud)
-    async with started(_take(playout)) if playout else nullcontext():
+    async with background(_take(playout)) if playout else nullcontext():
         await call.run(client.actions())
 
 

@@ -14,19 +14,29 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ..assistant.assembly import Parts, assemble
-from ..concurrency.virtual_clock import InstantLoop
+from ..assistant.assembly import EngineSet, assemble
+from ..concurrency.virtual_clock import VirtualClockLoop
 from ..config import Config, RecordSettings
 from ..conversation import Conversation
-from ..conversation.degradation import Ladder
-from ..conversation.fallbacks import Reserve
+from ..conversation.degradation import DegradationPolicy
+from ..conversation.fallbacks import Fallbacks
 from ..conversation.pace import Paces
-from ..conversation.prerendered import Canned
+from ..conversation.prerendered import PrerenderedSpeech
 from ..errors import ConfigError
 from ..events import Event, as_json
 from .amounts import LONGEST
 from .compare import Difference, Happened, differences
-from .engines import Detector, Drawing, Engines, Light, Listening, Speaker, Working, quiet, user
+from .engines import (
+    RealTimeDetector,
+    RealTimeEngine,
+    ReplayedDetector,
+    ReplayedEngines,
+    ReplayedFallback,
+    ReplayedSpeaker,
+    SeededChatModel,
+    quiet,
+    user,
+)
 from .read import Recorded, found, heard, read
 from .realtime import hold, surrounded, unlike
 
@@ -46,7 +56,7 @@ def run(
     """Replay the recording, or all in a folder, with the settings of now; return the exit code.
 
     engines: "recorded" give again what they gave; "live" are those of the settings.
-    tolerance: seconds that something may be sooner or later untold.
+    tolerance: seconds that something may be sooner or later pending_events.
     as_lines: print one JSON object per recording instead of text for people.
 
     Returns 1 if anything differs.
@@ -73,7 +83,7 @@ def run(
     return int(differs)
 
 
-def replay(session: Recorded, config: Config, parts: Parts | None = None) -> list[Happened]:
+def replay(session: Recorded, config: Config, parts: EngineSet | None = None) -> list[Happened]:
     """What happens when it is held again.
 
     parts: the live engines; without them the recorded ones give what they gave.
@@ -82,23 +92,25 @@ def replay(session: Recorded, config: Config, parts: Parts | None = None) -> lis
         InputError: live engines are to hear it, and there is no sound.
     """
     story: list[Happened] = []
-    with asyncio.Runner(loop_factory=InstantLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         runner.run(_converse(session, config, parts, story))
     return story
 
 
 async def _converse(
-    session: Recorded, config: Config, parts: Parts | None, story: list[Happened]
+    session: Recorded, config: Config, parts: EngineSet | None, story: list[Happened]
 ) -> None:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, InstantLoop)
+    assert isinstance(loop, VirtualClockLoop)
     vad, stt, llm, tts, light = _live(session, parts, loop) if parts else _recorded(session)
-    budget = config.budget
-    ladder = Ladder(budget)
-    ladder.ahead.update(rung for rung in session.ahead if rung in budget.rungs)
+    budget = config.latency
+    policy = DegradationPolicy(budget)
+    policy.preemptive.update(
+        degradation for degradation in session.preemptive if degradation in budget.enabled
+    )
 
     paces = Paces(session.pace)
-    reserve = Reserve(ladder, Canned(budget.sentences), light, config.speech, paces)
+    reserve = Fallbacks(policy, PrerenderedSpeech(budget.sentences), light, config.speech, paces)
     if session.realtime:
         outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, reserve)
         await hold(session, session.realtime, outside, story, aloud=parts is not None)
@@ -112,14 +124,14 @@ async def _converse(
         stt,
         llm,
         tts,
-        Speaker(session),
+        ReplayedSpeaker(session),
         note,
-        listen=config.listen,
+        endpointing=config.turn_detection,
         instructions=config.assistant.instructions,
-        patience=config.assistant.patience_s,
+        patience=config.assistant.engine_timeout_s,
         reserve=reserve,
     )
-    conversation.partial = session.partial
+    conversation.interim = session.interim
     sound = heard(session) if parts else quiet(session)
     with suppress(TimeoutError):
         async with asyncio.timeout_at(session.over if session.cut else None):
@@ -127,21 +139,25 @@ async def _converse(
 
 
 def _recorded(session: Recorded) -> tuple[Any, ...]:
-    detector = Detector(session)
-    engines = Engines(session, detector)
-    return detector, engines, engines, engines, Light(engines) if session.light else None
+    detector = ReplayedDetector(session)
+    engines = ReplayedEngines(session, detector)
+    return detector, engines, engines, engines, ReplayedFallback(engines) if session.light else None
 
 
-def _live(session: Recorded, parts: Parts, loop: InstantLoop) -> tuple[Any, ...]:
-    recorded = Engines(session, Detector(session))
-    llm, light = Drawing(parts.llm, parts.plain, recorded), parts.reserve.light
-    others = [Working(engine, loop) for engine in (parts.stt, llm, parts.tts)]
-    return Listening(parts.vad(), loop), *others, Working(light, loop) if light else None
+def _live(session: Recorded, parts: EngineSet, loop: VirtualClockLoop) -> tuple[Any, ...]:
+    recorded = ReplayedEngines(session, ReplayedDetector(session))
+    llm, light = SeededChatModel(parts.llm, parts.plain, recorded), parts.reserve.light
+    others = [RealTimeEngine(engine, loop) for engine in (parts.stt, llm, parts.tts)]
+    return (
+        RealTimeDetector(parts.vad(), loop),
+        *others,
+        RealTimeEngine(light, loop) if light else None,
+    )
 
 
 def _changes(session: Recorded, config: Config) -> Changes:
     changes = {}
-    for section in ("listen", "budget", "speech", "assistant"):
+    for section in ("turn_detection", "latency", "speech", "assistant"):
         now = asdict(getattr(config, section))
         for name, before in session.settings.get(section, {}).items():
             if name in now and now[name] != before:

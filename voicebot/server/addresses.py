@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from typing import TextIO
 
-from ..errors import Missing
+from ..errors import MissingDependency
 from ..standard_streams import writes
 
 ANYWHERE = {socket.AF_INET: ("192.0.2.1", 9), socket.AF_INET6: ("2001:db8::1", 9)}
@@ -61,7 +61,7 @@ def draw(text: str, out: TextIO) -> None:
     try:
         import segno
     except ImportError:
-        raise Missing("--qr needs segno; voicebot install phone") from None
+        raise MissingDependency("--qr needs segno; voicebot install phone") from None
     code = segno.make(text, error="l", micro=False)
     if not writes(out, "█▀▄"):
         code.terminal(out)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .client_networks import network
-from .errors import Refusal
+from .errors import ApiError
 from .memory_budget import MemoryBudget
 
 PLACES = 8
@@ -34,7 +34,7 @@ CLOSED_S = 10
 """Seconds a client is asked to wait while we shut down: until we are back, or another is."""
 
 
-class House:
+class AdmissionControl:
     def __init__(self, places: int = PLACES) -> None:
         """places: that one client may have."""
         self._each, self._all = places, places + SPARE
@@ -72,7 +72,7 @@ class House:
         if self._may_enter(client):
             self._held[client] += 1
             return
-        full = Refusal(
+        full = ApiError(
             503,
             f"all {self._each} places are taken; ask again in {FULL_S} s",
             code="full",
@@ -117,7 +117,7 @@ class House:
             Refusal: there are `most` already, or the house is closing.
         """
         if self.sessions.total() >= most:
-            raise Refusal(
+            raise ApiError(
                 503,
                 f"all {most} conversations are taken; come back in {LEAVES_S} s",
                 code="full",
@@ -154,8 +154,8 @@ class House:
                 self._empty.set()
 
 
-def _closed() -> Refusal:
-    return Refusal(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
+def _closed() -> ApiError:
+    return ApiError(503, "the server is shutting down", code="closing", retry_after=CLOSED_S)
 
 
 def client_of(scope: Scope) -> str:
@@ -164,10 +164,10 @@ def client_of(scope: Scope) -> str:
     return key or network((scope.get("client") or ("", 0))[0])
 
 
-class InHouse:
+class AdmissionMiddleware:
     """ASGI middleware: a place from before the body is read until the last byte is sent."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
+    def __init__(self, app: ASGIApp, house: AdmissionControl) -> None:
         self._app, self._house = app, house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,19 +12,19 @@ from typing import TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..assistant.assembly import Parts
-from ..assistant.warmup import Warmth
-from ..concurrency.worker import Worker, started
+from ..assistant.assembly import EngineSet
+from ..assistant.warmup import Warmup
+from ..concurrency.worker import Worker, background
 from ..config import ServerSettings
 from ..errors import VoicebotError
-from .admission import House
+from .admission import AdmissionControl
 from .auth.keys import Keys, wanted
-from .hot_swap import Leased
-from .routes import DONE, FAILED, NONE, UNDER_WAY, Lasting, Standing, site
+from .hot_swap import HotSwap
+from .routes import DONE, FAILED, NONE, UNDER_WAY, SharedState, Status, site
 
 log = logging.getLogger(__name__)
 
-Again: TypeAlias = Callable[[Parts], tuple[Parts, ServerSettings]]
+Again: TypeAlias = Callable[[EngineSet], tuple[EngineSet, ServerSettings]]
 """Given the engines of now, what the settings mean meanwhile. It may take its time, and raise
 VoicebotError where they cannot be followed."""
 
@@ -33,19 +33,19 @@ VoicebotError where they cannot be followed."""
 class _Generation:
     """Engines, and the application before them."""
 
-    parts: Parts
+    parts: EngineSet
     keys: Keys | None
     """What opens it; None where it is open."""
     site: ASGIApp
-    warmth: Warmth
+    warmth: Warmup
 
 
 def create(
-    parts: Parts,
+    parts: EngineSet,
     settings: ServerSettings,
     *,
     again: Again | None = None,
-    news: Callable[[Standing], None] = lambda standing: None,
+    news: Callable[[Status], None] = lambda standing: None,
 ) -> App:
     """The application that serves these engines, which it owns from now on: `close` closes them.
 
@@ -71,21 +71,21 @@ class App:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: EngineSet,
         settings: ServerSettings,
         again: Again,
-        news: Callable[[Standing], None],
+        news: Callable[[Status], None],
     ) -> None:
         self._again, self._told = again, news
-        self._lasting = Lasting()
+        self._lasting = SharedState()
         self._reload = NONE
         self._asked = asyncio.Event()
-        warmth = Warmth(parts, news=self._news)
+        warmth = Warmup(parts, news=self._news)
         first = self._generation(parts, settings, warmth)
-        self._generations = Leased(first, self._returned)
+        self._generations = HotSwap(first, self._returned)
 
     @property
-    def house(self) -> House:
+    def house(self) -> AdmissionControl:
         """Who is inside. It is told when to close."""
         return self._lasting.house
 
@@ -96,10 +96,10 @@ class App:
             with self._generations.lease() as generation:
                 await generation.site(scope, receive, send)
 
-    def standing(self) -> Standing:
+    def standing(self) -> Status:
         warmth = self._generations.current.warmth
         is_open = warmth.ready and not self.house.closing.is_set()
-        return Standing(is_open, warmth.states.copy(), self._reload)
+        return Status(is_open, warmth.states.copy(), self._reload)
 
     def reload(self) -> None:
         """Follow what the settings say now, if that can be done; else all stays as it is."""
@@ -115,7 +115,7 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         """What is done from before the first request until after the last."""
         await receive()
-        async with started(self._attend()), started(self._lasting.metrics.watch_loop()):
+        async with background(self._attend()), background(self._lasting.metrics.watch_loop()):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -123,7 +123,7 @@ class App:
     async def _attend(self) -> None:
         """Get the engines to answer, and exchange them when told to."""
         while True:
-            async with started(self._generations.current.warmth.warm()):
+            async with background(self._generations.current.warmth.warm()):
                 await self._asked.wait()
                 self._asked.clear()
                 await self._follow()
@@ -153,7 +153,7 @@ class App:
             with ExitStack() as undoing:
                 parts, settings = await worker.run(self._again, now.parts)
                 undoing.callback(parts.close, but=[now.parts])
-                warmth = Warmth(parts, now.warmth.states, self._news)
+                warmth = Warmup(parts, now.warmth.states, self._news)
                 new = await worker.run(self._generation, parts, settings, warmth)
                 await warmth.require(parts.new(now.parts))
                 undoing.pop_all()
@@ -161,7 +161,9 @@ class App:
             worker.close()
         return new
 
-    def _generation(self, parts: Parts, settings: ServerSettings, warmth: Warmth) -> _Generation:
+    def _generation(
+        self, parts: EngineSet, settings: ServerSettings, warmth: Warmup
+    ) -> _Generation:
         """Raises: ConfigError: the keys cannot be read."""
         keys = wanted(settings)
         follows = site(parts, settings, keys, self._lasting, self.standing)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError, Missing
+from ..errors import ConfigError, MissingDependency
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, GeneralName
@@ -39,7 +39,7 @@ def own(folder: Path, addresses: Collection[str], now: datetime | None = None) -
     try:
         from cryptography import x509
     except ImportError:
-        raise Missing("--https needs cryptography; voicebot install phone") from None
+        raise MissingDependency("--https needs cryptography; voicebot install phone") from None
     now = now or datetime.now(UTC)
     try:
         folder = folder.expanduser()

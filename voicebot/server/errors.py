@@ -15,7 +15,7 @@ from ..errors import ContextExceeded, EngineError, InputError
 log = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """A request that is answered with an error.
 
     param: the field that is wrong, where it is one.
@@ -37,10 +37,10 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
-def too_long(failure: Exception) -> Refusal:
+def too_long(failure: Exception) -> ApiError:
     """The messages are more than the model can read, as OpenAI says it. No SDK tries it again."""
     assert isinstance(failure, ContextExceeded)
-    return Refusal(400, failure.reason, param="messages", code=failure.kind)
+    return ApiError(400, failure.reason, param="messages", code=failure.kind)
 
 
 def error(
@@ -60,21 +60,21 @@ def error(
     }
 
 
-def response(refusal: Refusal) -> Response:
+def response(refusal: ApiError) -> Response:
     headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
     body = error(str(refusal), refusal.status, param=refusal.param, code=refusal.code)
     return JSONResponse(body, refusal.status, headers)
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, ApiError)
     return response(refusal)
 
 
-def unsuitable(failure: Exception) -> Refusal:
+def unsuitable(failure: Exception) -> ApiError:
     """An option of the request, or its file, is not what an engine takes."""
     param = failure.option if isinstance(failure, OptionError) else "file"
-    return Refusal(400, str(failure), param=param)
+    return ApiError(400, str(failure), param=param)
 
 
 async def _unsuitable(request: Request, failure: Exception) -> Response:
@@ -84,7 +84,7 @@ async def _unsuitable(request: Request, failure: Exception) -> Response:
 async def _failed(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, EngineError)
     log.warning("%s", failure)
-    return response(Refusal(500, str(failure), code=f"{failure.stage}_failed"))
+    return response(ApiError(500, str(failure), code=f"{failure.stage}_failed"))
 
 
 async def _too_long(request: Request, failure: Exception) -> Response:
@@ -110,13 +110,13 @@ async def _gone(request: Request, failure: Exception) -> Response:
 async def _bug(request: Request, failure: Exception) -> Response:
     # The traceback is logged by the server; strangers get the id to ask for it by.
     request_id = request.scope.get("request_id", "-")
-    answer = response(Refusal(500, f"this is our fault, and logged as {request_id}"))
+    answer = response(ApiError(500, f"this is our fault, and logged as {request_id}"))
     answer.headers["x-request-id"] = request_id
     return answer
 
 
 HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
-    Refusal: _refused,
+    ApiError: _refused,
     OptionError: _unsuitable,
     InputError: _unsuitable,
     ContextExceeded: _too_long,

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Leased(Generic[T]):
+class HotSwap(Generic[T]):
     """Lends what is current; who has a lease keeps what it was given until it gives it back.
 
     returned: called with what is neither current nor lent any more, and what still is.

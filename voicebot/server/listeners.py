@@ -17,7 +17,7 @@ from typing import Any
 
 from ..config import networks
 from .client_networks import network, parsed
-from .rare_log import Seldom
+from .rare_log import RareLog
 from .uvicorn_protocols import MOST, RESERVE
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ BATCH = 100
 """Connections that are hung up on before others are served again."""
 
 
-class Guests:
+class ConnectionLimits:
     """How many connections there are, and from where.
 
     proxies: addresses and networks that may hold as many as there can be.
@@ -43,7 +43,7 @@ class Guests:
     ) -> None:
         self._proxies, self._most, self._each = networks(proxies), most, each
         self._held: Counter[str] = Counter()
-        self._full = Seldom()
+        self._full = RareLog()
 
     def enter(self, address: str) -> Callable[[], None] | None:
         """What ends the stay of one more from this address; None where none is let in."""
@@ -72,10 +72,10 @@ class Guests:
         return network(address), any(found in each for each in self._proxies)
 
 
-class Door(socket.socket):
+class Listener(socket.socket):
     """A listening socket, taken over from `listening`, that lets in as many as `guests` does."""
 
-    def __init__(self, listening: socket.socket, guests: Guests) -> None:
+    def __init__(self, listening: socket.socket, guests: ConnectionLimits) -> None:
         family, kind, proto = listening.family, listening.type, listening.proto
         super().__init__(family, kind, proto, fileno=listening.detach())
         self._guests = guests
@@ -85,12 +85,12 @@ class Door(socket.socket):
             connection, address = super().accept()
             name = str(address[0]) if isinstance(address, tuple) else ""
             if leave := self._guests.enter(name):
-                return _Guest(connection, leave), address
+                return _Connection(connection, leave), address
             connection.close()
         raise ConnectionAbortedError  # asyncio comes again once it has served others
 
 
-class _Guest(socket.socket):
+class _Connection(socket.socket):
     def __init__(self, connection: socket.socket, leave: Callable[[], None]) -> None:
         self._leave: Callable[[], None] | None = leave
         family, kind, proto = connection.family, connection.type, connection.proto
@@ -114,7 +114,7 @@ class Loop(_Usual):
 
     def __init__(self) -> None:
         super().__init__()
-        self._no_files = Seldom()
+        self._no_files = RareLog()
 
     async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
         if options.get("ssl"):

@@ -30,7 +30,7 @@ FIRST = 64 * 2**10
 _EXTENSION = "voicebot.messages"
 
 
-class Full(VoicebotError):
+class MemoryBudgetExceeded(VoicebotError):
     """There is no room for it, and why."""
 
 
@@ -92,11 +92,17 @@ class Share:
         more = max(0, now - self._own) - max(0, before - self._own)
         if now > before:
             if now > budget.each:
-                raise Full(f"one conversation holds at most {budget.each >> 20} MB here")
+                raise MemoryBudgetExceeded(
+                    f"one conversation holds at most {budget.each >> 20} MB here"
+                )
             if more and budget.shared.total() + more > budget.everybody:
-                raise Full("all conversations together hold as much as there may be; try later")
+                raise MemoryBudgetExceeded(
+                    "all conversations together hold as much as there may be; try later"
+                )
             if more and budget.shared[client] + more > budget.everybody // 2:
-                raise Full("your conversations together hold as much as they may; try later")
+                raise MemoryBudgetExceeded(
+                    "your conversations together hold as much as they may; try later"
+                )
         self._held[what] = size
         budget.shared[client] += more
         if not budget.shared[client]:

@@ -16,17 +16,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..assistant.assembly import Parts
+from ..assistant.assembly import EngineSet
 from ..concurrency.worker import Worker
 from ..engines import Kind
 from ..observability.metrics import MEDIA_TYPE, OTHER, Metrics
-from .admission import House
+from .admission import AdmissionControl
 
 _BEGINS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 _COMPUTING: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 
-def route(metrics: Metrics, parts: Parts, house: House) -> Route:
+def route(metrics: Metrics, parts: EngineSet, house: AdmissionControl) -> Route:
     async def page(request: Request) -> Response:
         sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime", "responses")}
         text = await metrics.page(sessions, _calls(parts), _windows(parts))
@@ -35,13 +35,13 @@ def route(metrics: Metrics, parts: Parts, house: House) -> Route:
     return Route("/metrics", page)
 
 
-def _calls(parts: Parts) -> dict[str, int]:
+def _calls(parts: EngineSet) -> dict[str, int]:
     """How many calls each engine has that computes in this process."""
     workers = {name: getattr(engine, "worker", None) for name, engine in _engines(parts).items()}
     return {name: worker.calls for name, worker in workers.items() if isinstance(worker, Worker)}
 
 
-def _engines(parts: Parts) -> dict[str, Any]:
+def _engines(parts: EngineSet) -> dict[str, Any]:
     """Those that are loaded, the usual ones by their kinds, the further ones as "stt/NAME"."""
     usual: dict[str, Any] = {kind: parts.engine(kind) for kind in _COMPUTING}
     return usual | {
@@ -49,7 +49,7 @@ def _engines(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _windows(parts: Parts) -> dict[str, dict[str, int]]:
+def _windows(parts: EngineSet) -> dict[str, dict[str, int]]:
     """How many windows each recogniser was given that counts them."""
     found = {}
     for name, engine in _engines(parts).items():
@@ -59,7 +59,7 @@ def _windows(parts: Parts) -> dict[str, dict[str, int]]:
     return found
 
 
-class Measured:
+class MetricsMiddleware:
     """ASGI middleware that counts answers by the route that gave them and their status."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

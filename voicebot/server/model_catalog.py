@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..assistant.assembly import Parts
+from ..assistant.assembly import EngineSet
 from ..assistant.on_demand import AGAIN_S, OnDemand, Unavailable
-from ..conversation.voice_options import Choices
+from ..conversation.voice_options import VoiceOptions
 from ..engines import Kind
 from ..engines.call_options import language, taken
 from ..model_names import PLAIN, is_usual, plain
 from ..spelling import there_is
 from . import voice_aliases as voices
-from .errors import Refusal
+from .errors import ApiError
 
 KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
 TASKS: dict[Kind, str] = {
@@ -62,7 +62,7 @@ class Served:
 
     kind: Kind
     name: str
-    parts: Parts
+    parts: EngineSet
     """With this model for the usual one of its kind."""
 
     @property
@@ -84,7 +84,7 @@ class Served:
         if name not in self.takes:
             engine = self._engine_name
             says = f"{engine}, which {_DOES[self.kind]} here, takes no {name}"
-            raise Refusal(400, says, param=name)
+            raise ApiError(400, says, param=name)
         return {name: value}
 
     def language(self, name: str | None) -> dict[str, str]:
@@ -122,10 +122,10 @@ class Served:
         return next(each.name for each in self.parts.chosen if each.kind == self.kind)
 
 
-class Catalogue:
+class ModelCatalog:
     """What a server's models are called: of each kind the usual one, and those it has by name."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: EngineSet) -> None:
         self._parts = parts
         self._since = int(time.time())
         revisions = parts.identity.revisions
@@ -184,7 +184,7 @@ class Catalogue:
                 raise _unavailable(error) from error
         return Served(model.kind, model.name, self.parts([model], informed=informed))
 
-    def parts(self, models: Iterable[Model], *, informed: bool = True) -> Parts:
+    def parts(self, models: Iterable[Model], *, informed: bool = True) -> EngineSet:
         """The server's engines, with these models, which are loaded, for those of their kinds."""
         further = [model.on_demand for model in models if model.on_demand]
         return self._parts.having(*further, informed=informed)
@@ -206,7 +206,7 @@ class Catalogue:
         others = await self._having_voice(voice)
         if len(others) > 1:
             which = " and ".join(each.name for each in others)
-            raise Refusal(
+            raise ApiError(
                 400, f"{which} have a voice {voice!r}; choose one as model", param="model"
             )
         return others[0] if others else tts
@@ -217,7 +217,7 @@ class Catalogue:
         for model in self.of("tts")[1:]:
             try:
                 tts = await self.loaded(model)
-            except Refusal:
+            except ApiError:
                 continue  # it is told where that model is asked for
             if tts.has_voice(voice):
                 found.append(tts)
@@ -239,7 +239,7 @@ class Catalogue:
         for kind in _BY_NAME:
             try:
                 found = self.find(kind, name)
-            except Refusal:
+            except ApiError:
                 continue
             return self._entry(found, name) | {"root": found.name}
         raise _no_model(f"there is no model {name[:80]!r}; {there_is(name[:80], known)}")
@@ -256,7 +256,7 @@ class Catalogue:
             Refusal: there is no such model, or it cannot be loaded.
         """
         tts = await (self.served("tts", model) if model else self.usual("tts"))
-        names = Choices(tts.parts.stt, tts.parts.tts).voices or ["default"]
+        names = VoiceOptions(tts.parts.stt, tts.parts.tts).voices or ["default"]
         return {"voices": [{"id": name, "name": name} for name in names]}
 
     def _listed(self, kinds: tuple[Kind, ...]) -> Iterator[dict[str, Any]]:
@@ -287,10 +287,10 @@ def header(text: str) -> str:
     return re.sub(r"[^ -~]", "?", text).strip()
 
 
-def _unavailable(error: Unavailable) -> Refusal:
+def _unavailable(error: Unavailable) -> ApiError:
     again = round(AGAIN_S)
-    return Refusal(503, error.reason, param="model", code="model_unavailable", retry_after=again)
+    return ApiError(503, error.reason, param="model", code="model_unavailable", retry_after=again)
 
 
-def _no_model(message: str) -> Refusal:
-    return Refusal(404, message, param="model", code="model_not_found")
+def _no_model(message: str) -> ApiError:
+    return ApiError(404, message, param="model", code="model_not_found")

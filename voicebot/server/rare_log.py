@@ -6,7 +6,7 @@ EVERY_S = 60.0
 """Seconds between two lines. Without it, a client could fill the disk with them."""
 
 
-class Seldom:
+class RareLog:
     """Says when a line about something is due."""
 
     def __init__(self) -> None:

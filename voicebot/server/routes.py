@@ -14,23 +14,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from ..assistant.assembly import Parts
+from ..assistant.assembly import EngineSet
 from ..config import ServerSettings
 from ..engines import Kind
 from ..observability.metrics import Metrics
 from . import metrics as measured
-from .admission import House
-from .auth.ephemeral_keys import ClientSecrets
-from .auth.forwarded import Forwarded
+from .admission import AdmissionControl
+from .auth.ephemeral_keys import EphemeralKeys
+from .auth.forwarded import ForwardedMiddleware
 from .auth.keys import Keys
-from .auth.middleware import LOCAL, Doorkeeper
-from .auth.rate_limits import Allowance
+from .auth.middleware import LOCAL, AuthMiddleware
+from .auth.rate_limits import Quota
 from .auth.tokens import token
-from .errors import HANDLERS, Refusal, response
-from .http.request_id import RequestId
-from .http.unknown_fields import Ignored
-from .http.unread_bodies import Unread
-from .model_catalog import Catalogue
+from .errors import HANDLERS, ApiError, response
+from .http.request_id import RequestIDMiddleware
+from .http.unknown_fields import UnknownFieldsMiddleware
+from .http.unread_bodies import UnreadBodyMiddleware
+from .model_catalog import ModelCatalog
 from .realtime import websocket as realtime_socket
 from .rest import (
     audio as openai_audio,
@@ -47,9 +47,9 @@ from .rest import (
 from .rest import (
     responses_websocket as responses_socket,
 )
-from .rest.responses_store import KeptResponses
+from .rest.responses_store import ResponseStore
 from .talk import websocket as talk_socket
-from .talk.connection import Call
+from .talk.connection import Connection
 from .webrtc import calls as webrtc
 
 SOON_S = 1
@@ -60,20 +60,20 @@ NONE, UNDER_WAY, DONE, FAILED = "none", "under way", "done", "failed: "
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
+class SharedState:
     """What is the same before and after a change of engines or settings."""
 
-    house: House = field(default_factory=House)
-    secrets: ClientSecrets = field(default_factory=ClientSecrets)
-    allowances: dict[str, Allowance] = field(default_factory=dict)
+    house: AdmissionControl = field(default_factory=AdmissionControl)
+    secrets: EphemeralKeys = field(default_factory=EphemeralKeys)
+    allowances: dict[str, Quota] = field(default_factory=dict)
     """What each key has left, by its hash."""
-    calls: dict[str, Call] = field(default_factory=dict)
+    calls: dict[str, Connection] = field(default_factory=dict)
     """The conversations of `/v1/talk` that can be resumed, by their token."""
-    responses: KeptResponses = field(default_factory=KeptResponses)
+    responses: ResponseStore = field(default_factory=ResponseStore)
     """What `/v1/responses` can go on from."""
-    spoken: KeptResponses = field(default_factory=KeptResponses)
+    spoken: ResponseStore = field(default_factory=ResponseStore)
     """The words of chat completions that were read aloud."""
-    webrtc: dict[str, webrtc.Standing] = field(default_factory=dict)
+    webrtc: dict[str, webrtc.ActiveCall] = field(default_factory=dict)
     """The calls over WebRTC, by their ids."""
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -87,7 +87,7 @@ class Lasting:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Status:
     """How a server is doing."""
 
     ready: bool
@@ -101,21 +101,21 @@ class Standing:
         """Why the last reload failed; empty if it did not."""
         return self.reload.removeprefix(FAILED) if self.reload.startswith(FAILED) else ""
 
-    def brief(self) -> Standing:
+    def brief(self) -> Status:
         """The same without the reasons, which the log has."""
         engines = {kind: state.partition(":")[0] for kind, state in self.engines.items()}
         return replace(self, engines=engines, reload=self.reload.partition(":")[0])
 
 
 def site(
-    parts: Parts,
+    parts: EngineSet,
     settings: ServerSettings,
     keys: Keys | None,
-    lasting: Lasting,
-    standing: Callable[[], Standing],
+    lasting: SharedState,
+    standing: Callable[[], Status],
 ) -> Starlette:
     """The application that serves these engines to whoever has a key; to all where keys is None."""
-    house, catalogue = lasting.house, Catalogue(parts)
+    house, catalogue = lasting.house, ModelCatalog(parts)
     responder = responses.Responder(catalogue, lasting.responses)
     described = openapi.description()
     if lasting.metrics.observer not in parts.observers:  # after a reload they may be the same
@@ -158,11 +158,11 @@ def site(
             WebSocketRoute("/{path:path}", _nowhere),
         ],
         middleware=[
-            Middleware(Forwarded, settings.proxies),
-            Middleware(measured.Measured, lasting.metrics),
-            Middleware(RequestId),
-            Middleware(Ignored),
-            Middleware(Unread),
+            Middleware(ForwardedMiddleware, settings.proxies),
+            Middleware(measured.MetricsMiddleware, lasting.metrics),
+            Middleware(RequestIDMiddleware),
+            Middleware(UnknownFieldsMiddleware),
+            Middleware(UnreadBodyMiddleware),
             *_doors(settings, keys, lasting),
         ],
         exception_handlers=HANDLERS,
@@ -171,7 +171,7 @@ def site(
 
 async def _no_websocket(request: Request) -> Response:
     reason = f"{request.url.path} is for websockets; a proxy has to pass"
-    refused = response(Refusal(426, f"{reason} on Upgrade and Connection"))
+    refused = response(ApiError(426, f"{reason} on Upgrade and Connection"))
     refused.headers["upgrade"] = "websocket"
     return refused
 
@@ -179,7 +179,7 @@ async def _no_websocket(request: Request) -> Response:
 async def _nowhere(websocket: WebSocket) -> None:
     path = websocket.url.path
     opens = "/v1/realtime, /v1/responses or /v1/talk"
-    raise Refusal(404, f"there is no {path} here; a websocket opens {opens}")
+    raise ApiError(404, f"there is no {path} here; a websocket opens {opens}")
 
 
 def _own_names() -> tuple[str, ...]:
@@ -188,11 +188,11 @@ def _own_names() -> tuple[str, ...]:
     return name, f"{name.partition('.')[0]}.local"
 
 
-def _doors(settings: ServerSettings, keys: Keys | None, lasting: Lasting) -> list[Middleware]:
+def _doors(settings: ServerSettings, keys: Keys | None, lasting: SharedState) -> list[Middleware]:
     """What lies between strangers and the routes."""
     origins = tuple(settings.origins.split())
     doorkeeper = Middleware(
-        Doorkeeper,
+        AuthMiddleware,
         keys,
         lasting.secrets,
         origins,

@@ -18,21 +18,18 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from ..assistant.assembly import Parts, build, offers
+from ..assistant.assembly import EngineSet, build, offers
 from ..assistant.warmup import READY
-from ..concurrency.worker import started
+from ..concurrency.worker import background
 from ..config import Config, ServerSettings
 from ..errors import ConfigError, VoicebotError
 from ..observability.traces import traced
 from ..weights import manifest as weights
-from . import addresses as reached_at
-from . import certificate, systemd
-from . import memory_trim as memory
-from . import uvicorn_protocols as connections
+from . import addresses, certificate, memory_trim, systemd, uvicorn_protocols
 from .app import App, create
 from .auth.keys import check_door, wanted
-from .listeners import Door, Guests, Loop
-from .routes import UNDER_WAY, Standing
+from .listeners import ConnectionLimits, Listener, Loop
+from .routes import UNDER_WAY, Status
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +71,7 @@ def run(
         ConfigError: others can reach the address, and nothing says that they may.
         VoicebotError: an engine cannot be built, or a certificate cannot be used.
     """
-    memory.give_back()
+    memory_trim.give_back()
     manager = systemd.Manager()
     settings = replace(
         config.server,
@@ -87,28 +84,28 @@ def run(
             settings = replace(settings, host=doors[0].getsockname()[0])
         reached = [str(door.getsockname()[0]) for door in doors] or [settings.host]
         _check_doors(reached, settings)
-        others = [each for host in reached for each in reached_at.addresses(host)]
+        others = [each for host in reached for each in addresses.addresses(host)]
         if qr and not others:
             raise ConfigError(
                 f"--qr: {settings.host} is reached from this machine alone; --host 0.0.0.0"
             )
         certified = None
         if https and not settings.tls_certificate:
-            certified = certificate.own(weights.data(), reached_at.own_addresses())
+            certified = certificate.own(weights.data(), addresses.own_addresses())
             settings = replace(settings, tls_certificate=str(certified))
         # The port before the engines: that it is taken is told now, not after a model has loaded.
         if not doors:
             doors = [_listening(settings.host, settings.port)]
-        guests = Guests(settings.proxies)
-        doors = [closing.enter_context(Door(each, guests)) for each in doors]
+        guests = ConnectionLimits(settings.proxies)
+        doors = [closing.enter_context(Listener(each, guests)) for each in doors]
         _check(settings)
 
         is_safe = bool(settings.tls_certificate)
         url = _url(doors[0], is_safe)
         port = doors[0].getsockname()[1]
-        elsewhere = [reached_at.url(each, port, is_safe=is_safe) for each in others]
+        elsewhere = [addresses.url(each, port, is_safe=is_safe) for each in others]
 
-        def again(now: Parts) -> tuple[Parts, ServerSettings]:
+        def again(now: EngineSet) -> tuple[EngineSet, ServerSettings]:
             meanwhile = read()
             followed = _followed(config, meanwhile, settings)
             _check_doors(reached, followed)
@@ -123,10 +120,10 @@ def run(
         closing.callback(app.close)
         site: ASGIApp = app
         if spans:
-            from .http.tracing import Traced
+            from .http.tracing import TracingMiddleware
 
             parts.observers.append(spans.observer)
-            site = Traced(app, spans.tracer)
+            site = TracingMiddleware(app, spans.tracer)
         server = _Server(
             uvicorn.Config(
                 site,
@@ -134,7 +131,7 @@ def run(
                 ssl_certfile=settings.tls_certificate or None,
                 ssl_keyfile=settings.tls_key or None,
                 timeout_graceful_shutdown=LAST_S,
-                **connections.OPTIONS,
+                **uvicorn_protocols.OPTIONS,
             ),
             app,
             manager,
@@ -174,10 +171,10 @@ def _point(elsewhere: list[str], certified: Path | None, *, qr: bool) -> None:
         tell(f"browsers ask once whether to trust {certified}; its SHA-256 fingerprint is")
         tell(certificate.fingerprint(certified))
     if qr:
-        reached_at.draw(elsewhere[0], sys.stderr)
+        addresses.draw(elsewhere[0], sys.stderr)
 
 
-def _report(manager: systemd.Manager, url: str, standing: Standing) -> None:
+def _report(manager: systemd.Manager, url: str, standing: Status) -> None:
     failure = f"; not reloaded: {standing.failure}" if standing.failure else ""
     if standing.reload == UNDER_WAY:
         manager.reloading()
@@ -200,7 +197,7 @@ class _Server(uvicorn.Server):
         self._has_terminal = os.isatty(0)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        async with started(self._drained()), started(self._manager.reassure()):
+        async with background(self._drained()), background(self._manager.reassure()):
             await super().serve(sockets)
 
     @contextmanager

@@ -8,30 +8,30 @@ from typing import Any
 
 from starlette.types import Scope
 
-from ..assistant.assembly import Parts
+from ..assistant.assembly import EngineSet
 from ..audio import Audio, silence
-from ..concurrency.worker import Stream, ahead
+from ..concurrency.worker import Stream, buffered
 from ..conversation.clauses import clauses
 from ..conversation.trim import trimmed
 from ..engines import Speech
 from .auth.middleware import allowance, charge
-from .errors import Refusal
+from .errors import ApiError
 
 AHEAD = 2
 """Chunks of speech made before the client has taken those before them."""
 
 
-async def spoken(parts: Parts, text: Stream[str], options: dict[str, Any]) -> Stream[Speech]:
+async def spoken(parts: EngineSet, text: Stream[str], options: dict[str, Any]) -> Stream[Speech]:
     """The text spoken piece by piece, so that its beginning is there first.
 
     options: as the synthesizer takes them for one call.
     """
-    async with ahead(_pieces(parts, text, options), AHEAD) as speech:
+    async with buffered(_pieces(parts, text, options), AHEAD) as speech:
         async for chunk in speech:
             yield chunk
 
 
-async def _pieces(parts: Parts, text: Stream[str], options: dict[str, Any]) -> Stream[Speech]:
+async def _pieces(parts: EngineSet, text: Stream[str], options: dict[str, Any]) -> Stream[Speech]:
     synthesize: Any = parts.tts.synthesize
     async with aclosing(clauses(text)) as pieces:
         async for piece in pieces:
@@ -66,7 +66,7 @@ class Counted:
                 self.seconds += audio.seconds
                 charge(self._scope, audio_s=audio.seconds)
                 if over := allowance(self._scope).overdrawn(asyncio.get_running_loop().time()):
-                    raise Refusal(
+                    raise ApiError(
                         429, str(over), code="rate_limit_exceeded", retry_after=over.retry_after
                     )
                 yield audio

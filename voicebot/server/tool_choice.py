@@ -11,7 +11,7 @@ from ..errors import VoicebotError
 from ..events import Passage
 
 
-class Unsuitable(VoicebotError):
+class ToolChoiceError(VoicebotError):
     """No function can be called as the client demands."""
 
 
@@ -30,21 +30,25 @@ def offer(
         named = [tool for tool in tools if tool.name == choice["name"]]
         if not named:
             there = ", ".join(tool.name for tool in tools) or "none"
-            raise Unsuitable(f"tool_choice names {choice['name']!r}, and of tools there is {there}")
+            raise ToolChoiceError(
+                f"tool_choice names {choice['name']!r}, and of tools there is {there}"
+            )
         tools = named
     if choice == "none":
         return {}
     if choice == "auto":
         return {"tools": tools} if tools and "tools" in takes else {}
     if not tools:
-        raise Unsuitable("tool_choice requires a call, and there are no tools")
+        raise ToolChoiceError("tool_choice requires a call, and there are no tools")
     if not {"tools", "must_call"} <= takes:
-        raise Unsuitable(
+        raise ToolChoiceError(
             "the model here cannot be made to call a function; tool_choice may be auto or none"
         )
     for tool in tools:
         if not tool.name.isprintable():
-            raise Unsuitable(f"no model can be made to call {tool.name!r}: it holds no plain text")
+            raise ToolChoiceError(
+                f"no model can be made to call {tool.name!r}: it holds no plain text"
+            )
     return {"tools": tools, "must_call": True}
 
 

@@ -23,12 +23,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from .errors import Refusal, response
+from .errors import ApiError, response
 from .http.bodies import PACE, QUIET_S
 from .http.unread_bodies import LINGER_S
-from .memory_budget import FIRST, Full, Share, allowing
+from .memory_budget import FIRST, MemoryBudgetExceeded, Share, allowing
 from .realtime.incremental import LONG
-from .websocket_fragments import Cutter
+from .websocket_fragments import Fragmenter
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ FRAGMENTS = 10_000
 and would go on for ever."""
 
 
-class _Looked:
+class _Watched:
     """What both kinds have in common."""
 
     connections: set[Any]
@@ -77,12 +77,12 @@ class _Looked:
         return "to read" if self.transport.is_closing() else None
 
 
-def _look_again(connection: ref[_Looked], before: object) -> None:
+def _look_again(connection: ref[_Watched], before: object) -> None:
     if there := connection():
         there._look(before)
 
 
-class Http(_Looked, H11Protocol):
+class HttpProtocol(_Watched, H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         self._is_reserved = len(self.connections) > MOST
@@ -117,7 +117,7 @@ def _only_watched(app: Any) -> Any:
         if scope["path"] in WATCHED:
             await app(scope, receive, send)
             return
-        full = Refusal(503, "all connections are taken", code="full", retry_after=int(LOOK_S))
+        full = ApiError(503, "all connections are taken", code="full", retry_after=int(LOOK_S))
         answer = response(full)
         answer.headers["connection"] = "close"
         await answer(scope, receive, send)
@@ -125,7 +125,7 @@ def _only_watched(app: Any) -> Any:
     return watched
 
 
-class Websocket(_Looked, WebSocketsSansIOProtocol):
+class WebsocketProtocol(_Watched, WebSocketsSansIOProtocol):
     """A text longer than LONG comes as "fragments", a deque of texts, instead of as "text".
 
     Messages have at most FIRST bytes until the application says otherwise (`let_in`). From then on
@@ -135,7 +135,7 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         transport.max_size = READ  # type: ignore[attr-defined]  # asyncio's sockets have it
-        self._cutter, self._decoder = Cutter(FIRST), _Decoder()
+        self._cutter, self._decoder = Fragmenter(FIRST), _Decoder()
         self._texts: list[str] = []
         self._share: Share | None = None
         self._coming = 0  # bytes in memory of a message that has not ended
@@ -225,7 +225,7 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
             self._begun = self.loop.time()
         try:
             self._tell_share()
-        except Full as full:
+        except MemoryBudgetExceeded as full:
             self._fail(1013, str(full))
             return False
         return True
@@ -316,8 +316,8 @@ class Websocket(_Looked, WebSocketsSansIOProtocol):
 _Decoder = codecs.getincrementaldecoder("utf-8")
 
 OPTIONS: dict[str, Any] = {
-    "http": Http,
-    "ws": Websocket,
+    "http": HttpProtocol,
+    "ws": WebsocketProtocol,
     "ws_max_size": FIRST,
     # Sound does not become smaller by it, and each side keeps its window in memory.
     "ws_per_message_deflate": False,

@@ -19,7 +19,7 @@ _MORE = {126: 2, 127: 8}
 """Bytes of the length itself, where it is not in the 7 bits it is expected in."""
 
 
-class Cutter:
+class Fragmenter:
     """What comes over one connection.
 
     longest: bytes of a frame that is cut; the parser refuses a longer one at its head. May change.

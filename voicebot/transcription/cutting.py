@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..audio import Audio, Samples
-from ..conversation.endpointing import SOFT, ListenSettings
+from ..conversation.endpointing import SOFT, EndpointingSettings
 from ..engines.speech_segments import LONGEST as LONGEST_S
 from ..engines.speech_segments import PAUSE
 from ..events import Utterance
@@ -26,12 +26,12 @@ MARGIN_S = 0.5
 class Cutter:
     """Takes the windows of a recording in order, and gives pieces that hold speech."""
 
-    def __init__(self, rate: int, window: int, settings: ListenSettings) -> None:
+    def __init__(self, rate: int, window: int, settings: EndpointingSettings) -> None:
         """settings: what counts as speech, as in a conversation."""
         self._rate, self._window = rate, window
         self._threshold = settings.threshold
-        self._proof = max(1, self._count(settings.start_ms / 1000))
-        self._before = self._count(settings.before_ms / 1000) + self._proof
+        self._proof = max(1, self._count(settings.min_speech_ms / 1000))
+        self._before = self._count(settings.prefix_padding_ms / 1000) + self._proof
         self._windows: list[Samples] = []
         self._chances: list[float] = []
         self._fed = 0  # windows

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..assistant.assembly import Ears, ears
+from ..assistant.assembly import SpeechInput, ears
 from ..audio import Audio
 from ..audio.recordings import recording
 from ..audio.resample import Windows
@@ -93,12 +93,12 @@ def _places(files: Sequence[str], form: str, folder: Path) -> dict[str, Path]:
     return {file: place for place, file in owners.items()}
 
 
-async def _segments(listening: Ears, file: str) -> list[Segment]:
+async def _segments(listening: SpeechInput, file: str) -> list[Segment]:
     async with aclosing(segments(listening, recording(file, RATE))) as heard:
         return [segment async for segment in heard]
 
 
-async def segments(listening: Ears, sound: Stream[Audio], **options: Any) -> Stream[Segment]:
+async def segments(listening: SpeechInput, sound: Stream[Audio], **options: Any) -> Stream[Segment]:
     """Yield what was said as it is recognised, with seconds from the start of the sound.
 
     Each segment is about a sentence: as much as fits into a subtitle.
@@ -122,7 +122,7 @@ async def segments(listening: Ears, sound: Stream[Audio], **options: Any) -> Str
                         yield _later(part, piece.start)
 
 
-async def _pieces(listening: Ears, sound: Stream[Audio]) -> Stream[Utterance]:
+async def _pieces(listening: SpeechInput, sound: Stream[Audio]) -> Stream[Utterance]:
     """The parts of the sound that hold speech: silence is not recognised, nor costs."""
     vad = listening.vad()
     cutter = Cutter(vad.rate, vad.window, listening.settings)

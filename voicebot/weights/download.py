@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import ConfigError, Missing, VoicebotError
+from ..errors import ConfigError, MissingDependency, VoicebotError
 from .copies import cached, near
 from .hub import Hub, Listing
 from .manifest import LOCK, File, Locked, Model, Repository, amount, faults, locked, sha256
@@ -28,7 +28,7 @@ Report = Callable[[str, int, int], None]
 """Hears what is being fetched, how many of its bytes are here, and how many there will be."""
 
 
-class Refused(VoicebotError):
+class IntegrityError(VoicebotError):
     """What a source has is not what it should be."""
 
 
@@ -137,17 +137,17 @@ class _OnHub:
         """
         listing, name = self._listed(), self._model.name
         if not (there := listing.files.get(file.path)):
-            raise Missing(f"{name}: {self._source.repository} has no file {file.path}")
+            raise MissingDependency(f"{name}: {self._source.repository} has no file {file.path}")
         for fact in ("size", "sha256"):
             ours, theirs = getattr(file, fact), getattr(there, fact)
             if ours and theirs and ours != theirs:
-                raise Refused(
+                raise IntegrityError(
                     f"{name}: {file.path} on the hub is not the one promised: "
                     f"expected {fact} {ours}, got {theirs}"
                 )
         size = there.size if file.size is None else file.size
         if size is None:
-            raise Missing(f"{name}: the hub does not say how long {file.path} is")
+            raise MissingDependency(f"{name}: the hub does not say how long {file.path} is")
         return File(file.path, size, file.sha256 or there.sha256)
 
     def bring(self, file: File, part: Path, report: Report) -> None:
@@ -182,7 +182,7 @@ class _OnHub:
         listing = hub.listing(source.repository, source.revision)
         # Of a model all of whose hashes the manifest has, any commit with these files will do.
         if lock and lock.commit != listing.commit and not self._model.pinned:
-            raise Refused(
+            raise IntegrityError(
                 f"{self._model.name}: {source.revision} of {source.repository} was {lock.commit} "
                 f"and is now {listing.commit}; to take it, "
                 f"voicebot models pull {self._model.name} --update"
@@ -219,7 +219,11 @@ def _complete(model: Model, folder: Path, places: list[Place], file: File, repor
         return
     if len(troubles) == 1 == len(model.sources):
         raise troubles[0]
-    kind = Missing if all(isinstance(each, Missing) for each in troubles) else Refused
+    kind = (
+        MissingDependency
+        if all(isinstance(each, MissingDependency) for each in troubles)
+        else IntegrityError
+    )
     said = [f"{model.name}: none of its sources has {file.path}", *map(str, troubles)]
     raise kind("\n  ".join(said))
 
@@ -245,7 +249,7 @@ def _fetch(model: Model, place: Place, commit: str, file: File, path: Path, repo
     ):
         if expected and expected != got:
             part.unlink()
-            raise Refused(
+            raise IntegrityError(
                 f"{model.name}: {file.path} is not the one promised: expected {name} {expected}, "
                 f"got {got}; it was not kept"
             )

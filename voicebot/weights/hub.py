@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..errors import ConfigError, Missing, VoicebotError
+from ..errors import ConfigError, MissingDependency, VoicebotError
 from .manifest import File
 
 if TYPE_CHECKING:
@@ -63,9 +63,11 @@ class Hub:
         try:
             import httpx
         except ImportError as error:
-            raise Missing("pulling models needs httpx; voicebot install models") from error
+            raise MissingDependency(
+                "pulling models needs httpx; voicebot install models"
+            ) from error
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-            raise Missing("HF_HUB_OFFLINE is set; unset it to pull models")
+            raise MissingDependency("HF_HUB_OFFLINE is set; unset it to pull models")
         self._answered = False
         self.endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         token = os.environ.get("HF_TOKEN", "").strip()
@@ -105,7 +107,9 @@ class Hub:
             }
             return Listing(told["sha"], files)
         except (ValueError, KeyError, TypeError) as error:
-            raise Missing(f"{self.endpoint} does not speak as a model hub does") from error
+            raise MissingDependency(
+                f"{self.endpoint} does not speak as a model hub does"
+            ) from error
 
     def download(
         self,
@@ -157,12 +161,12 @@ class Hub:
                 asked = answer.headers.get("Retry-After", "")
                 raise _Later(status, float(asked) if asked.isdigit() else None)
             if status in (401, 403):
-                raise Missing(
+                raise MissingDependency(
                     f"{self.endpoint} does not let us read {what} ({status}); if it exists, "
                     "accept its terms there and set HF_TOKEN"
                 )
             if status == 404:
-                raise Missing(f"{self.endpoint} has no {what} (404)")
+                raise MissingDependency(f"{self.endpoint} has no {what} (404)")
             if status >= 400 and status != 416:
                 raise VoicebotError(f"{self.endpoint} refuses to give {what} ({status})")
             yield answer
@@ -190,7 +194,7 @@ class Hub:
                 asked = error.seconds if isinstance(error, _Later) else None
                 if pause is None or (asked or 0) > PATIENCE:
                     reason = str(error) or type(error).__name__
-                    raise Missing(f"cannot reach {self.endpoint}: {reason}") from error
+                    raise MissingDependency(f"cannot reach {self.endpoint}: {reason}") from error
                 time.sleep(pause if asked is None else asked)
 
 

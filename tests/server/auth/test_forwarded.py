@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 
 from voicebot.config import ServerSettings
 from voicebot.errors import ConfigError
-from voicebot.server.auth.forwarded import Forwarded
+from voicebot.server.auth.forwarded import ForwardedMiddleware
 
 PROXIES = ("127.0.0.1", "10.0.0.0/8")
 
@@ -25,7 +25,7 @@ def seen(client, *headers, type="http"):
         "client": client and (client, 5), "server": ("127.0.0.1", 8124), "query_string": b"",
         "headers": [(b"host", b"inside:8124"), *[(n.encode(), v.encode()) for n, v in headers]],
     }  # fmt: skip
-    asyncio.run(Forwarded(app, PROXIES)(scope, None, None))
+    asyncio.run(ForwardedMiddleware(app, PROXIES)(scope, None, None))
     return found[0]
 
 

@@ -17,7 +17,7 @@ from voicebot.config import ServerSettings
 from voicebot.errors import ConfigError
 from voicebot.server.app import create
 from voicebot.server.auth import keys
-from voicebot.server.auth.ephemeral_keys import MOST, SETTINGS, ClientSecrets
+from voicebot.server.auth.ephemeral_keys import MOST, SETTINGS, EphemeralKeys
 from voicebot.server.auth.rate_limits import NAMES
 
 
@@ -481,7 +481,7 @@ def test_no_secret_is_logged(guarded, caplog):
 
 def test_a_secret_expires():
     now = [1000.0]
-    secrets = ClientSecrets(lambda: now[0])
+    secrets = EphemeralKeys(lambda: now[0])
     value, expires_at = secrets.issue("laptop", {"voice": "x"}, 60)
     assert expires_at == 1060
     assert secrets.find(value).owner == "laptop"
@@ -490,7 +490,7 @@ def test_a_secret_expires():
 
 
 def test_many_secrets_cost_no_memory():
-    secrets = ClientSecrets()
+    secrets = EphemeralKeys()
     first, _ = secrets.issue(None, {}, 60)
     values = [secrets.issue(None, {}, 60)[0] for _ in range(MOST)]
     assert secrets.find(first) is None
@@ -498,7 +498,7 @@ def test_many_secrets_cost_no_memory():
 
 
 def test_secrets_for_large_sessions_push_out_the_oldest_of_their_key_sooner():
-    secrets = ClientSecrets()
+    secrets = EphemeralKeys()
     theirs, _ = secrets.issue("laptop", {}, 60)
     small, _ = secrets.issue("phone", {}, 60)
     large = {"instructions": "x" * (SETTINGS // 4)}
@@ -511,7 +511,7 @@ def test_secrets_for_large_sessions_push_out_the_oldest_of_their_key_sooner():
 
 def test_expired_secrets_make_room_before_good_ones_do():
     now = [1000.0]
-    secrets = ClientSecrets(lambda: now[0])
+    secrets = EphemeralKeys(lambda: now[0])
     large = {"instructions": "x" * (SETTINGS // 3)}
     good, _ = secrets.issue("phone", large, 7200)
     secrets.issue("phone", large, 60)
@@ -521,7 +521,7 @@ def test_expired_secrets_make_room_before_good_ones_do():
 
 
 def test_a_key_that_makes_many_secrets_takes_none_of_anothers():
-    secrets = ClientSecrets()
+    secrets = EphemeralKeys()
     theirs, _ = secrets.issue("laptop", {}, 60)
     for _ in range(MOST + 1):
         secrets.issue("phone", {}, 60)
@@ -529,7 +529,7 @@ def test_a_key_that_makes_many_secrets_takes_none_of_anothers():
 
 
 def test_the_secrets_of_a_key_are_forgotten_with_it():
-    secrets = ClientSecrets()
+    secrets = EphemeralKeys()
     (gone, _), (kept, _) = secrets.issue("phone", {}, 60), secrets.issue("laptop", {}, 60)
     secrets.revoke("phone")
     assert secrets.find(gone) is None

@@ -4,13 +4,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from voicebot.conversation.endpointing import ListenSettings
+from voicebot.conversation.endpointing import EndpointingSettings
 from voicebot.errors import ConfigError
-from voicebot.server.auth.rate_limits import Allowance, Bucket, Exceeded, Limits, read
+from voicebot.server.auth.rate_limits import Limits, Quota, RateLimitExceeded, TokenBucket, read
 
 
 def test_a_bucket_fills_at_an_even_pace():
-    bucket = Bucket(60, 60, now=0)
+    bucket = TokenBucket(60, 60, now=0)
     bucket.take(60, now=0)
     assert bucket.left(now=10) == 10
     assert bucket.wait(15, now=10) == 5
@@ -19,7 +19,7 @@ def test_a_bucket_fills_at_an_even_pace():
 
 
 def test_what_was_taken_too_much_is_owed():
-    bucket = Bucket(60, 60, now=0)
+    bucket = TokenBucket(60, 60, now=0)
     bucket.take(90, now=0)
     assert bucket.left(now=0) == -30
     assert bucket.wait(1, now=0) == 31
@@ -27,28 +27,30 @@ def test_what_was_taken_too_much_is_owed():
 
 
 def test_so_many_requests_a_minute_and_then_one_in_turn():
-    allowance = Allowance(Limits(requests_per_minute=2), now=0)
+    allowance = Quota(Limits(requests_per_minute=2), now=0)
     allowance.admit(now=0)
     allowance.admit(now=0)
-    with pytest.raises(Exceeded, match="requests of this minute; try again in 30 s") as refused:
+    with pytest.raises(
+        RateLimitExceeded, match="requests of this minute; try again in 30 s"
+    ) as refused:
         allowance.admit(now=0)
     assert refused.value.retry_after == 30
     allowance.admit(now=30)
 
 
 def test_a_day_is_not_used_up_in_its_first_minutes_unless_it_is():
-    allowance = Allowance(Limits(requests_per_minute=2, requests_per_day=3), now=0)
+    allowance = Quota(Limits(requests_per_minute=2, requests_per_day=3), now=0)
     for now in (0, 0, 60):
         allowance.admit(now)
-    with pytest.raises(Exceeded, match="requests of this day"):
+    with pytest.raises(RateLimitExceeded, match="requests of this day"):
         allowance.admit(now=120)
 
 
 def test_a_refused_request_is_not_counted():
-    allowance = Allowance(Limits(requests_per_minute=1), now=0)
+    allowance = Quota(Limits(requests_per_minute=1), now=0)
     allowance.admit(now=0)
     for _ in range(5):
-        with pytest.raises(Exceeded):
+        with pytest.raises(RateLimitExceeded):
             allowance.admit(now=30)
     allowance.admit(now=60)
 
@@ -61,24 +63,24 @@ def test_a_refused_request_is_not_counted():
     ],
 )
 def test_what_was_used_keeps_the_next_one_out(limits, used, word):
-    allowance = Allowance(limits, now=0)
+    allowance = Quota(limits, now=0)
     allowance.admit(now=0)
     assert allowance.exhausted(now=0) == ""
     allowance.charge(0, **used)
     assert allowance.exhausted(now=0) == word
-    with pytest.raises(Exceeded, match=word):
+    with pytest.raises(RateLimitExceeded, match=word):
         allowance.admit(now=0)
 
 
 def test_so_many_conversations_at_once():
-    allowance = Allowance(Limits(sessions=1), now=0)
+    allowance = Quota(Limits(sessions=1), now=0)
     for _ in range(2):
-        with allowance.session(), pytest.raises(Exceeded, match="1 conversations at once"):
+        with allowance.session(), pytest.raises(RateLimitExceeded, match="1 conversations at once"):
             allowance.session().__enter__()
 
 
 def test_what_is_left_is_told():
-    allowance = Allowance(Limits(requests_per_minute=60, tokens_per_day=86400), now=0)
+    allowance = Quota(Limits(requests_per_minute=60, tokens_per_day=86400), now=0)
     allowance.admit(now=0)
     allowance.charge(0, tokens=400)
     assert allowance.told(now=0) == [
@@ -88,7 +90,7 @@ def test_what_is_left_is_told():
 
 
 def test_no_limits_hold_nobody_back():
-    allowance = Allowance(Limits(), now=0)
+    allowance = Quota(Limits(), now=0)
     with ExitStack() as all_of_them:
         for _ in range(1000):
             allowance.admit(now=0)
@@ -105,15 +107,15 @@ def test_a_limit_that_is_none_is_an_error(table):
 
 
 def test_new_limits_count_what_was_used_under_the_old_ones():
-    allowance = Allowance(Limits(requests_per_minute=3, sessions=1), now=0)
+    allowance = Quota(Limits(requests_per_minute=3, sessions=1), now=0)
     for _ in range(3):
         allowance.admit(0)
     with allowance.session():
         allowance.limit(Limits(requests_per_minute=4, sessions=1), 0)
         allowance.admit(0)
-        with pytest.raises(Exceeded, match="requests"):
+        with pytest.raises(RateLimitExceeded, match="requests"):
             allowance.admit(0)
-        with pytest.raises(Exceeded, match="1 conversations at once"):
+        with pytest.raises(RateLimitExceeded, match="1 conversations at once"):
             allowance.session().__enter__()
 
 
@@ -124,7 +126,7 @@ def test_a_key_may_send_less_than_others_but_not_more():
 
 
 def test_a_key_may_say_less_at_once_than_others_but_not_more():
-    usual = ListenSettings(longest_s=30.0)
-    assert Limits(utterance_s=10).listening(usual) == ListenSettings(longest_s=10)
+    usual = EndpointingSettings(max_utterance_s=30.0)
+    assert Limits(utterance_s=10).listening(usual) == EndpointingSettings(max_utterance_s=10)
     assert Limits(utterance_s=50).listening(usual) == usual
     assert Limits().listening(usual) == usual

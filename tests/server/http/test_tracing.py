@@ -19,7 +19,7 @@ from voicebot.config import Config, ServerSettings, TracesSettings
 from voicebot.errors import EngineError
 from voicebot.observability.traces import traced
 from voicebot.server.app import create
-from voicebot.server.http.tracing import Traced
+from voicebot.server.http.tracing import TracingMiddleware
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CLIENTS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-request-id": "mine"}
@@ -41,7 +41,7 @@ def tracing(collector, life, **engines):
         parts = serving.parts(**engines)
         parts.observers.append(spans.observer)
         app = create(parts, ServerSettings())
-        async with served(None, app=Traced(app, spans.tracer)) as host:
+        async with served(None, app=TracingMiddleware(app, spans.tracer)) as host:
             await life(host)
         app.close()
 

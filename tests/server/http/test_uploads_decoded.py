@@ -16,7 +16,7 @@ from starlette.requests import Request
 from voicebot.audio import Audio, to_pcm16
 from voicebot.audio.recordings import decode, endless_wav
 from voicebot.errors import InputError
-from voicebot.server.errors import Refusal
+from voicebot.server.errors import ApiError
 from voicebot.server.http.bodies import form
 from voicebot.server.http.uploads import foreign
 
@@ -132,7 +132,7 @@ def test_a_reader_cancelled_while_it_waits_leaves_no_process(turns):
 
 CONFINED = """
 import os, socket
-from voicebot import decoder
+from voicebot.audio import decoder
 decoder._rehearse()
 decoder._confine()
 def tried(name, act):
@@ -205,6 +205,6 @@ def test_without_room_for_an_upload_the_answer_is_507(tmp_path, monkeypatch):
         async with form(request, {"type": "object", "properties": {"file": {"type": "string"}}}):
             pass
 
-    with pytest.raises(Refusal, match="no room for the file") as refused:
+    with pytest.raises(ApiError, match="no room for the file") as refused:
         asyncio.run(read())
     assert refused.value.status == 507

@@ -17,10 +17,10 @@ from starlette.testclient import TestClient
 
 from voicebot import config
 from voicebot.assistant.assembly import assemble
-from voicebot.conversation.degradation import Ladder
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
-from voicebot.conversation.prerendered import Canned
+from voicebot.conversation.degradation import DegradationPolicy
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
+from voicebot.conversation.prerendered import PrerenderedSpeech
 from voicebot.engines import Segment, Speech
 from voicebot.events import Passage
 from voicebot.server import page
@@ -110,10 +110,10 @@ def test_what_is_being_said_appears_while_it_is_being_said(tmp_path):
     parts = Parts("Fine.", stt=Growing())
     with visiting(parts, tmp_path, microphone=recording(tmp_path, "ask", 60)) as person:
         person.press("talk")
-        person.waits_for(lambda: any(person.sees(".partial > span")))
+        person.waits_for(lambda: any(person.sees(".interim > span")))
         assert person.state == "Hearing you"
-        early = person.sees(".partial > span")[0]
-        person.waits_for(lambda: person.sees(".you p:not(.partial)"))
+        early = person.sees(".interim > span")[0]
+        person.waits_for(lambda: person.sees(".you p:not(.interim)"))
         (final,) = person.sees(".you p")
         assert final.startswith(early)
         assert len(final.split()) > len(early.split())
@@ -210,9 +210,9 @@ class Hurried(Parts):
 
     def conversation(self, speaker, emit):
         conversation = super().conversation(speaker, emit)
-        ladder = Ladder(BudgetSettings())
-        ladder.ahead = {"single_pass", "fewer_passages"}
-        conversation.reserve = Reserve(ladder, Canned([]))
+        policy = DegradationPolicy(LatencySettings())
+        policy.preemptive = {"single_decode", "fewer_passages"}
+        conversation.reserve = Fallbacks(policy, PrerenderedSpeech([]))
         return conversation
 
 
@@ -220,7 +220,7 @@ def test_an_answer_that_gave_something_up_says_so_on_one_line(tmp_path):
     with visiting(Hurried("Noon."), tmp_path) as person:
         person.type("what is the time")
         person.waits_for(lambda: person.sees(".times"))
-        (line,) = person.sees(".hurried")
+        (line,) = person.sees(".degraded")
         assert line.startswith("Short of time: it ")
         assert "it read less" in line
 
@@ -230,8 +230,10 @@ class Patient(Parts):
 
     def conversation(self, speaker, emit):
         conversation = super().conversation(speaker, emit)
-        budget = BudgetSettings()
-        conversation.reserve = Reserve(Ladder(budget), Canned([budget.filler]))
+        budget = LatencySettings()
+        conversation.reserve = Fallbacks(
+            DegradationPolicy(budget), PrerenderedSpeech([budget.filler])
+        )
         return conversation
 
 

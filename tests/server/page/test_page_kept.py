@@ -18,7 +18,7 @@ from test_page import STORY, visiting
 
 from voicebot import config
 from voicebot.engines import Speech
-from voicebot.server.admission import House
+from voicebot.server.admission import AdmissionControl
 from voicebot.server.app import create
 from voicebot.server.errors import HANDLERS
 from voicebot.server.talk import websocket as talk_socket
@@ -38,7 +38,7 @@ def shown(person):
 
 def test_a_conversation_that_is_over_is_still_to_be_read_after_a_reload(tmp_path):
     parts = Parts("Good", "morning.")
-    app = Starlette(routes=talk_socket.routes(parts, House(), window=0.0))
+    app = Starlette(routes=talk_socket.routes(parts, AdmissionControl(), window=0.0))
     with visiting(parts, tmp_path, app) as person:
         ask(person, "hello")
         for _ in range(2):
@@ -154,7 +154,7 @@ def test_a_page_that_is_refused_says_why(tmp_path):
 
 
 def test_a_server_without_a_place_says_so_and_is_asked_again(tmp_path):
-    parts, house = Parts("Good", "morning."), House()
+    parts, house = Parts("Good", "morning."), AdmissionControl()
     routes = talk_socket.routes(parts, house, sessions=1)
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     with visiting(parts, tmp_path, app) as person:

@@ -12,7 +12,7 @@ from openai.types.realtime import (
     RealtimeSessionCreateRequest,
 )
 
-from voicebot.conversation import ListenSettings
+from voicebot.conversation import EndpointingSettings
 from voicebot.server.realtime.protocol import Protocol
 from voicebot.server.realtime.settings import initial
 
@@ -32,7 +32,7 @@ def kinds(union):
 
 def told(message):
     """What the protocol answers to a message."""
-    protocol = Protocol(initial("model", "voice", ListenSettings(), ""))
+    protocol = Protocol(initial("model", "voice", EndpointingSettings(), ""))
     protocol.take()
     protocol.receive(json.dumps(message))
     return protocol.take()

@@ -10,11 +10,11 @@ import pytest
 from realtime_order import Observer
 
 from voicebot.audio import Audio, silence, to_pcm16
-from voicebot.conversation import ListenSettings
+from voicebot.conversation import EndpointingSettings
 from voicebot.conversation.spoken import Spoken
 from voicebot.engines import Speech, ToolCall
 from voicebot.server.realtime.actions import Cancel, Clear, Commit, Create, Respond, Returned
-from voicebot.server.realtime.fields import Refused
+from voicebot.server.realtime.fields import ProtocolError
 from voicebot.server.realtime.items import messages
 from voicebot.server.realtime.protocol import Protocol, as_text
 from voicebot.server.realtime.settings import initial
@@ -66,7 +66,7 @@ def spoil(value, luck):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_message_breaks_a_session_or_its_order(seed):
     luck, observer, waiting = random.Random(seed), Observer(), []
-    protocol = Protocol(initial("model", "voice", ListenSettings(), ""))
+    protocol = Protocol(initial("model", "voice", EndpointingSettings(), ""))
     for _ in range(2500):
         message = json.loads(json.dumps(luck.choice(CLIENT)))
         if message.get("item_id") and observer.items:
@@ -81,7 +81,7 @@ def test_no_message_breaks_a_session_or_its_order(seed):
             case Commit():
                 waiting.append(protocol.hearing.committed(Audio(np.zeros(160, np.float32), 16000)))
             case Create(item, after):
-                with suppress(Refused):
+                with suppress(ProtocolError):
                     protocol.create(item, after)
             case Clear():
                 protocol.hearing.cleared()
@@ -155,7 +155,7 @@ FLAT = [
 @pytest.mark.parametrize("seed", range(4))
 def test_no_message_breaks_a_session_of_the_first_dialect(seed):
     luck, waiting = random.Random(seed), []
-    protocol = Protocol(initial("model", "voice", ListenSettings(), ""), speaks_beta=True)
+    protocol = Protocol(initial("model", "voice", EndpointingSettings(), ""), speaks_beta=True)
     for _ in range(2500):
         message = luck.choice(FLAT + CLIENT)
         if luck.random() < 0.6:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from voicebot.server.realtime import fields
-from voicebot.server.realtime.fields import Refused
-from voicebot.server.realtime.incremental import LONG, Long, message
+from voicebot.server.realtime.fields import ProtocolError
+from voicebot.server.realtime.incremental import LONG, IncrementalMessage, message
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 LUCK = random.Random(3)
@@ -24,7 +24,7 @@ SOUND, ANOTHER = letters(LONG + 4), letters(3 * LONG)
 
 def read(text, at_once=10_000):
     """The message, its sound in one piece again."""
-    long = Long()
+    long = IncrementalMessage()
     for at in range(0, len(text), at_once):
         long.feed(text[at : at + at_once])
     assert len(long) == len(text)
@@ -89,7 +89,7 @@ def test_sound_may_be_written_with_escapes(at_once):
 
 @pytest.mark.parametrize("place", [{"session": {"audio": SOUND}}, {"response": {"audio": SOUND}}])
 def test_what_is_long_elsewhere_is_no_sound(place):
-    with pytest.raises(Refused, match="but for its sound"):
+    with pytest.raises(ProtocolError, match="but for its sound"):
         read(json.dumps(place))
 
 
@@ -111,7 +111,7 @@ def test_what_is_long_elsewhere_is_no_sound(place):
     ],
 )
 def test_what_is_no_message_is_refused_at_its_end(text, code):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ProtocolError) as refused:
         read(text)
     assert refused.value.code == code
 
@@ -119,7 +119,7 @@ def test_what_is_no_message_is_refused_at_its_end(text, code):
 def test_the_sound_that_comes_in_pieces_is_the_same_sound():
     samples = np.random.default_rng(1).integers(-32768, 32767, 100_001).astype("<i2").tobytes()
     text = json.dumps({"audio": base64.b64encode(samples).decode()}).replace("/", "\\/")
-    long = Long()
+    long = IncrementalMessage()
     for at in range(0, len(text), 9973):
         long.feed(text[at : at + 9973])
     sound = fields.sound(long.message()["audio"], "audio/pcm", "audio")
@@ -134,5 +134,5 @@ def test_sound_has_an_end_only_where_it_ends():
     ended = "A" * (fields.PIECE - 1) + "="
     assert sum(1 for _ in fields.sound(ended, "audio/pcmu", "audio").pieces()) == 1
     for texts in (ended + "AAAA", (ended, "AAAA")):
-        with pytest.raises(Refused, match="base64"):
+        with pytest.raises(ProtocolError, match="base64"):
             list(fields.sound(texts, "audio/pcmu", "audio").pieces())

@@ -4,19 +4,19 @@ import pytest
 import room
 from realtime_client import ASK, Client, item
 
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.engines.chat.prompt import fitting, turns
-from voicebot.engines.fault_injection import ChaosSettings
+from voicebot.engines.fault_injection import FaultSettings
 from voicebot.errors import ContextExceeded
 
-BUDGET = BudgetSettings()
+BUDGET = LatencySettings()
 SPOKEN = "response.output_audio_transcript.done"
 ENDED = 1.0
 """When the user of ASK stops speaking."""
 
 
 def trouble(kind, **more):
-    llm = ChaosSettings(llm=kind).around("llm", room.ChatModel("Yes."))
+    llm = FaultSettings(llm=kind).around("llm", room.ChatModel("Yes."))
     return Client(llm=llm, **more)
 
 
@@ -25,7 +25,7 @@ def first_sound(client):
 
 
 def test_while_an_answer_is_late_the_client_hears_that_it_is_sought():
-    late = trouble("delay 2", ladder="filler").does(*ASK, ("wait", 4.0))
+    late = trouble("delay 2", degradations="filler").does(*ASK, ("wait", 4.0))
     assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000, abs=0.1)
     assert late.all(SPOKEN)[0]["transcript"] == f"{BUDGET.filler} Yes."
     assert late.all("response.done")[0]["response"]["status"] == "completed"
@@ -34,18 +34,18 @@ def test_while_an_answer_is_late_the_client_hears_that_it_is_sought():
 def test_a_session_that_waits_longer_for_its_user_is_given_that_time():
     waiting = {"audio": {"input": {"turn_detection": {
         "type": "server_vad", "silence_duration_ms": 1480}}}}  # fmt: skip
-    late = trouble("delay 3", ladder="filler", **waiting).does(*ASK, ("wait", 6.0))
+    late = trouble("delay 3", degradations="filler", **waiting).does(*ASK, ("wait", 6.0))
     assert first_sound(late) == pytest.approx(BUDGET.first_audio_ms / 1000 + 1.0, abs=0.1)
 
 
 def test_an_answer_in_text_needs_no_filler():
-    late = trouble("delay 2", ladder="filler", output_modalities=["text"])
+    late = trouble("delay 2", degradations="filler", output_modalities=["text"])
     late.does(*ASK, ("wait", 4.0))
     assert late.all("response.output_text.done")[0]["text"].strip() == "Yes."
 
 
 def test_a_response_that_fails_is_excused_and_fails():
-    broken = trouble("raise", ladder="apology").does(*ASK, ("wait", 6.0), *ASK, ("wait", 6.0))
+    broken = trouble("raise", degradations="apology").does(*ASK, ("wait", 6.0), *ASK, ("wait", 6.0))
     assert [done["transcript"] for done in broken.all(SPOKEN)] == [BUDGET.apology] * 2
     assert [e["response"]["status"] for e in broken.all("response.done")] == ["failed"] * 2
 
@@ -90,7 +90,7 @@ def test_a_conversation_is_forgotten_from_the_front_unless_the_client_forbids_it
 
 @pytest.mark.parametrize("words", [(), ("  ",), ("👍",)])
 def test_a_spoken_response_with_nothing_to_say_is_excused_and_a_written_one_is_as_it_is(words):
-    spoken = Client(*words, ladder="apology").does(*ASK, ("wait", 4.0))
+    spoken = Client(*words, degradations="apology").does(*ASK, ("wait", 4.0))
     (done,) = [event["response"] for event in spoken.all("response.done")]
     assert done["status"] == "failed"
     assert "nothing that can be said" in done["status_details"]["error"]["message"]

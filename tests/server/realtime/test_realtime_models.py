@@ -13,7 +13,7 @@ from choosing import HERE, Ears, Loads, Voice, Writer, app, further
 from serving import parts, served
 from websockets.sync.client import connect
 
-from voicebot.assistant.on_demand import Further
+from voicebot.assistant.on_demand import OnDemandEngines
 from voicebot.config import RecordSettings, ServerSettings
 from voicebot.errors import EngineError
 from voicebot.recording.recorder import Recorder
@@ -177,7 +177,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_session_as_it_was():
 def test_a_recording_holds_what_the_chosen_model_wrote(tmp_path):
     recorder = Recorder(RecordSettings(folder=str(tmp_path)))
     other = further("llm", "other", Loads(Writer("Otherwise.")))
-    recorded = replace(parts(), further=Further([other]), recorder=recorder)
+    recorded = replace(parts(), further=OnDemandEngines([other]), recorder=recorder)
     house = create(recorded, ServerSettings())
     with served(house) as url, session(url) as now:
         now.update(model="other")

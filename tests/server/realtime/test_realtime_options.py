@@ -197,9 +197,9 @@ def test_a_language_has_the_same_names_in_settings(name):
         async with aclosing(choices.ears.transcribe(room.sound(1, 16000))) as segments:
             return [segment.text async for segment in segments]
 
-    from voicebot.conversation.voice_options import Choices
+    from voicebot.conversation.voice_options import VoiceOptions
 
-    choices = Choices(English(), Voice()).choosing(language=name)
+    choices = VoiceOptions(English(), Voice()).choosing(language=name)
     assert choices.language == "en"
     assert asyncio.run(heard(choices)) == ["hello there"]
 

@@ -11,7 +11,7 @@ from openai.types.realtime import RealtimeServerEvent as Event
 from pydantic import TypeAdapter
 
 from voicebot.audio import silence, to_pcm16
-from voicebot.conversation import ListenSettings
+from voicebot.conversation import EndpointingSettings
 from voicebot.conversation.spoken import Spoken
 from voicebot.engines import Message, Speech, ToolCall, Word
 from voicebot.server.realtime.actions import (
@@ -38,7 +38,7 @@ class Table:
     def __init__(self, schema=Event, **settings):
         count = itertools.count(1)
         self.protocol = Protocol(
-            initial("gpt-realtime", "our-voice", ListenSettings(), "Be brief."),
+            initial("gpt-realtime", "our-voice", EndpointingSettings(), "Be brief."),
             new_id=lambda kind: f"{kind}_{next(count)}",
             **settings,
         )
@@ -167,7 +167,9 @@ def test_patience_with_slow_speakers_can_be_chosen():
     def silence_ms(**detection):
         table = Table()
         table.update(audio={"input": {"turn_detection": detection}})
-        return table.protocol.settings.turn_detection.listen(ListenSettings()).end_ms
+        return table.protocol.settings.turn_detection.listen(
+            EndpointingSettings()
+        ).silence_duration_ms
 
     assert silence_ms(type="server_vad", silence_duration_ms=900) == 900
     assert silence_ms(type="semantic_vad", eagerness="low") == 960

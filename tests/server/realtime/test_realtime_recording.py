@@ -14,7 +14,7 @@ from serving import parts
 from voicebot.audio import Audio, join, to_pcm16
 from voicebot.audio.recordings import decode
 from voicebot.config import Config, RecordSettings
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.engines import Segment
 from voicebot.errors import InputError
 from voicebot.recording.recorder import Recorder
@@ -99,8 +99,8 @@ def kinds(session):
 # What is the same
 
 
-ANSWERED = {"said", "turn_ended"}
-SPOKEN = {"speech_started", "speech_ended", "heard", *ANSWERED}
+ANSWERED = {"clause_spoken", "turn_ended"}
+SPOKEN = {"speech_started", "speech_ended", "transcript", *ANSWERED}
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,14 @@ def test_nothing_differs(tmp_path, script, client, happens):
 
 def test_what_helps_in_need_is_there_again(tmp_path):
     slow = room.ChatModel("Noon.", takes=3.0)
-    session = recorded(tmp_path, *ASK, ("wait", 5.0), llm=slow, ladder="filler")
-    assert "rung_taken" in kinds(session)
-    assert differing(session, Config(budget=BudgetSettings(ladder="filler"))) == []
+    session = recorded(tmp_path, *ASK, ("wait", 5.0), llm=slow, degradations="filler")
+    assert "degraded" in kinds(session)
+    assert differing(session, Config(latency=LatencySettings(degradations="filler"))) == []
 
 
 def test_so_is_what_was_made_before_the_session(tmp_path):
     slow = room.ChatModel("Noon.", takes=3.0)
-    before = Client(llm=slow, ladder="filler").does(*ASK)
+    before = Client(llm=slow, degradations="filler").does(*ASK)
     recorder = Recorder(RecordSettings(str(tmp_path)))
     client = Client(recorder=recorder)
     client.parts = before.parts
@@ -244,8 +244,8 @@ def test_so_is_what_was_made_before_the_session(tmp_path):
     recorder.close()
     (story,) = found(tmp_path)
     session = read(story)
-    assert "rung_taken" in kinds(session)
-    assert differing(session, Config(budget=BudgetSettings(ladder="filler"))) == []
+    assert "degraded" in kinds(session)
+    assert differing(session, Config(latency=LatencySettings(degradations="filler"))) == []
 
 
 def test_an_answer_was_heard_as_far_as_it_was(tmp_path):
@@ -403,8 +403,8 @@ def story(*lines):
     return "".join(json.dumps({"at": 0, **line}) + "\n" for line in lines)
 
 
-SESSION = {"session": 1, "rate": 16000, "window": 512, "partial": False, "light": False,
-           "ahead": [], "settings": {},
+SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light": False,
+           "preemptive": [], "settings": {},
            "realtime": {"changes": [], "speaks_beta": False, "has_track": False, "root": "mine",
                         "takes": [],
                         "utterance_s": 0}}  # fmt: skip

@@ -12,10 +12,10 @@ from serving import parts
 from starlette.websockets import WebSocket
 
 from voicebot.audio import Audio, to_pcm16
-from voicebot.server.admission import House
-from voicebot.server.auth.ephemeral_keys import ClientSecrets
+from voicebot.server.admission import AdmissionControl
+from voicebot.server.auth.ephemeral_keys import EphemeralKeys
 from voicebot.server.realtime.session import BEHIND
-from voicebot.server.realtime.websocket import PATIENCE, Realtime
+from voicebot.server.realtime.websocket import PATIENCE, RealtimeWebSocket
 
 STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 HELLO = {
@@ -30,8 +30,8 @@ class Line:
     def __init__(self, *script, reads=True, subprotocols=(), headers=(), **engines):
         self.script, self.reads = list(script), reads
         self.sent, self.heard, self.ended = [], 0, None
-        self.house = House()
-        self.realtime = Realtime(parts(**engines), self.house, ClientSecrets())
+        self.house = AdmissionControl()
+        self.realtime = RealtimeWebSocket(parts(**engines), self.house, EphemeralKeys())
         self.scope = {
             "type": "websocket", "path": "/v1/realtime", "query_string": b"", "scheme": "ws",
             "headers": list(headers), "subprotocols": list(subprotocols),

@@ -19,14 +19,14 @@ from scripted import WEATHER, Scripted
 
 from voicebot.audio import Audio, g711, to_pcm16
 from voicebot.config import Config, RecordSettings, ServerSettings
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.recording.recorder import Recorder
 from voicebot.replay.read import found, read
 from voicebot.server.app import create
 
 LATER = 0.1
 """Seconds until a client answers: what happens in one instant may be in another order again."""
-AS_SERVED = Config(budget=BudgetSettings(ladder=""))
+AS_SERVED = Config(latency=LatencySettings(degradations=""))
 """The settings of `serving.parts`, the pauses between sentences included."""
 
 
@@ -44,7 +44,7 @@ def session(tmp_path):
             assert "[record] keeps every conversation, with all its sound" in listed
             await caller.speak(1.0, takes=0.02)
             await caller.speak(1.0, level=0, takes=0.02)
-            await caller.until("said")
+            await caller.until("clause_spoken")
             await caller.hears(0.5)
             await caller.speak(0.5, takes=0.02)
             await caller.speak(1.0, level=0, takes=0.02)
@@ -52,8 +52,8 @@ def session(tmp_path):
             await caller.hears(0.5, turn=2)
             await asyncio.sleep(LATER)
             await caller.say(type="text", text="and tomorrow?")
-            await caller.until("heard", text="and tomorrow?")
-            await caller.until("said")
+            await caller.until("transcript", text="and tomorrow?")
+            await caller.until("clause_spoken")
             await asyncio.sleep(LATER)
 
     live(converse())
@@ -63,7 +63,7 @@ def session(tmp_path):
 
 def test_nothing_differs_when_a_call_is_held_again(session):
     events = {told["event"] for _, told in session.events}
-    assert events >= {"speech_started", "heard", "said", "interrupted", "turn_ended"}
+    assert events >= {"speech_started", "transcript", "clause_spoken", "interrupted", "turn_ended"}
     assert differing(session, AS_SERVED) == []
 
 
@@ -165,6 +165,13 @@ def realtime(request, tmp_path):
 
 def test_nothing_differs_when_a_realtime_session_is_held_again(realtime):
     events = {told["event"] for _, told in realtime.events}
-    assert events >= {"speech_started", "heard", "said", "called", "interrupted", "turn_ended"}
+    assert events >= {
+        "speech_started",
+        "transcript",
+        "clause_spoken",
+        "called",
+        "interrupted",
+        "turn_ended",
+    }
     assert "refused" not in events
     assert differing(realtime, AS_SERVED) == []

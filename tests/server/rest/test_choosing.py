@@ -9,9 +9,9 @@ import pytest
 from choosing import HERE, Ears, Loads, Voice, Writer, app, further
 from serving import served, wav
 
-from voicebot.assistant.assembly import Chosen
+from voicebot.assistant.assembly import EngineSpec
 from voicebot.assistant.on_demand import OnDemand
-from voicebot.errors import EngineError, Missing
+from voicebot.errors import EngineError, MissingDependency
 from voicebot.model_names import PLAIN
 
 
@@ -174,10 +174,10 @@ def test_weights_that_are_not_here_are_told_with_how_to_get_them():
 
     def chosen():
         if not here:
-            raise Missing(
+            raise MissingDependency(
                 "whisper-base is not in /home/me/models; voicebot models pull whisper-base"
             )
-        return Chosen("stt", f"{HERE}:Ears", {})
+        return EngineSpec("stt", f"{HERE}:Ears", {})
 
     now = [0.0]
     model = further("stt", "base", Loads(Ears("base")), chosen, clock=lambda: now[0])
@@ -257,12 +257,12 @@ def test_what_is_loaded_when_the_server_has_ended_is_closed():
 def test_a_model_is_found_by_the_names_of_its_weights_and_its_engine(tmp_path):
     weights = tmp_path / "whisper-base"
     weights.mkdir()
-    base = Chosen("stt", "whisper", {"model": str(weights)})
+    base = EngineSpec("stt", "whisper", {"model": str(weights)})
     models = [
         OnDemand(
             "stt", "accurate", "whisper", lambda: base, Loads(Ears("accurate")), model="mine-of-may"
         ),
-        OnDemand("tts", "robot", "espeak", lambda: Chosen("tts", "espeak", {}), Loads(Voice())),
+        OnDemand("tts", "robot", "espeak", lambda: EngineSpec("tts", "espeak", {}), Loads(Voice())),
     ]
     with served(app(*models, stt=Ears("usual"))) as url:
         names = ("accurate", "whisper-base", "Systran/faster-whisper-base", "base", "mine:of:May")

@@ -13,13 +13,13 @@ from websockets.asyncio.client import connect
 
 from voicebot.config import LogSettings
 from voicebot.observability.log import Log
-from voicebot.server.http.request_id import RequestId
+from voicebot.server.http.request_id import RequestIDMiddleware
 from voicebot.server.realtime.protocol import ids, root
 
 
 def talk(conversation, parts):
     async def main():
-        async with served(parts, around=RequestId) as host:
+        async with served(parts, around=RequestIDMiddleware) as host:
             return await conversation(host)
 
     return asyncio.run(main())

@@ -14,8 +14,8 @@ from voicebot.engines import Delta
 from voicebot.errors import ContextExceeded, EngineError
 from voicebot.server.app import create
 from voicebot.server.auth import keys
-from voicebot.server.errors import Refusal
-from voicebot.server.rest.responses_store import Kept, KeptResponses
+from voicebot.server.errors import ApiError
+from voicebot.server.rest.responses_store import ResponseStore, StoredResponse
 
 TOOL = {"type": "function", **WEATHER}
 ROME, PARIS = {"city": "Rome"}, {"city": "Paris"}
@@ -188,26 +188,26 @@ def test_nobody_reads_what_another_key_has_asked(tmp_path):
 
 def kept(id, size=10):
     response = {"id": id, "output": []}
-    return Kept(response, [], [{"type": "message", "text": "x" * size}])
+    return StoredResponse(response, [], [{"type": "message", "text": "x" * size}])
 
 
 def test_the_latest_are_kept_and_no_more_than_so_many_bytes():
-    store = KeptResponses(most=2, size=1000, altogether=1500)
+    store = ResponseStore(most=2, size=1000, altogether=1500)
     for id in "abc":
         store.keep("me", kept(id))
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         store.find("me", "a")
     assert store.find("me", "c") == kept("c")
     store.keep("me", kept("large", 900))
     store.keep("me", kept("too large", 2000))
     for gone in ("b", "c", "too large"):
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             store.find("me", gone)
     store.keep("other", kept("also large", 900))
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         store.find("me", "large")
     store.forget("other")
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         store.find("other", "also large")
 
 

@@ -19,16 +19,23 @@ from room import (
 
 from voicebot.audio import Audio, silence
 from voicebot.conversation import Conversation
-from voicebot.conversation.fallbacks import Reserve
+from voicebot.conversation.fallbacks import Fallbacks
 from voicebot.conversation.turn import AHEAD_S
-from voicebot.events import Heard, Interrupted, Said, SpeechEnded, SpeechPaused, TurnEnded
+from voicebot.events import (
+    ClauseSpoken,
+    Interrupted,
+    SpeechEnded,
+    SpeechPaused,
+    Transcript,
+    TurnEnded,
+)
 from voicebot.server.talk.session import (
     BURST,
     KEPT,
-    Behind,
-    Flooded,
+    Cursor,
     Flushed,
-    Place,
+    InputOverflow,
+    ResumeWindowExceeded,
     Session,
     Sound,
     SoundEnded,
@@ -45,7 +52,7 @@ class Client:
 
     def __init__(self, session, reports=1.0):
         self.session, self.reports = session, reports
-        self.place = Place()
+        self.place = Cursor()
         self.told, self.sounds = [], []
 
     async def connected(self):
@@ -84,7 +91,7 @@ class Call:
         self.stt = stt or Transcriber()
 
     def _converse(self, speaker, emit):
-        reserve = Reserve(speech=NO_PAUSES)
+        reserve = Fallbacks(speech=NO_PAUSES)
         return Conversation(
             LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit, reserve=reserve
         )
@@ -132,8 +139,8 @@ def test_a_spoken_question_is_told_and_its_answer_sent_whole():
         await call.wait(4.0)
 
     call = Call("Good", "morning.", "How", "are", "you?").hold(script)
-    assert [e.text for e in call.client.all(Heard)] == ["hello there"]
-    assert [e.text for e in call.client.all(Said)] == ["Good morning.", "How are you?"]
+    assert [e.text for e in call.client.all(Transcript)] == ["hello there"]
+    assert [e.text for e in call.client.all(ClauseSpoken)] == ["Good morning.", "How are you?"]
     assert call.client.received == pytest.approx(5 * 0.3)
     assert call.client.all(SoundEnded) == [SoundEnded(round(1.5 * 24000))]
     assert len(call.client.all(TurnEnded)) == 1
@@ -163,7 +170,7 @@ def test_each_clause_is_told_with_where_in_the_sound_it_begins():
         await asyncio.sleep(9)
 
     client = Call(*STORY).hold(script).client
-    said = [told.at for told in client.told if isinstance(told.event, Said)]
+    said = [told.at for told in client.told if isinstance(told.event, ClauseSpoken)]
     assert said == pytest.approx([0.0, 0.9, 1.8, 2.7])
     assert {told.turn for told in client.told} == {1}
 
@@ -354,7 +361,7 @@ def test_a_client_that_missed_too_much_is_told_so():
         for _ in range(KEPT):
             call.session.ask("hello")
             await asyncio.sleep(3)
-        with pytest.raises(Behind, match="are kept"):
+        with pytest.raises(ResumeWindowExceeded, match="are kept"):
             await call.client.connected()
 
     Call("Fine.", reports=None).hold(script)
@@ -365,7 +372,7 @@ def test_who_sends_more_than_time_passes_is_refused_before_it_costs_memory():
         for _ in range(int(BURST)):
             call.session.hear(silence(1.0, RATE))
             await asyncio.sleep(0)
-        with pytest.raises(Flooded, match="40 s"):
+        with pytest.raises(InputOverflow, match="40 s"):
             call.session.hear(silence(1.0, RATE))
 
     Call().hold(script)
@@ -385,7 +392,7 @@ def test_typed_lines_are_counted_too():
     async def script(call):
         for _ in range(int(BURST)):
             call.session.ask("hello")
-        with pytest.raises(Flooded):
+        with pytest.raises(InputOverflow):
             call.session.ask("hello")
 
     Call("Fine.").hold(script)
@@ -410,7 +417,7 @@ def test_a_microphone_switched_off_in_mid_sentence_ends_the_sentence():
         call.session.rest()
         await asyncio.sleep(3)
 
-    assert [e.text for e in Call("Fine.").hold(script).client.all(Heard)] == ["hello there"]
+    assert [e.text for e in Call("Fine.").hold(script).client.all(Transcript)] == ["hello there"]
 
 
 def test_what_is_told_of_speech_holds_no_sound():

@@ -99,8 +99,8 @@ def test_a_question_in_opus_is_understood_and_answered_by_the_embedded_engines(t
     async def script():
         async with serving(None, app=app) as host, calling(host) as caller:
             await asks(caller)
-            heard = await caller.until("heard")
-            said = await caller.until("said")
+            heard = await caller.until("transcript")
+            said = await caller.until("clause_spoken")
             return heard["text"], said["text"]
 
     with embedded(tmp_path) as app:
@@ -119,7 +119,7 @@ def test_the_recogniser_gets_the_speech_that_was_said():
         parts = Parts("Yes.", stt=Keeping())
         async with serving(parts) as host, calling(host) as caller:
             await asks(caller)
-            await caller.until("heard")
+            await caller.until("transcript")
         return parts.stt.given[-1]
 
     got = asyncio.run(script()).samples
@@ -201,7 +201,7 @@ def test_bytes_that_are_no_packet_are_named_and_the_conversation_goes_on():
             for rubbish in [b"", b"\xff", bytes(2000), b"abc" * 10]:
                 await caller.socket.send_packet(rubbish)
             await asks(caller)
-            await caller.until("heard")
+            await caller.until("transcript")
             return [error["code"] for error in caller.all("error")]
 
     assert asyncio.run(script()) == ["bad_packet"] * 4

@@ -13,7 +13,7 @@ from test_realtime_fuzz import spoil
 STORY = "One two three. Four five six. Seven eight nine.".split()  # noqa: SIM905 - reads as the sentences it is
 CLIENT = [
     {"type": "hello", "rate": 8000},
-    {"type": "hello", "rate": 48000, "codec": "opus", "partial": True},
+    {"type": "hello", "rate": 48000, "codec": "opus", "interim_transcripts": True},
     {"type": "resume", "token": "x", "number": 0, "turn": 1, "received": 100},
     {"type": "text", "text": "a story"},
     {"type": "stop"},
@@ -110,5 +110,5 @@ def test_no_message_breaks_a_conversation_or_its_order(seed, caplog):
     assert client.sent == 2500
     assert client.resumed > 2
     assert set(client.ends) <= {1006, 1008, 1009, 1000, None}
-    assert polite.all("said")
+    assert polite.all("clause_spoken")
     assert not caplog.records

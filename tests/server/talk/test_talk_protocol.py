@@ -7,18 +7,18 @@ import pytest
 from room import Synthesizer, Transcriber
 
 from voicebot.audio import Audio, silence
-from voicebot.conversation.voice_options import Choices
-from voicebot.events import Passage, Passages, Said, SpeechEnded, TurnEnded, Utterance
+from voicebot.conversation.voice_options import VoiceOptions
+from voicebot.events import ClauseSpoken, Passage, Passages, SpeechEnded, TurnEnded, Utterance
 from voicebot.server.talk.protocol import (
     BadMessage,
     Choose,
     Hello,
+    MessageTooLong,
     Mute,
     Played,
     Resume,
     Stop,
     Text,
-    TooLong,
     announcing,
     choosing,
     chosen,
@@ -27,7 +27,7 @@ from voicebot.server.talk.protocol import (
     parse,
     telling,
 )
-from voicebot.server.talk.session import Flushed, Place, Sound, SoundEnded, Told
+from voicebot.server.talk.session import Cursor, Flushed, OutboundEvent, Sound, SoundEnded
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,8 @@ from voicebot.server.talk.session import Flushed, Place, Sound, SoundEnded, Told
         ('{"type": "hello", "rate": 8000}', Hello(8000)),
         ('{"type": "hello", "rate": 48000, "more": [1]}', Hello(48000)),
         (
-            '{"type": "hello", "rate": 48000, "codec": "opus", "partial": true, "voice": "de"}',
+            '{"type": "hello", "rate": 48000, "codec": "opus", "interim_transcripts": true, '
+            '"voice": "de"}',
             Hello(48000, "opus", True, Choose(voice="de")),
         ),
         ('{"type": "choose", "voice": "", "language": "de"}', Choose("", "de")),
@@ -47,7 +48,7 @@ from voicebot.server.talk.session import Flushed, Place, Sound, SoundEnded, Told
         ('{"type": "played", "turn": 3, "samples": 0}', Played(3, 0)),
         (
             '{"type": "resume", "token": "t", "number": 7, "turn": 3, "received": 48000}',
-            Resume("t", Place(7, 3, 48000)),
+            Resume("t", Cursor(7, 3, 48000)),
         ),
     ],
 )
@@ -87,7 +88,7 @@ def test_what_a_client_may_say(text, means):
         ('{"type": "hello", "rate": 16000, "codec": "mp3"}', "bad_field"),
         ('{"type": "hello", "rate": 16000, "codec": ["opus"]}', "bad_field"),
         ('{"type": "hello", "rate": 44100, "codec": "opus"}', "bad_field"),
-        ('{"type": "hello", "rate": 16000, "partial": "yes"}', "bad_field"),
+        ('{"type": "hello", "rate": 16000, "interim_transcripts": "yes"}', "bad_field"),
         ('{"type": "hello", "rate": 16000, "voice": 7}', "bad_field"),
         ('{"type": "choose", "language": null}', "bad_field"),
     ],
@@ -112,19 +113,22 @@ def test_no_sound_is_no_mistake():
 def test_half_a_sample_is_named():
     with pytest.raises(BadMessage, match="this frame has 3") as caught:
         hearing(b"abc", 8000)
-    assert not isinstance(caught.value, TooLong)
+    assert not isinstance(caught.value, MessageTooLong)
 
 
 def test_a_frame_holds_a_second():
     assert hearing(bytes(16000), 8000).seconds == 1.0
-    with pytest.raises(TooLong, match="at most 1 s"):
+    with pytest.raises(MessageTooLong, match="at most 1 s"):
         hearing(bytes(16002), 8000)
 
 
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (Said("Good morning."), {"event": "said", "text": "Good morning.", "at": 1.235}),
+        (
+            ClauseSpoken("Good morning."),
+            {"event": "clause_spoken", "text": "Good morning.", "at": 1.235},
+        ),
         (SoundEnded(480), {"event": "sound_ended", "samples": 480}),
         (Flushed(12), {"event": "flushed", "samples": 12}),
         (
@@ -153,7 +157,7 @@ def test_a_frame_holds_a_second():
     ],
 )
 def test_what_happens_is_told_with_its_number_and_turn(event, words):
-    told = Told(7, 3, 1.23456, event, "abc.3")
+    told = OutboundEvent(7, 3, 1.23456, event, "abc.3")
     assert telling(told) == {**words, "turn": 3, "number": 7, "request": "abc.3"}
 
 
@@ -169,7 +173,7 @@ def test_what_is_wished_and_had_is_named_alike():
         async def synthesize(self, text, *, voice=None):
             yield
 
-    choices = choosing(Choices(Transcriber(), Choir()), Choose(voice="anna"))
+    choices = choosing(VoiceOptions(Transcriber(), Choir()), Choose(voice="anna"))
     assert chosen(choices) == {"voice": "anna", "language": ""}
     with pytest.raises(BadMessage, match="there is anna") as caught:
         choosing(choices, Choose(voice="bert"))

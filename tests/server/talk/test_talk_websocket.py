@@ -14,8 +14,8 @@ from websockets.uri import parse_uri
 
 from voicebot.conversation.pauses import SpeechSettings
 from voicebot.engines import Segment, Speech
-from voicebot.server.admission import House
-from voicebot.server.auth.rate_limits import Allowance, Limits
+from voicebot.server.admission import AdmissionControl
+from voicebot.server.auth.rate_limits import Limits, Quota
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 
@@ -30,8 +30,8 @@ def test_a_spoken_question_is_answered_in_sound_and_in_words():
         return parts, caller, ended
 
     parts, caller, ended = asyncio.run(script())
-    assert [e["text"] for e in caller.all("heard")] == ["hello there"]
-    assert [(e["text"], e["at"], e["turn"]) for e in caller.all("said")] == [
+    assert [e["text"] for e in caller.all("transcript")] == ["hello there"]
+    assert [(e["text"], e["at"], e["turn"]) for e in caller.all("clause_spoken")] == [
         ("Good morning.", 0.0, 1)
     ]
     assert len(caller.sound[1]) == 2 * round(0.6 * RATE)
@@ -105,7 +105,7 @@ def test_what_held_no_word_lets_the_answer_go_on_as_the_next_turn():
     parts, caller = asyncio.run(script(turn=2))
     story = " ".join(STORY)
     assert caller.all("interrupted")[0]["heard"] == "One two"
-    assert [e["text"] for e in caller.all("heard")] == ["a story"]
+    assert [e["text"] for e in caller.all("transcript")] == ["a story"]
     assert {e["turn"] for e in caller.all("reply_resumed")} == {2}
     assert parts.history == [("user", "a story"), ("assistant", story)]
     # The sound of the two turns is all there is, and none of it twice.
@@ -118,7 +118,7 @@ def test_muting_in_mid_sentence_ends_the_sentence():
         async with serving(Parts("Yes.")) as host, calling(host) as caller:
             await caller.speak(1.0)
             await caller.say(type="mute")
-            return await caller.until("heard")
+            return await caller.until("transcript")
 
     assert asyncio.run(script())["text"] == "hello there"
 
@@ -170,7 +170,7 @@ def test_a_voice_and_a_language_chosen_at_the_start_hold_until_others_are_chosen
     parts, caller, ready, chosen = asyncio.run(script())
     assert (ready["voice"], ready["language"]) == ("bert", "de")
     assert (chosen["voice"], chosen["language"]) == ("anna", "de")
-    assert caller.all("heard")[0]["text"] == "de"
+    assert caller.all("transcript")[0]["text"] == "de"
     assert parts.tts.lines == ["bert", "anna", None], "and nobody else's voice changes"
 
 
@@ -220,14 +220,14 @@ def test_what_is_being_said_is_told_to_those_who_ask_for_it():
             await caller.say(type="hello", rate=RATE, **asked)
             await caller.speak(1.5)
             await caller.speak(1.0, level=0.0)
-            await caller.until("heard")
+            await caller.until("transcript")
         return caller
 
-    caller = asyncio.run(script(partial=True))
-    assert {e["text"] for e in caller.all("partial")} == {"hello there"}
+    caller = asyncio.run(script(interim_transcripts=True))
+    assert {e["text"] for e in caller.all("interim_transcript")} == {"hello there"}
     kinds = [e["event"] for e in caller.events]
-    assert kinds.index("partial") < kinds.index("speech_ended")
-    assert not asyncio.run(script()).all("partial")
+    assert kinds.index("interim_transcript") < kinds.index("speech_ended")
+    assert not asyncio.run(script()).all("interim_transcript")
 
 
 # Coming back
@@ -258,7 +258,7 @@ def test_a_client_cut_off_in_mid_reply_goes_on_where_it_was():
         return parts, again
 
     parts, again = asyncio.run(script())
-    assert [e["text"] for e in again.all("said")] == [
+    assert [e["text"] for e in again.all("clause_spoken")] == [
         "One two three.", "Four five six.", "Seven eight nine.", "Ten eleven twelve."
     ]  # fmt: skip
     pauses = 3 * SpeechSettings().stop_ms / 1000
@@ -297,7 +297,7 @@ def test_a_client_that_counts_too_far_is_told_what_follows():
                 await new.say(type="resume", token=token, number=99, turn=1, received=0)
                 await new.until("resumed")
                 await new.say(type="text", text="Is it noon?")
-                await new.until("heard", number=1)
+                await new.until("transcript", number=1)
 
     asyncio.run(script())
 
@@ -316,7 +316,7 @@ def test_who_says_goodbye_or_stays_away_cannot_come_back():
         async with serving(Parts(llm=llm), window=0.2) as host:
             async with calling(host) as caller:
                 await caller.say(type="text", text="a story")
-                await caller.until("said")
+                await caller.until("clause_spoken")
             yield await come_back(host, caller.ready["token"])
             yield llm.closed
             async with calling(host) as caller:
@@ -337,7 +337,7 @@ def test_a_client_that_disappears_leaves_nothing_running():
             before = len(asyncio.all_tasks())
             async with calling(host) as caller:
                 await caller.say(type="text", text="a story")
-                await caller.until("said")
+                await caller.until("clause_spoken")
                 caller.socket.transport.abort()
             while not llm.closed or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 - no event says so
                 await asyncio.sleep(0.05)
@@ -432,7 +432,7 @@ def test_ten_thousand_messages_of_rubbish_do_not_keep_others_waiting():
 
             flooding, reading = asyncio.ensure_future(flood()), asyncio.ensure_future(read())
             await polite.say(type="text", text="hello")
-            await polite.until("said")
+            await polite.until("clause_spoken")
             early = not flooding.done()
             await flooding
             await reading
@@ -511,7 +511,7 @@ def test_a_key_that_has_used_up_its_sound_is_told_so():
         async def __call__(self, scope, receive, send):
             now = asyncio.get_running_loop().time()
             limits = Limits(audio_s_per_minute=2)
-            self.allowance = self.allowance or Allowance(limits, now)
+            self.allowance = self.allowance or Quota(limits, now)
             await self.app({**scope, "allowance": self.allowance}, receive, send)
 
     async def script():
@@ -527,7 +527,7 @@ def test_a_key_that_has_used_up_its_sound_is_told_so():
 
 def test_while_the_house_closes_a_reply_is_given_to_its_end_and_nobody_new_is_let_in():
     async def script():
-        house, parts = House(), Parts("Good", "morning.")
+        house, parts = AdmissionControl(), Parts("Good", "morning.")
         async with (
             serving(parts, house=house) as host,
             calling(host) as caller,
@@ -535,7 +535,7 @@ def test_while_the_house_closes_a_reply_is_given_to_its_end_and_nobody_new_is_le
             connected(host) as late,
         ):
             await caller.say(type="text", text="hello")
-            await caller.until("said")
+            await caller.until("clause_spoken")
             closing = asyncio.ensure_future(house.close(5))
             assert await idle.closed() == 1012
             await late.say(type="hello", rate=RATE)
@@ -565,7 +565,7 @@ def test_a_bug_ends_its_own_conversation_only(caplog):
             await unlucky.say(type="text", text="hello")
             code = await unlucky.closed()
             await other.say(type="text", text="hello")
-            await other.until("said")
+            await other.until("clause_spoken")
             return code
 
     assert asyncio.run(script()) == 1011

@@ -15,8 +15,8 @@ from webrtc_client import PATH, SDP, Client, calling
 
 from voicebot.audio import Audio
 from voicebot.config import Config, RecordSettings, ServerSettings
-from voicebot.conversation.fallbacks import Reserve
-from voicebot.conversation.latency_budget import BudgetSettings
+from voicebot.conversation.fallbacks import Fallbacks
+from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.engines import Segment, Speech, Word
 from voicebot.errors import ConfigError
 from voicebot.recording.recorder import Recorder
@@ -58,7 +58,7 @@ class Voice(room.Synthesizer):
 
 def storyteller(llm=None, stt=None):
     made = parts(stt=stt, llm=llm or room.ChatModel(*STORY, takes=0), tts=Voice())
-    return create(replace(made, reserve=Reserve(speech=room.NO_PAUSES)), ServerSettings())
+    return create(replace(made, reserve=Fallbacks(speech=room.NO_PAUSES)), ServerSettings())
 
 
 def held(application, talk, **options):
@@ -458,7 +458,7 @@ def test_a_client_of_the_first_dialect_calls_too():
 def test_a_recorded_call_goes_as_it_went_when_it_is_held_again(tmp_path):
     recorder = Recorder(RecordSettings(str(tmp_path)))
     made = parts(llm=room.ChatModel(*LONG, takes=0), tts=Voice())
-    quick = replace(made, reserve=Reserve(speech=room.NO_PAUSES), recorder=recorder)
+    quick = replace(made, reserve=Fallbacks(speech=room.NO_PAUSES), recorder=recorder)
     application = create(quick, ServerSettings())
 
     async def talk(client):
@@ -474,11 +474,13 @@ def test_a_recorded_call_goes_as_it_went_when_it_is_held_again(tmp_path):
     held(application, talk)
     application.close()
     session = read(*found(tmp_path))
-    assert {"heard", "said", "interrupted", "turn_ended"} <= {e["event"] for _, e in session.events}
-    config = Config(budget=BudgetSettings(ladder=""), speech=room.NO_PAUSES)
+    assert {"transcript", "clause_spoken", "interrupted", "turn_ended"} <= {
+        e["event"] for _, e in session.events
+    }
+    config = Config(latency=LatencySettings(degradations=""), speech=room.NO_PAUSES)
     # A real network and a real clock: how many words were out by then is not the same again.
     as_it_went, again = (
-        [told["event"] for _, told in story if told["event"] != "said"]
+        [told["event"] for _, told in story if told["event"] != "clause_spoken"]
         for story in (session.events, replay(session, config))
     )
     assert again == as_it_went
@@ -515,4 +517,4 @@ def test_after_a_cough_over_the_answer_the_rest_of_it_is_heard():
     stt = room.Transcriber("hello there", "hello there", "")
     llm = room.ChatModel(*STORY, takes=0)
     made = parts(stt=stt, llm=llm, tts=Voice())
-    held(create(replace(made, reserve=Reserve(speech=room.NO_PAUSES)), ServerSettings()), talk)
+    held(create(replace(made, reserve=Fallbacks(speech=room.NO_PAUSES)), ServerSettings()), talk)

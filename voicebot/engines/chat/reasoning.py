@@ -39,7 +39,7 @@ _ALOUD = (
 """How a model begins that thinks aloud; nobody who is spoken to is called the user."""
 
 
-class Thoughts:
+class ReasoningFilter:
     """Takes a reply piece by piece, and gives back what may be spoken of it so far.
 
     thinking: the reply begins in the middle of a thought.

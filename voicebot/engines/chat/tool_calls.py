@@ -63,7 +63,7 @@ def new_id() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
-class Calls:
+class ToolCallParser:
     """Takes a reply piece by piece, and gives back what is certain of it: text, and whole calls.
 
     Text after a call is dropped: it can only guess what the function will return. So are calls

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...audio import Samples, from_pcm16
 from ...concurrency.worker import Stream, Worker
-from ...errors import ConfigError, EngineError, Missing
+from ...errors import ConfigError, EngineError, MissingDependency
 from .. import Speech, Word
 from ..call_options import OptionError
 from .process import RATE, EspeakProcess
@@ -59,7 +59,7 @@ class Espeak:
             """Language codes, and the variants that can follow one: "en-us", "+f3"."""
         except EngineError as error:
             self._process.close()
-            raise Missing(f"[tts] {error.reason}; reinstall espeakng-loader") from error
+            raise MissingDependency(f"[tts] {error.reason}; reinstall espeakng-loader") from error
         if wrong := _unknown(voice, self.voices):
             self._process.close()
             raise ConfigError(f"[tts] {wrong}")

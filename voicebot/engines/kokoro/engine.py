@@ -8,16 +8,16 @@ from pathlib import Path
 
 from ...audio import Samples
 from ...concurrency.worker import Stream, Worker
-from ...errors import ConfigError, EngineError, Missing
+from ...errors import ConfigError, EngineError, MissingDependency
 from .. import Speech, phonemes
 from ..call_options import OptionError
 from ..english import English, english
 from ..espeak.process import EspeakProcess
 from ..onnx_graph import brief
 from ..phonemes import RATE, Spoken
-from . import espeak_phonemes as kokoro_phonemes
+from . import espeak_phonemes
 from . import voices as kokoro_voices
-from .espeak_phonemes import Reader
+from .espeak_phonemes import EspeakPhonemizer
 from .networks import PULL, open_network, vocabulary
 
 
@@ -47,7 +47,7 @@ class Kokoro:
     ) -> None:
         path = Path(model).expanduser()
         if not path.exists():
-            raise Missing(f"[tts] kokoro: there is no {path}; {PULL}")
+            raise MissingDependency(f"[tts] kokoro: there is no {path}; {PULL}")
         folder = path if path.is_dir() else path.parent
         self._folder, self._speed, self._language = folder, speed, language
         self._voice = voice
@@ -55,7 +55,7 @@ class Kokoro:
         """Their names; any of them may be blended."""
         self._vocabulary = vocabulary(folder)
         self._espeak: EspeakProcess | None = None
-        self._readers: dict[str, Reader | English] = {}
+        self._readers: dict[str, EspeakPhonemizer | English] = {}
         self._styles, self._reader = self._manner(voice)
         self._network = open_network(path, backend, threads)
         if wrong := self._wrong_speed(speed):
@@ -87,7 +87,7 @@ class Kokoro:
         """The code of the language that a voice, or that of the settings, speaks: "en-us"."""
         try:
             first = next(iter(kokoro_voices.shares(voice or self._voice)))
-            return kokoro_phonemes.language(self._language, first)
+            return espeak_phonemes.language(self._language, first)
         except ConfigError:
             return ""  # `synthesize` says what is wrong
 
@@ -104,19 +104,19 @@ class Kokoro:
             return f"kokoro: this export knows no speed {speed}; set speed to 1"
         return f"kokoro speaks at speed {low:g} to {high:g}, not {speed}"
 
-    def _manner(self, voice: str) -> tuple[Samples, Reader | English]:
+    def _manner(self, voice: str) -> tuple[Samples, EspeakPhonemizer | English]:
         """How a voice, or a blend, sounds and reads."""
-        code = kokoro_phonemes.language(self._language, next(iter(kokoro_voices.shares(voice))))
+        code = espeak_phonemes.language(self._language, next(iter(kokoro_voices.shares(voice))))
         styles = kokoro_voices.load(self._folder, voice)
         if code not in self._readers:
             self._readers[code] = self._reader_of(code)
         return styles, self._readers[code]
 
-    def _reader_of(self, code: str) -> Reader | English:
+    def _reader_of(self, code: str) -> EspeakPhonemizer | English:
         if code.startswith("en"):
             return english(code == "en-gb")
         self._espeak = self._espeak or EspeakProcess()
-        return Reader(code, self._espeak)
+        return EspeakPhonemizer(code, self._espeak)
 
     def _speak(self, text: str, voice: str | None, speed: float) -> Generator[Speech]:
         try:

@@ -67,7 +67,7 @@ def language(name: str, voice: str) -> str:
     )
 
 
-class Reader:
+class EspeakPhonemizer:
     """Reads texts of one language."""
 
     def __init__(self, language: str, espeak: Espeak) -> None:

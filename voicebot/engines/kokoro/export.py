@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...audio import Samples
-from ...errors import EngineError, Missing
+from ...errors import EngineError, MissingDependency
 from ..onnx_graph import brief
 from .networks import PULL, OnnxNetwork, checkpoints, exports, kmodel
 from .rewrite import rewrite
@@ -55,10 +55,12 @@ def export(model: Path, out: Path | None = None) -> Path:
     published = [path for path in exports(model) if path != target]
     checkpoint = kmodel(folder) if model.is_dir() and checkpoints(folder) else None
     if checkpoint is None and not published:
-        raise Missing(f"no .pth and no other .onnx file than {target.name} in {folder}; {PULL}")
+        raise MissingDependency(
+            f"no .pth and no other .onnx file than {target.name} in {folder}; {PULL}"
+        )
     for package in ("onnx", "onnxruntime"):
         if not importlib.util.find_spec(package):
-            raise Missing(f"the export needs {package}; voicebot install kokoro-export")
+            raise MissingDependency(f"the export needs {package}; voicebot install kokoro-export")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
         plain, quick = Path(scratch) / "plain.onnx", Path(scratch) / "quick.onnx"

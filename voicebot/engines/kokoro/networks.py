@@ -22,7 +22,7 @@ from zipfile import is_zipfile
 import numpy as np
 
 from ...audio import Samples
-from ...errors import ConfigError, Missing
+from ...errors import ConfigError, MissingDependency
 from ...spelling import there_is
 from ..onnx_graph import EXACT_BYTES, brief, durations, exact_bytes, session
 from ..phonemes import RATE, VOCABULARY
@@ -62,11 +62,13 @@ def open_network(model: Path, backend: str, threads: int) -> Network:
         if importlib.util.find_spec("onnxruntime"):
             return OnnxNetwork(exported[0], threads)
         if backend == "onnx" or not checkpoint:
-            raise Missing("[tts] kokoro needs onnxruntime; voicebot install kokoro")
+            raise MissingDependency("[tts] kokoro needs onnxruntime; voicebot install kokoro")
     if backend == "onnx":
-        raise Missing(f"no .onnx file in {model}; {PULL}, or voicebot models export kokoro")
+        raise MissingDependency(
+            f"no .onnx file in {model}; {PULL}, or voicebot models export kokoro"
+        )
     if not checkpoint:
-        raise Missing(f"no .onnx or .pth file in {model}; {PULL}")
+        raise MissingDependency(f"no .onnx or .pth file in {model}; {PULL}")
     return TorchNetwork(model, threads)
 
 
@@ -189,7 +191,7 @@ def kmodel(folder: Path) -> Any:
     config, weights = folder / "config.json", checkpoints(folder)
     for present, name in ((config.exists(), "config.json"), (weights, ".pth file")):
         if not present:
-            raise Missing(f"no {name} in {folder}; {PULL}")
+            raise MissingDependency(f"no {name} in {folder}; {PULL}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, on how the package builds its layers
         network = package().KModel
@@ -240,7 +242,7 @@ def package() -> Any:
     """
     spec = importlib.util.find_spec("kokoro")
     if spec is None or not importlib.util.find_spec("torch"):
-        raise Missing("[tts] kokoro needs torch here; voicebot install kokoro-torch")
+        raise MissingDependency("[tts] kokoro needs torch here; voicebot install kokoro-torch")
     ours = "kokoro" not in sys.modules
     sys.modules.setdefault("kokoro", importlib.util.module_from_spec(spec))
     try:

@@ -10,7 +10,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from ...audio import Samples
-from ...errors import ConfigError, Missing
+from ...errors import ConfigError, MissingDependency
 from ...spelling import there_is
 
 LENGTHS = 510
@@ -59,7 +59,7 @@ def load(folder: Path, spec: str) -> Samples:
     """
     parts = shares(spec)
     if not (names := present(folder)):
-        raise Missing(
+        raise MissingDependency(
             f"no voices in {folder / 'voices'} and no voices-*.bin in {folder}; "
             "voicebot models pull kokoro"
         )

@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...concurrency.worker import Stream, Worker
-from ...errors import ConfigError, EngineError, Missing
+from ...errors import ConfigError, EngineError, MissingDependency
 from .. import Chance, Delta, Message, Tool
 from ..call_options import OptionError, new_seed
 from ..chat.prompt import Prompt, fitting
-from ..chat.reasoning import CLOSE, Thoughts
-from ..chat.tool_calls import Calls
+from ..chat.reasoning import CLOSE, ReasoningFilter
+from ..chat.tool_calls import ToolCallParser
 from ..cpu import has_unsafe_tiles, usable_cores
 from .grammar import gbnf, gbnf_of_json
-from .kv_cache import States
+from .kv_cache import KVCache
 from .sampling import Sampler, Sampling, is_grammar
 from .template import ChatTemplate
 
@@ -133,7 +133,7 @@ class Llama:
         self._template = ChatTemplate(self._llm)
         if not self._template.has_template:
             logger.warning("%s has no chat template: it continues texts, it does not answer", model)
-        self._states = States(self._llm)
+        self._states = KVCache(self._llm)
         self._token_s = 0.0
         """Seconds that a token of a prompt took last."""
         self._holder: _Reading | None = None
@@ -219,10 +219,10 @@ class Llama:
         read, written = len(ids), 0
         kept: int | None = None
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        thoughts = Thoughts(self._template.thinking)
-        calls = Calls(tool.name for tool in tools)
+        thoughts = ReasoningFilter(self._template.thinking)
+        calls = ToolCallParser(tool.name for tool in tools)
         said = False
-        untold: list[Chance] = []
+        pending_events: list[Chance] = []
         finish: Literal["stop", "length", "tool_calls"] = "length"
         compute = partial(self._compute, _Reading([message.text for message in messages]))
         with closing(Sampler(self._vocab, sampling)) as sampler:
@@ -235,13 +235,13 @@ class Llama:
                     break
                 written += 1
                 if sampling.chances is not None and not thoughts.thinking:
-                    untold.append(self._chance(token, sampling.chances))
+                    pending_events.append(self._chance(token, sampling.chances))
                 ids.append(token)
                 if text := thoughts.without(decoder.decode(self._bytes(token))):
                     said = True
                     for delta in calls.deltas(text):
-                        likely = tuple(untold)
-                        untold.clear()
+                        likely = tuple(pending_events)
+                        pending_events.clear()
                         yield replace(delta, tokens=(read, written), kept=kept, chances=likely)
                 if calls.over:
                     finish = "stop"
@@ -255,7 +255,7 @@ class Llama:
         yield from calls.rest()
         if calls.called:
             finish = "tool_calls"
-        yield Delta(finish=finish, tokens=(read, written), kept=kept, chances=tuple(untold))
+        yield Delta(finish=finish, tokens=(read, written), kept=kept, chances=tuple(pending_events))
 
     def _prompt(
         self, messages: list[Message], tools: Sequence[Tool], limit: int, whole: bool
@@ -364,7 +364,7 @@ class Llama:
 def _check(file: Path) -> None:
     """Look at the file before llama.cpp does, which says a page about it on stderr."""
     if not file.exists():
-        raise Missing(f"[llm] no model at {file}; `voicebot models pull` gets one")
+        raise MissingDependency(f"[llm] no model at {file}; `voicebot models pull` gets one")
     try:
         with file.open("rb") as head:
             magic = head.read(4)

@@ -42,7 +42,7 @@ class _State:
     data: npt.NDArray[np.uint8]
 
 
-class States:
+class KVCache:
     """Use it in the one thread that uses the model."""
 
     def __init__(self, llm: Llama, room: int | None = None) -> None:

@@ -32,7 +32,7 @@ TOO_LONG = re.compile(
 )
 
 
-class Refused(EngineError):
+class RequestRejected(EngineError):
     """The server understood the request and does not take it as it is."""
 
     kind = "refused"

@@ -15,11 +15,11 @@ from ...errors import ContextExceeded, EngineError
 from .. import Chance, Delta, Message, Tool
 from ..call_options import new_seed
 from ..chat.prompt import informing, shortened, turns, without_oldest
-from ..chat.reasoning import Thoughts
+from ..chat.reasoning import ReasoningFilter
 from ..chat.tool_calls import offered
-from .answer import DRAIN_S, Answer, Refused
+from .answer import DRAIN_S, Answer, RequestRejected
 from .client import Server
-from .tool_calls import Fragments, written
+from .tool_calls import ToolCallAssembler, written
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class OpenAIChat:
         request["stream_options"] = {"include_usage": True}
         for name in self._refused:
             request.pop(name, None)
-        fragments = Fragments(tool.name for tool in tools)
+        fragments = ToolCallAssembler(tool.name for tool in tools)
         told, forgotten, lost, begun = messages, 0, 0, False
         while True:
             kept = turns(without_oldest(told, forgotten), calling=True)
@@ -119,8 +119,8 @@ class OpenAIChat:
                 told, forgotten = fewer
                 lost = max(lost, forgotten)
 
-    async def _deltas(self, request: dict[str, Any], fragments: Fragments) -> Stream[Delta]:
-        thoughts, said = Thoughts(perhaps=self._begins_inside), False
+    async def _deltas(self, request: dict[str, Any], fragments: ToolCallAssembler) -> Stream[Delta]:
+        thoughts, said = ReasoningFilter(perhaps=self._begins_inside), False
         async with self._post(request) as answer:
             finish, cost = "", None
             async with aclosing(self._choices(answer)) as choices:
@@ -162,7 +162,7 @@ class OpenAIChat:
                 try:
                     answer = await stack.enter_async_context(self._server.post(path, json=request))
                     break
-                except Refused as refused:
+                except RequestRejected as refused:
                     sent = [name for name in _DISPENSABLE if name in request]
                     named = [name for name in sent if name in refused.reason]
                     names = named or (sent if _UNNAMED.search(refused.reason) else [])

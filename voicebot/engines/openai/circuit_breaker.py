@@ -8,7 +8,7 @@ COOLDOWN_S = 30.0
 """How long it is then left alone. More spares the server; less notices sooner that it is back."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Decides whether to ask. Has no clock: `now` is seconds on any one."""
 
     def __init__(self) -> None:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ...errors import ConfigError, ContextExceeded, EngineError, Quoting
-from .answer import TOO_LONG, Answer, Refused, brief, complaint
-from .circuit_breaker import COOLDOWN_S, Breaker
+from .answer import TOO_LONG, Answer, RequestRejected, brief, complaint
+from .circuit_breaker import COOLDOWN_S, CircuitBreaker
 
 if TYPE_CHECKING:
     import httpx
@@ -57,7 +57,7 @@ def retry_after(header: str, now: datetime) -> float | None:
         return None
 
 
-class _Unlucky(Exception):
+class _RetryableError(Exception):
     """An attempt that failed in a way that another may not."""
 
     def __init__(self, reason: str, wait: float | None = None, said: str = "") -> None:
@@ -99,7 +99,7 @@ class Server:
             asyncio.AbstractEventLoop,
             tuple[AsyncGenerator[httpx.AsyncClient, None], httpx.AsyncClient],
         ] = WeakKeyDictionary()
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
 
     @asynccontextmanager
     async def post(self, path: str, **body: Any) -> AsyncIterator[Answer]:
@@ -147,7 +147,7 @@ class Server:
                 raise self.error(f"keeps failing; it is asked again within {COOLDOWN_S:g} s")
             try:
                 response = await self._attempt(client, path, body, deadline)
-            except _Unlucky as failure:
+            except _RetryableError as failure:
                 self._breaker.failed(loop.time())
                 wait = failure.wait
                 pause = backoff(attempt, random.random()) if wait is None else wait
@@ -172,11 +172,13 @@ class Server:
             async with asyncio.timeout_at(deadline):
                 response = await client.send(request, stream=True)
         except TimeoutError as error:
-            raise _Unlucky(f"did not answer within {self._timeout:g} s") from error
+            raise _RetryableError(f"did not answer within {self._timeout:g} s") from error
         except httpx.ConnectError as error:
-            raise _Unlucky(f"cannot be reached ({error}); is the server running?") from error
+            raise _RetryableError(f"cannot be reached ({error}); is the server running?") from error
         except httpx.HTTPError as error:
-            raise _Unlucky(f"gave no answer ({brief(error)}); is it the right url?") from error
+            raise _RetryableError(
+                f"gave no answer ({brief(error)}); is it the right url?"
+            ) from error
         if response.status_code not in RETRIED:
             return response
         try:
@@ -187,7 +189,7 @@ class Server:
             await response.aclose()
         wait = retry_after(response.headers.get("retry-after", ""), datetime.now(UTC))
         asked = f", asks to wait {wait:g} s" if wait else ""
-        raise _Unlucky(f"answered {response.status_code}{asked}", wait, said)
+        raise _RetryableError(f"answered {response.status_code}{asked}", wait, said)
 
     async def _refusal(self, path: str, answer: Answer) -> EngineError:
         status, said = answer.status, await complaint(answer)
@@ -200,7 +202,7 @@ class Server:
             return self.error(reason, said)
         if status < 400:
             return self.error(f"sends us elsewhere ({status}); put that url in the configuration")
-        kind = Refused if status in (400, 422) else EngineError
+        kind = RequestRejected if status in (400, 422) else EngineError
         return self.error(f"answered {status}", said, kind)
 
     async def _client(self, loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:

@@ -38,7 +38,7 @@ class _Call:
     arguments: str = ""
 
 
-class Fragments:
+class ToolCallAssembler:
     """Puts calls together that come in pieces, to functions of these names."""
 
     def __init__(self, names: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from ... import languages
 from ...audio import Audio, to_pcm16
 from ...concurrency.worker import Stream
 from .. import Segment, Word
-from .answer import Answer, Refused
+from .answer import Answer, RequestRejected
 from .client import Server
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
@@ -60,7 +60,7 @@ class OpenAITranscriber:
                     async for segment in segments:
                         yield segment
                 return
-            except Refused:  # as newer models of OpenAI's do
+            except RequestRejected:  # as newer models of OpenAI's do
                 pass
         form = {**asked, "response_format": "json"}
         async with aclosing(self._ask(form, file, audio.seconds)) as segments:

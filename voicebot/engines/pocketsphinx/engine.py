@@ -17,12 +17,12 @@ import numpy as np
 from ... import languages
 from ...audio import Audio, silence, to_pcm16
 from ...concurrency.worker import Stream, Worker
-from ...errors import ConfigError, EngineError, Missing
+from ...errors import ConfigError, EngineError, MissingDependency
 from .. import Segment, Word
 from ..call_options import OptionError
 from ..child_process import PATIENCE, Child
 from ..silero import RATE
-from ..speech_segments import Stretch, stretches
+from ..speech_segments import SpeechSegment, stretches
 from . import child as sphinx_child
 from .child import Found
 
@@ -57,7 +57,9 @@ class PocketSphinx:
         try:
             self._running()
         except EngineError as error:
-            raise Missing(f"[stt] {error.reason}; voicebot install --again pocketsphinx") from error
+            raise MissingDependency(
+                f"[stt] {error.reason}; voicebot install --again pocketsphinx"
+            ) from error
 
     def transcribe(self, audio: Audio, *, language: str | None = None) -> Stream[Segment]:
         """Yield a segment for each stretch of speech.
@@ -87,7 +89,7 @@ class PocketSphinx:
                     "en",
                 )
 
-    def _words(self, stretch: Stretch) -> list[Word]:
+    def _words(self, stretch: SpeechSegment) -> list[Word]:
         words = []
         for text, first, last, chance in self._decode(stretch):
             start, end = first / FRAMES, (last + 1) / FRAMES
@@ -97,7 +99,7 @@ class PocketSphinx:
                 words.append(Word(VARIANT.sub("", text), start, end, min(1.0, max(0.0, chance))))
         return words
 
-    def _decode(self, stretch: Stretch) -> list[Found]:
+    def _decode(self, stretch: SpeechSegment) -> list[Found]:
         child, pipe = self._running()
         try:
             pipe.send_bytes(to_pcm16(Audio(stretch.samples, RATE)))

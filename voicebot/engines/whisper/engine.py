@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from ... import languages
 from ...audio import Audio, silence
 from ...concurrency.worker import Stream, Worker
-from ...errors import ConfigError, EngineError, Missing
+from ...errors import ConfigError, EngineError, MissingDependency
 from .. import Segment, Word
-from ..call_options import OptionError, given_up
+from ..call_options import OptionError, active_degradations
 from ..cpu import usable_cores
 from ..silero import RATE
-from ..speech_segments import MARGIN, ROOM, Stretch, stretches
+from ..speech_segments import MARGIN, ROOM, SpeechSegment, stretches
 from .decoding import Hypothesis, lengths, recognise, words
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ class Whisper:
             language = heard.language
             yield _segment(heard, said, stretch)
 
-    def _recognise(self, stretch: Stretch, language: str, task: str) -> Hypothesis | None:
+    def _recognise(self, stretch: SpeechSegment, language: str, task: str) -> Hypothesis | None:
         """The better of what a short and a full window give; None if nobody waits for it."""
         tried: list[Hypothesis] = []
-        hurried = "single_pass" in given_up.get()
-        beam = 1 if hurried else self._beam
+        degraded = "single_decode" in active_degradations.get()
+        beam = 1 if degraded else self._beam
         for length in lengths(stretch.seconds, self._short):
             if self.worker.abandoned:
                 return None
@@ -136,12 +136,12 @@ class Whisper:
             self.recognised += not tried
             self.again += bool(tried)
             tried.append(heard)
-            if not heard.is_doubtful or (hurried and heard.text and not heard.is_looping):
+            if not heard.is_doubtful or (degraded and heard.text and not heard.is_looping):
                 return heard
         return min(tried, key=lambda each: (each.is_looping, -each.log_prob))
 
 
-def _segment(heard: Hypothesis, said: list[Word], stretch: Stretch) -> Segment:
+def _segment(heard: Hypothesis, said: list[Word], stretch: SpeechSegment) -> Segment:
     at, (first, last) = stretch.start, stretch.spoken
 
     def placed(seconds: float) -> float:
@@ -194,12 +194,12 @@ def _load(folder: Path, device: str, compute_type: str, threads: int) -> Whisper
 def _check(folder: Path) -> None:
     """Make sure that all the files are there: for an absent one the library asks the network."""
     if not folder.is_dir():
-        raise Missing(f"[stt] whisper: no folder {folder}; voicebot models list")
+        raise MissingDependency(f"[stt] whisper: no folder {folder}; voicebot models list")
     absent = [name for name in FILES if not (folder / name).is_file()]
     if not absent and not any((folder / name).is_file() for name in VOCABULARIES):
         absent = [VOCABULARIES[0]]
     if absent:
-        raise Missing(
+        raise MissingDependency(
             f"[stt] whisper: {folder} has no {', '.join(absent)}, so it is no Whisper model in "
             "CTranslate2's form; voicebot models list"
         )

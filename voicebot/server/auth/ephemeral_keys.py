@@ -23,7 +23,7 @@ SETTINGS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class EphemeralKey:
     expires_at: float
     owner: str | None
     """The hash of the key that made it, and pays for it; None where no key is needed."""
@@ -37,7 +37,7 @@ class Secret:
         return session
 
 
-class ClientSecrets:
+class EphemeralKeys:
     """The secrets that are good now.
 
     now: seconds since 1970, which is what clients are told.
@@ -45,7 +45,7 @@ class ClientSecrets:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._owned: dict[str | None, dict[str, Secret]] = {}
+        self._owned: dict[str | None, dict[str, EphemeralKey]] = {}
 
     def issue(self, owner: str | None, session: dict[str, Any], seconds: int) -> tuple[str, int]:
         """A new secret, and when it expires."""
@@ -53,10 +53,10 @@ class ClientSecrets:
         self._make_room(owned, len(settings))
         value = PREFIX + secrets.token_urlsafe(32)
         expires_at = int(self._now()) + seconds
-        owned[value] = Secret(expires_at, owner, settings)
+        owned[value] = EphemeralKey(expires_at, owner, settings)
         return value, expires_at
 
-    def _make_room(self, owned: dict[str, Secret], size: int) -> None:
+    def _make_room(self, owned: dict[str, EphemeralKey], size: int) -> None:
         """For one more whose settings have `size` bytes."""
         used = sum(len(secret.settings) for secret in owned.values())
         by_use = sorted(owned, key=lambda value: owned[value].expires_at > self._now())
@@ -69,7 +69,7 @@ class ClientSecrets:
         """Forget what this key has made."""
         self._owned.pop(owner, None)
 
-    def find(self, value: str) -> Secret | None:
+    def find(self, value: str) -> EphemeralKey | None:
         """What `value` stands for, unless it never was or has expired.
 
         A value has 256 random bits: to look it up in a table gives nothing away.

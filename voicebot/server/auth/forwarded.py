@@ -17,7 +17,7 @@ _SCHEMES = {"http", "https", "ws", "wss"}
 _USUAL = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 
 
-class Forwarded:
+class ForwardedMiddleware:
     """ASGI middleware that shows the request as the proxy was given it: by whom, and how.
 
     proxies: addresses and networks, like "127.0.0.1" and "10.0.0.0/8".

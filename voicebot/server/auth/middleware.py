@@ -11,12 +11,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ...concurrency.worker import started
-from ..errors import Refusal, response
-from ..rare_log import Seldom
-from .ephemeral_keys import PREFIX, ClientSecrets
+from ...concurrency.worker import background
+from ..errors import ApiError, response
+from ..rare_log import RareLog
+from .ephemeral_keys import PREFIX, EphemeralKeys
 from .keys import Key, Keys
-from .rate_limits import WITHDRAWN, Allowance, Exceeded, Limits
+from .rate_limits import WITHDRAWN, Limits, Quota, RateLimitExceeded
 from .tokens import token
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ that is refused what it asks for can say so."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-class Doorkeeper:
+class AuthMiddleware:
     """ASGI middleware. What it lets in has the key's hash as `scope["key"]` and what the key may
     use as `scope["allowance"]`, where keys are needed.
 
@@ -47,17 +47,17 @@ class Doorkeeper:
         self,
         app: ASGIApp,
         keys: Keys | None,
-        secrets: ClientSecrets,
+        secrets: EphemeralKeys,
         origins: tuple[str, ...] = (),
         hosts: tuple[str, ...] = LOCAL,
-        allowances: dict[str, Allowance] | None = None,
+        allowances: dict[str, Quota] | None = None,
         *,
         any_address: bool = False,
     ) -> None:
         self._app, self._keys, self._secrets = app, keys, secrets
         self._origins, self._any_address = origins, any_address
         self._hosts = {host.lower() for host in hosts}
-        self._refused = Seldom()
+        self._refused = RareLog()
         self._allowances = {} if allowances is None else allowances
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,12 +72,12 @@ class Doorkeeper:
                 await self._while_known(scope, receive, send)
             else:  # conversations end at what they say next, with a word
                 await self._app(scope, receive, send)
-        except (Refusal, Exceeded) as refused:
+        except (ApiError, RateLimitExceeded) as refused:
             client = (scope.get("client") or ("?",))[0]
             more = self._refused.due(asyncio.get_running_loop().time())
             if more is not None:
                 log.info("refused %s at %s: %s%s", client, scope["path"][:100], refused, more)
-            refusal = refused if isinstance(refused, Refusal) else too_often(refused)
+            refusal = refused if isinstance(refused, ApiError) else too_often(refused)
             await _refuse(refusal, scope, receive, send)
 
     def _look(self, headers: Headers) -> None:
@@ -87,11 +87,11 @@ class Doorkeeper:
         if self._keys is None and not self._is_ours(_name(host)):
             reason = f"this server is not {host[:100]!r}"
             remedy = "[server] hosts lists the names it is reached by"
-            raise Refusal(403, f"{reason}; {remedy}", code="unknown_host")
+            raise ApiError(403, f"{reason}; {remedy}", code="unknown_host")
         if origin and origin not in self._origins and _reached(origin) != host.lower():
             reason = f"pages of {origin[:100]!r} may not talk to {host[:100]!r}"
             remedy = "a proxy has to pass Host on; [server] origins lets other pages talk"
-            raise Refusal(403, f"{reason}; {remedy}", code="unknown_origin")
+            raise ApiError(403, f"{reason}; {remedy}", code="unknown_origin")
 
     def _is_ours(self, name: str | None) -> bool:
         if not name or name in self._hosts:
@@ -104,7 +104,7 @@ class Doorkeeper:
             return
         key = self._key(self._keys, token(scope), scope["path"])
         now = asyncio.get_running_loop().time()
-        allowance = self._allowances.setdefault(key.hash, Allowance(key.limits, now))
+        allowance = self._allowances.setdefault(key.hash, Quota(key.limits, now))
         allowance.limit(key.limits, now)
         allowance.admit(now)
         scope["key"], scope["allowance"] = key.hash, allowance
@@ -124,7 +124,7 @@ class Doorkeeper:
 
         withdrawn = scope["allowance"].withdrawn
         try:
-            async with asyncio.timeout(None) as limit, started(withdrawn.wait()) as watch:
+            async with asyncio.timeout(None) as limit, background(withdrawn.wait()) as watch:
 
                 def end(watch: asyncio.Task[object]) -> None:
                     if not watch.cancelled():
@@ -136,7 +136,7 @@ class Doorkeeper:
             if not limit.expired():
                 raise
             if not begun:
-                raise Refusal(401, WITHDRAWN, code="invalid_api_key") from None
+                raise ApiError(401, WITHDRAWN, code="invalid_api_key") from None
 
     def _key(self, keys: Keys, token: str, path: str) -> Key:
         if token.startswith(PREFIX):
@@ -147,12 +147,12 @@ class Doorkeeper:
         elif key := keys.find(token):
             return key
         reason = "this key is not known, or has expired" if token else "a key is needed"
-        raise Refusal(401, f"{reason}; say Authorization: Bearer KEY", code="invalid_api_key")
+        raise ApiError(401, f"{reason}; say Authorization: Bearer KEY", code="invalid_api_key")
 
 
-def allowance(scope: Scope) -> Allowance:
+def allowance(scope: Scope) -> Quota:
     """What whoever is served may use: without limits where no key is needed."""
-    return scope.get("allowance") or Allowance(Limits(), 0.0)
+    return scope.get("allowance") or Quota(Limits(), 0.0)
 
 
 def charge(scope: Scope, *, tokens: int = 0, audio_s: float = 0.0) -> None:
@@ -187,13 +187,13 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def too_often(exceeded: Exceeded) -> Refusal:
+def too_often(exceeded: RateLimitExceeded) -> ApiError:
     """What a client is told whose key has used what it may."""
     wait = exceeded.retry_after
-    return Refusal(429, str(exceeded), code="rate_limit_exceeded", retry_after=wait)
+    return ApiError(429, str(exceeded), code="rate_limit_exceeded", retry_after=wait)
 
 
-async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(refusal: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
     answer = response(refusal)
     if refusal.status == 401:
         answer.headers["www-authenticate"] = "Bearer"

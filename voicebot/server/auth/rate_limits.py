@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from ...conversation.endpointing import ListenSettings
+from ...conversation.endpointing import EndpointingSettings
 from ...errors import ConfigError
 from ...spelling import there_is
 
@@ -56,9 +56,9 @@ class Limits:
         """Seconds that an utterance may have where others may say `longest_s`."""
         return min(longest_s, self.utterance_s or longest_s)
 
-    def listening(self, settings: ListenSettings) -> ListenSettings:
+    def listening(self, settings: EndpointingSettings) -> EndpointingSettings:
         """The same for this key: where speech becomes too long, it is cut."""
-        return replace(settings, longest_s=self.utterance(settings.longest_s))
+        return replace(settings, max_utterance_s=self.utterance(settings.max_utterance_s))
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(Limits))
@@ -78,7 +78,7 @@ def read(name: str, table: dict[str, Any]) -> Limits:
     return Limits(**table)
 
 
-class Bucket:
+class TokenBucket:
     """So much in so many seconds: full at first, it fills again at an even pace."""
 
     def __init__(self, most: float, seconds: float, now: float) -> None:
@@ -103,7 +103,7 @@ class Bucket:
         return (self.most - self.left(now)) / self._pace
 
 
-class Exceeded(Exception):
+class RateLimitExceeded(Exception):
     """A limit is reached."""
 
     def __init__(self, what: str, wait: float) -> None:
@@ -111,7 +111,7 @@ class Exceeded(Exception):
         super().__init__(f"this key has used its {what}; try again in {self.retry_after} s")
 
 
-class Allowance:
+class Quota:
     """What one key has left."""
 
     def __init__(self, limits: Limits, now: float) -> None:
@@ -140,7 +140,7 @@ class Allowance:
         for what, span, bucket in self._all():
             # Of a request all is known beforehand; of what it costs, only whether any is left.
             if wait := bucket.wait(1 if what == "requests" else 1e-6, now):
-                raise Exceeded(f"{_WORDS[what]} of this {span}", wait)
+                raise RateLimitExceeded(f"{_WORDS[what]} of this {span}", wait)
         self._take("requests", 1, now)
 
     def charge(self, now: float, *, tokens: int = 0, audio_s: float = 0.0) -> None:
@@ -155,11 +155,11 @@ class Allowance:
                 return f"{_WORDS[what]} of this {span}"
         return ""
 
-    def overdrawn(self, now: float) -> Exceeded | None:
+    def overdrawn(self, now: float) -> RateLimitExceeded | None:
         """Why even what was let in has to stop: it owes more than a whole minute's or day's."""
         for what, span, bucket in self._all():
             if what == "audio_s" and bucket.left(now) < -bucket.most:
-                return Exceeded(f"{_WORDS[what]} of this {span}", bucket.wait(1e-6, now))
+                return RateLimitExceeded(f"{_WORDS[what]} of this {span}", bucket.wait(1e-6, now))
         return None
 
     @contextmanager
@@ -170,7 +170,7 @@ class Allowance:
             Exceeded: there are too many.
         """
         if self.limits.sessions and self._sessions >= self.limits.sessions:
-            raise Exceeded(f"{self.limits.sessions} conversations at once", SESSION_S)
+            raise RateLimitExceeded(f"{self.limits.sessions} conversations at once", SESSION_S)
         self._sessions += 1
         try:
             yield
@@ -192,7 +192,7 @@ class Allowance:
                 )
         return states
 
-    def _all(self) -> Iterator[tuple[str, str, Bucket]]:
+    def _all(self) -> Iterator[tuple[str, str, TokenBucket]]:
         for what, spans in self._buckets.items():
             for span, bucket in spans.items():
                 yield what, span, bucket
@@ -202,12 +202,12 @@ class Allowance:
             bucket.take(amount, now)
 
 
-def _buckets(limits: Limits, now: float) -> dict[str, dict[str, Bucket]]:
-    found: dict[str, dict[str, Bucket]] = {}
+def _buckets(limits: Limits, now: float) -> dict[str, dict[str, TokenBucket]]:
+    found: dict[str, dict[str, TokenBucket]] = {}
     for what in ("requests", "tokens", "audio_s"):
         both = {"minute": MINUTE, "day": DAY}
         most = {span: getattr(limits, f"{what}_per_{span}") for span in both}
-        found[what] = {s: Bucket(most[s], both[s], now) for s in both if most[s]}
+        found[what] = {s: TokenBucket(most[s], both[s], now) for s in both if most[s]}
     return found
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import Message, Scope
 
 from ..auth.middleware import allowance
-from ..errors import Refusal
+from ..errors import ApiError
 from .json_marks import exceeds
 from .json_schema import Schema, problem
 from .unknown_fields import tell, understood
@@ -59,7 +59,7 @@ async def document(
     fields = await asyncio.to_thread(_document, request, body, schema)
     if sound and len(body) - sound(fields) > DOCUMENT:
         says = f"the conversation is longer than {DOCUMENT} bytes; shorten it"
-        raise Refusal(400, says, param="messages", code="context_length_exceeded")
+        raise ApiError(400, says, param="messages", code="context_length_exceeded")
     return fields
 
 
@@ -75,14 +75,14 @@ def parsed(body: bytes, name: str = "the body") -> Any:
         Refusal: it is no JSON, or holds more than could be read while others wait.
     """
     if exceeds(body, "{[", PARTS):
-        raise Refusal(
+        raise ApiError(
             400, f"{name} holds more than {PARTS} objects and arrays", code="too_many_parts"
         )
     try:
         # NaN and the infinities are Python's idea of JSON only.
         return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"{name} is no JSON: {error}") from error
+        raise ApiError(400, f"{name} is no JSON: {error}") from error
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
             try:
                 received = await kept.enter_async_context(sent)
             except OSError as error:  # the disk for temporary files is full, or cannot be written
-                raise Refusal(
+                raise ApiError(
                     507, f"there is no room for the file on this machine ({error.strerror})"
                 ) from error
             fields: dict[str, Any] = {}
@@ -116,16 +116,16 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
                 if known["type"] == "array":
                     fields[name] = values
                 elif len(values) > 1:
-                    raise Refusal(400, f"{name} is there {len(values)} times", param=name)
+                    raise ApiError(400, f"{name} is there {len(values)} times", param=name)
                 else:
                     fields[name] = _read(values[0], known)
             if isinstance(fields.get("file"), str):
-                raise Refusal(400, "file should be a file, not a text", param="file")
+                raise ApiError(400, "file should be a file, not a text", param="file")
             shown = {k: "" if isinstance(v, UploadFile) else v for k, v in fields.items()}
             known_ones = checked(request.scope, shown, schema)
             yield {name: fields[name] for name in known_ones}
     except HTTPException as error:  # what the parser cannot read
-        raise Refusal(400, f"the body is no form: {error.detail}") from error
+        raise ApiError(400, f"the body is no form: {error.detail}") from error
 
 
 def content_type(request: Request) -> str:
@@ -136,7 +136,7 @@ def content_type(request: Request) -> str:
 def _expect(request: Request, kind: str) -> None:
     sent = content_type(request)
     if sent != kind:
-        raise Refusal(
+        raise ApiError(
             415, f"the body should be {kind}, not {sent or 'of no type'}", code="content_type"
         )
 
@@ -160,20 +160,20 @@ def limited(request: Request, most: int) -> Request:
             async with asyncio.timeout(QUIET_S):
                 message = await request.receive()
         except TimeoutError as error:
-            raise Refusal(408, f"nothing came for {QUIET_S:g} s") from error
+            raise ApiError(408, f"nothing came for {QUIET_S:g} s") from error
         received += len(message.get("body", b""))
         if received > most:
             _too_large(most)
         late = asyncio.get_running_loop().time() - begun - QUIET_S - received / PACE
         if late > 0 and message.get("more_body"):
-            raise Refusal(408, f"the body comes slower than {PACE} bytes a second")
+            raise ApiError(408, f"the body comes slower than {PACE} bytes a second")
         return message
 
     return Request(request.scope, receive)
 
 
 def _too_large(most: int) -> NoReturn:
-    raise Refusal(413, f"the body is larger than {most} bytes", code="too_large")
+    raise ApiError(413, f"the body is larger than {most} bytes", code="too_large")
 
 
 def checked(scope: Scope, value: Any, schema: Schema) -> Any:
@@ -189,7 +189,7 @@ def checked(scope: Scope, value: Any, schema: Schema) -> Any:
         path, wrong = found
         if ignored and wrong.endswith(" is missing"):  # it may be one of those, misspelt
             wrong += f"; not known here: {', '.join(sorted(ignored))}"
-        raise Refusal(400, wrong, param=path or None)
+        raise ApiError(400, wrong, param=path or None)
     return known
 
 

@@ -8,7 +8,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ... import context as request
+from ... import context
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +19,10 @@ _HEADS = "http.response.start", "websocket.accept", "websocket.http.response.sta
 """The messages that headers are sent with: of answers, and of websockets opened and denied."""
 
 
-class RequestId:
+class RequestIDMiddleware:
     """ASGI middleware: an `x-request-id` on every answer, the client's own if it is a sane one.
 
-    It is `scope["request_id"]` and `request.current()` to whoever serves the request.
+    It is `scope["request_id"]` and `context.current()` to whoever serves the request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -32,7 +32,7 @@ class RequestId:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _SANE.fullmatch(given) else request.new_id()
+        request_id = given if _SANE.fullmatch(given) else context.new_id()
         scope["request_id"] = request_id
 
         async def labelled(message: Message) -> None:
@@ -43,5 +43,5 @@ class RequestId:
                     log.debug("%s %s %d", asked, scope["path"], message["status"])
             await send(message)
 
-        request.begin(request_id)  # to the end of this task: what it died of is logged after us
+        context.begin(request_id)  # to the end of this task: what it died of is logged after us
         return await self._app(scope, receive, labelled)

@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from ...concurrency.worker import Stream, started
+from ...concurrency.worker import Stream, background
 from ...errors import EngineError
-from ..errors import Refusal, error
+from ..errors import ApiError, error
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ STALLED_S = 30.0
 """Seconds a client may take nothing before it is given up: it holds a place that others want."""
 
 
-class Streamed(StreamingResponse):
+class CancellableStreamingResponse(StreamingResponse):
     """A body made piece by piece; whoever makes it is stopped as soon as the client goes.
 
     closing: what is to be tidied up once it is over, however it ends.
@@ -45,7 +45,7 @@ class Streamed(StreamingResponse):
         async with self._closing, aclosing(self._content):
             try:
                 await super().__call__(scope, receive, send)
-            except (EngineError, Refusal, _Stalled) as failure:
+            except (EngineError, ApiError, _ClientStalled) as failure:
                 # Too late for a status. The body ends in the middle, and so the client knows.
                 log.warning("%s", failure)
 
@@ -55,12 +55,12 @@ class Streamed(StreamingResponse):
                 async with asyncio.timeout(STALLED_S):
                     await send(message)
             except TimeoutError as failure:
-                raise _Stalled(f"the client took nothing for {STALLED_S:g} s") from failure
+                raise _ClientStalled(f"the client took nothing for {STALLED_S:g} s") from failure
 
         await super().stream_response(patiently)
 
 
-class _Stalled(Exception):
+class _ClientStalled(Exception):
     pass
 
 
@@ -73,7 +73,7 @@ async def events(objects: Stream[dict[str, Any]], last: str = "") -> Stream[byte
     except EngineError as failure:
         yield _event(json.dumps(error(str(failure), 500, code=f"{failure.stage}_failed")))
         return
-    except Refusal as refused:  # a limit that was reached on the way
+    except ApiError as refused:  # a limit that was reached on the way
         yield _event(json.dumps(error(str(refused), refused.status, code=refused.code)))
         return
     if last:
@@ -105,7 +105,7 @@ async def _while_here(request: Request) -> AsyncIterator[None]:
         ClientDisconnect: it has gone.
     """
     try:
-        async with asyncio.timeout(None) as limit, started(_gone(request)) as watch:
+        async with asyncio.timeout(None) as limit, background(_gone(request)) as watch:
 
             def leave(watch: asyncio.Task[None]) -> None:
                 if not watch.cancelled():
@@ -137,7 +137,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: it has gone.
     """
-    async with started(work) as task, started(_gone(request)) as watch:
+    async with background(work) as task, background(_gone(request)) as watch:
         await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...observability import genai
 
 
-class Traced:
+class TracingMiddleware:
     """ASGI middleware: what a request with a `traceparent` asks for belongs to its trace.
 
     A request over HTTP is a span of it; a conversation over a websocket has one for each turn,

@@ -86,7 +86,7 @@ def tell(scope: Scope, ignored: set[str]) -> None:
     scope.setdefault("ignored", set()).update(ignored)
 
 
-class Ignored:
+class UnknownFieldsMiddleware:
     """ASGI middleware: `x-voicebot-ignored` on the answer, and a line in the log, name what was
     ignored of a request; of what comes over a websocket, the line alone."""
 

@@ -13,7 +13,7 @@ LINGER_S = 1.0
 never read the answer; one that has read it may send for hours."""
 
 
-class Unread:
+class UnreadBodyMiddleware:
     """ASGI middleware: an answer to a body that was not read to its end closes the connection.
 
     Uvicorn would read the body to its end, however long it is, to get at the next request.

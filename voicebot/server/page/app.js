@@ -148,22 +148,22 @@ function event(told) {
       gate = performance.now();
       show("thinking");
       break;
-    case "partial":
-      transcript.partial(told.text);
+    case "interim_transcript":
+      transcript.interim(told.text);
       break;
-    case "heard":
+    case "transcript":
       transcript.heard(told.turn, told.text);
       if (state !== "hearing") show("thinking");
       break;
     case "passages":
       transcript.passages(told.turn, told.passages);
       break;
-    case "said":
+    case "clause_spoken":
       transcript.said(told.turn, told.text, told.at);
       if (sound.impossible) transcript.read(told.turn);
       break;
-    case "rung_taken":
-      transcript.hurried(told.turn, told.rung, told.at);
+    case "degraded":
+      transcript.degraded(told.turn, told.degradation, told.at);
       break;
     case "sound_ended":
       sound.end(told.turn);

@@ -5,7 +5,7 @@ import * as kept from "./kept.js";
 const RETRY = [0.2, 0.5, 1, 2, 3]; // seconds before each attempt to come back; the last repeats
 const KEPT = 10; // seconds of speech kept while the connection is broken
 // What is shown of a conversation, and so kept with it.
-const SHOWN = ["heard", "passages", "said", "rung_taken", "interrupted", "reply_resumed", "failed", "turn_ended"];
+const SHOWN = ["transcript", "passages", "clause_spoken", "degraded", "interrupted", "reply_resumed", "failed", "turn_ended"];
 
 export class Call {
   // on: { event(event), sound(turn, at, pcm), connected(resumed), broken(reason), locked(wrong),
@@ -99,7 +99,7 @@ export class Call {
   greet() {
     const { token, number, turn, received, rate } = this;
     if (token) this.say({ type: "resume", token, number, turn, received });
-    else this.say({ type: "hello", rate, partial: true });
+    else this.say({ type: "hello", rate, interim_transcripts: true });
   }
 
   take(data) {

@@ -12,20 +12,20 @@ const STAGES = [
 ];
 const SCRIPTS = new Intl.Segmenter(undefined, { granularity: "word" });
 // What an answer gave up, or put in, because it would have been late.
-const RUNGS = {
+const DEGRADATIONS = {
   fewer_passages: "Short of time: read less",
   short_clause: "Short of time: begun with fewer words",
-  single_pass: "Short of time: listened once",
+  single_decode: "Short of time: listened once",
   filler: "Late: said so",
-  light_voice: "Another voice took over",
+  fallback_voice: "Another voice took over",
   apology: "Excused itself",
 };
 // Of those, what nobody would know from the answer itself.
 const UNHEARD = {
   fewer_passages: "it read less",
   short_clause: "it began with fewer words",
-  single_pass: "it listened once",
-  light_voice: "another voice speaks",
+  single_decode: "it listened once",
+  fallback_voice: "another voice speaks",
 };
 const LIST = new Intl.ListFormat("en");
 
@@ -62,15 +62,15 @@ export class Transcript {
     this.waiting = make("li", "you");
     const dots = make("span", "dots");
     dots.append(make("i"), make("i"), make("i"));
-    const words = make("p", "partial");
+    const words = make("p", "interim");
     words.append(make("span"), dots);
     this.waiting.append(make("span", "unseen", "You, speaking: "), words);
     this.add(this.waiting);
   }
 
-  partial(text) {
+  interim(text) {
     this.hearing();
-    this.waiting.querySelector(".partial > span").textContent = `${text} `;
+    this.waiting.querySelector(".interim > span").textContent = `${text} `;
     this.follow();
   }
 
@@ -140,14 +140,14 @@ export class Transcript {
     if (cut) cut.textContent = " …";
   }
 
-  hurried(turn, rung, at) {
+  degraded(turn, degradation, at) {
     const reply = this.of(turn);
-    reply.rungs.push([RUNGS[rung] ?? rung, at]);
-    if (!UNHEARD[rung]) return;
-    reply.hurried.push(UNHEARD[rung]);
-    reply.hurry ??= make("p", "hurried");
-    reply.hurry.textContent = `Short of time: ${LIST.format(reply.hurried)}.`;
-    reply.notes.prepend(reply.hurry);
+    reply.degradations.push([DEGRADATIONS[degradation] ?? degradation, at]);
+    if (!UNHEARD[degradation]) return;
+    reply.degraded.push(UNHEARD[degradation]);
+    reply.degradation ??= make("p", "degraded");
+    reply.degradation.textContent = `Short of time: ${LIST.format(reply.degraded)}.`;
+    reply.notes.prepend(reply.degradation);
   }
 
   failed(turn, stage, reason) {
@@ -166,14 +166,14 @@ export class Transcript {
     if (!reply.item) return;
     if (reply.firstPlayed && gate !== undefined && "gate" in marks)
       marks.played = (reply.firstPlayed - gate) / 1000 + marks.gate + reply.latency;
-    reply.notes.append(waterfall(marks, reply.rungs));
+    reply.notes.append(waterfall(marks, reply.degradations));
     this.follow();
   }
 
   of(turn) {
     if (!this.turns.has(turn))
       this.turns.set(turn, {
-        clauses: [], rungs: [], hurried: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
+        clauses: [], degradations: [], degraded: [], seconds: 0, latency: 0, cut: false, over: false, item: null,
         text: make("p", "reply"), notes: make("div", "notes"),
       });
     return this.turns.get(turn);
@@ -249,9 +249,9 @@ function quote(text) {
   return quoted;
 }
 
-function waterfall(marks, rungs) {
+function waterfall(marks, degradations) {
   const stages = STAGES.filter(([mark]) => mark in marks).map(([mark, label]) => [label, marks[mark], mark]);
-  const rows = [...stages, ...rungs.map(([label, at]) => [label, at, "rung"])].sort((a, b) => a[1] - b[1]);
+  const rows = [...stages, ...degradations.map(([label, at]) => [label, at, "degradation"])].sort((a, b) => a[1] - b[1]);
   const last = Math.max(...rows.map(([, at]) => at), 0.001);
   const first = marks.played ?? marks["speaker.first"];
   const more = make("details", "times");
@@ -263,13 +263,13 @@ function waterfall(marks, rungs) {
     const row = table.insertRow();
     const name = make("th", "", label);
     name.scope = "row";
-    const bar = make("i", { played: "bar last", rung: "bar rung" }[mark] ?? "bar");
-    bar.style.setProperty("--from", (mark === "rung" ? Math.max(0, at) : from) / last);
+    const bar = make("i", { played: "bar last", degradation: "bar degradation" }[mark] ?? "bar");
+    bar.style.setProperty("--from", (mark === "degradation" ? Math.max(0, at) : from) / last);
     bar.style.setProperty("--to", Math.max(0, at) / last);
     row.append(name);
     row.insertCell().append(bar);
     row.insertCell().textContent = at.toFixed(2);
-    if (mark !== "rung") from = Math.max(from, at);
+    if (mark !== "degradation") from = Math.max(from, at);
   }
   more.append(table);
   more.ontoggle = () => more.open && more.scrollIntoView({ block: "nearest" });

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ...audio import Audio
 from .fields import Table
 from .items import Item
-from .models import Needed
-from .response_params import Wish
+from .models import NeededModel
+from .response_params import ResponseParams
 from .settings import Settings
 
 
@@ -61,7 +61,7 @@ class Configure:
 class Load:
     """Settings ask for models that are not loaded. `configure` is to be called once they are."""
 
-    needed: Sequence[Needed]
+    needed: Sequence[NeededModel]
     patch: Table
     event_id: str | None
 
@@ -70,7 +70,7 @@ class Load:
 class Respond:
     """Answer. `begin` is to be called with the wish, the sound of whose context is decoded."""
 
-    wish: Wish
+    wish: ResponseParams
     event_id: str | None
     follows: bool = False
     """There is one already, of which something was told before a function returned: this is next.

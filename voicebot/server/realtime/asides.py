@@ -12,39 +12,39 @@ from contextlib import aclosing
 
 from ...conversation import Turn
 from ...errors import ContextExceeded, EngineError, Wordless
-from ...events import Event, Said
-from ..auth.rate_limits import Allowance, Exceeded
-from ..tool_choice import Unsuitable
-from .dependencies import Outside
-from .engines import Engines, Writes
+from ...events import ClauseSpoken, Event
+from ..auth.rate_limits import Quota, RateLimitExceeded
+from ..tool_choice import ToolChoiceError
+from .dependencies import SessionDependencies
+from .engines import SessionEngines, TrackedChatModel
 from .output_audio import RealtimeSpeaker
 from .protocol import Protocol
 from .recognition import Recognition
 from .response import Response, Tokens
-from .response_params import Wish
+from .response_params import ResponseParams
 
 
-class Asides:
+class OutOfBandResponses:
     """Those of one client that are being made."""
 
     def __init__(
         self,
-        outside: Outside,
+        outside: SessionDependencies,
         protocol: Protocol,
-        allowance: Allowance,
-        engines: Engines,
+        allowance: Quota,
+        engines: SessionEngines,
         recognition: Recognition,
     ) -> None:
         self._outside, self._protocol, self._allowance = outside, protocol, allowance
         self._engines, self._recognition = engines, recognition
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def begin(self, wish: Wish, start: Callable[..., asyncio.Task[None]]) -> None:
+    def begin(self, wish: ResponseParams, start: Callable[..., asyncio.Task[None]]) -> None:
         """Make one. start: makes a task of whoever holds the conversation."""
         response = self._protocol.begin_aside(wish, self._allowance.told(_now()))
         try:
             self._allowance.admit(_now())
-        except Exceeded as exceeded:
+        except RateLimitExceeded as exceeded:
             response.end("failed", error=str(exceeded), code="rate_limit_exceeded")
             self._protocol.end_aside(response)
             return
@@ -67,7 +67,7 @@ class Asides:
             # Told even if all ends: whoever cancels one goes on.
             response.end("cancelled", "client_cancelled", tokens=tokens)
             raise
-        except Unsuitable as error:
+        except ToolChoiceError as error:
             response.end("failed", error=str(error), code="invalid_value")
         except ContextExceeded as error:
             response.end("failed", error=error.reason, code=error.kind)
@@ -81,16 +81,16 @@ class Asides:
             self._protocol.end_aside(response)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
 
-    async def _reply(self, response: Response, model: Writes) -> None:
+    async def _reply(self, response: Response, model: TrackedChatModel) -> None:
         wish = response.wish
 
         def tell(event: Event) -> None:
-            if isinstance(event, Said):
+            if isinstance(event, ClauseSpoken):
                 response.say(event.text, turn.spoken)
 
         speaker = RealtimeSpeaker(response.sound)
         speaker.begin(wish.output_format)
-        turn = Turn(speaker, tell, 0.0, self._outside.parts.assistant.patience_s)
+        turn = Turn(speaker, tell, 0.0, self._outside.parts.assistant.engine_timeout_s)
         turn.open()
         asked = await self._recognition.question(turn, wish)
         written = turn.write(model, asked)

@@ -10,18 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...conversation.voice_options import is_among
 from ...engines import Kind, Synthesizer, Transcriber
 from ...engines.call_options import OptionError, language, nearest_speed, taken
 from ...model_names import PLAIN
 from .. import voice_aliases as voices
-from ..model_catalog import Catalogue, Model, Served
-from .fields import Refused, Table
+from ..model_catalog import Model, ModelCatalog, Served
+from .fields import ProtocolError, Table
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class Capabilities:
     """The options of one call that each engine takes."""
 
     stt: Transcriber
@@ -30,9 +30,9 @@ class Offered:
     """Those of the chat model."""
     named: dict[str, str]
     """Of each kind of engine, what it is called."""
-    parts: Parts
+    parts: EngineSet
     """What has these engines."""
-    catalogue: Catalogue
+    catalogue: ModelCatalog
     """What else there is to choose from."""
     chosen: Mapping[Kind, Model] = field(default_factory=dict)
     """What was chosen, by its kind."""
@@ -40,25 +40,27 @@ class Offered:
     """The chat model has the user's documents in view."""
 
     @classmethod
-    def of(cls, parts: Parts) -> Offered:
+    def of(cls, parts: EngineSet) -> Capabilities:
         """What a server does of itself."""
-        return cls._of(parts, Catalogue(parts), {}, informed=True)
+        return cls._of(parts, ModelCatalog(parts), {}, informed=True)
 
     @classmethod
     def _of(
         cls,
-        parts: Parts,
-        catalogue: Catalogue,
+        parts: EngineSet,
+        catalogue: ModelCatalog,
         chosen: Mapping[Kind, Model],
         *,
         informed: bool,
-    ) -> Offered:
+    ) -> Capabilities:
         # What wraps the model hands its options on.
         takes = taken(parts.plain.reply)
         named: dict[str, str] = {chosen.kind: chosen.name for chosen in parts.chosen}
         return cls(parts.stt, parts.tts, takes, named, parts, catalogue, chosen, informed)
 
-    def choosing(self, changes: Mapping[Kind, Model], *, informed: bool | None = None) -> Offered:
+    def choosing(
+        self, changes: Mapping[Kind, Model], *, informed: bool | None = None
+    ) -> Capabilities:
         """The same with these models, which are loaded.
 
         informed: whether the chat model has the documents in view; None leaves that as it is.
@@ -98,7 +100,7 @@ class Offered:
         try:
             return language(self.stt, name)
         except OptionError as error:
-            raise Refused("invalid_value", f"{param}: {error}", param) from None
+            raise ProtocolError("invalid_value", f"{param}: {error}", param) from None
 
     def voice(self, name: str) -> str | None:
         """The synthesizer's own name of a voice; None for that of its settings."""

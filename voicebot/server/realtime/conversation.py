@@ -16,10 +16,10 @@ from typing import Any
 
 from ...audio import Audio
 from ...concurrency.worker import Stream
-from ...conversation import ListenSettings
-from ...conversation.conversation import COUGH
+from ...conversation import EndpointingSettings
+from ...conversation.conversation import WORDLESS_S
 from ...events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
-from ..auth.rate_limits import Allowance
+from ..auth.rate_limits import Quota
 from .actions import (
     Action,
     Append,
@@ -34,22 +34,22 @@ from .actions import (
     Returned,
 )
 from .decoding import decode
-from .dependencies import Outside
-from .fields import Refused
-from .input_audio import LONGEST, Ears
+from .dependencies import SessionDependencies
+from .fields import ProtocolError
+from .input_audio import LONGEST, InputAudioBuffer
 from .items import Item
 from .kept_audio import as_text
 from .playout import Playout
 from .protocol import Protocol
-from .responder import Answers
-from .response_params import Wish
+from .responder import Responder
+from .response_params import ResponseParams
 from .settings import Settings
 
 SAMPLE = 4
 """Bytes of a sample of what is decoded."""
 
 
-class Call:
+class RealtimeConversation:
     """One client's session. Engines may be shared.
 
     allowance: what the client may use.
@@ -58,16 +58,18 @@ class Call:
 
     def __init__(
         self,
-        outside: Outside,
+        outside: SessionDependencies,
         protocol: Protocol,
-        allowance: Allowance,
+        allowance: Quota,
         playout: Playout | None = None,
     ) -> None:
         self._outside, self._protocol, self._allowance = outside, protocol, allowance
         longest = allowance.limits.utterance(LONGEST)
         hold = partial(protocol.hold, "what was appended")
-        self._ears = Ears(outside.vad, self._listening(protocol.settings), longest, hold)
-        self._answers = Answers(outside, protocol, allowance, self._start, playout)
+        self._ears = InputAudioBuffer(
+            outside.vad, self._listening(protocol.settings), longest, hold
+        )
+        self._answers = Responder(outside, protocol, allowance, self._start, playout)
         self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -158,7 +160,7 @@ class Call:
                     async for event in events:
                         if event:
                             await self._heard(event)
-                        if self._protocol.hearing.is_speech and self._ears.speaking >= COUGH:
+                        if self._protocol.hearing.is_speech and self._ears.speaking >= WORDLESS_S:
                             await self._answers.let_go()
                         await self._mind_silence()
 
@@ -172,7 +174,7 @@ class Call:
         finally:
             self._protocol.hold("what is decoded", 0)
 
-    async def _expected(self, wish: Wish) -> Wish:
+    async def _expected(self, wish: ResponseParams) -> ResponseParams:
         """The wish for a response that may begin now, its sound decoded.
 
         Raises:
@@ -187,7 +189,7 @@ class Call:
 
     def _charge(self, audio: Audio) -> None:
         if used_up := self._allowance.exhausted(_now()):
-            raise Refused("rate_limit_exceeded", f"this key has used its {used_up}", "audio")
+            raise ProtocolError("rate_limit_exceeded", f"this key has used its {used_up}", "audio")
         self._allowance.charge(_now(), audio_s=audio.seconds)
         self._outside.given(audio)
 
@@ -195,7 +197,7 @@ class Call:
     def _refusing(self, event_id: str | None) -> Iterator[None]:
         try:
             yield
-        except Refused as refused:
+        except ProtocolError as refused:
             self._protocol.refuse(refused, event_id)
 
     async def _heard(
@@ -267,7 +269,7 @@ class Call:
         wanted = settings.type == "realtime" and detection and detection.create_response
         return bool(wanted) and self._answers.is_free
 
-    def _listening(self, settings: Settings) -> ListenSettings | None:
+    def _listening(self, settings: Settings) -> EndpointingSettings | None:
         """How speech is found for this key; None where the client commits by hand."""
         listening = settings.listening if settings.turn_detection else None
         return listening and self._allowance.limits.listening(listening)

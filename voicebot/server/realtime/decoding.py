@@ -9,7 +9,7 @@ import numpy as np
 
 from ...audio import Audio
 from ..auth.rate_limits import Limits
-from .fields import RATES, Encoded, Refused
+from .fields import RATES, Encoded, ProtocolError
 from .input_audio import LONGEST
 from .items import Item
 
@@ -29,7 +29,7 @@ async def decode(item: Item, limits: Limits, charge: Callable[[Audio], None]) ->
         reason = f"{seconds:.3g} s of sound are more than the {most:g} s of one utterance"
         if limits.utterance_s:
             reason += f": this key's utterance_s is {limits.utterance_s}"
-        raise Refused("utterance_too_long", reason, sounds[0].param)
+        raise ProtocolError("utterance_too_long", reason, sounds[0].param)
     for part in item.content:
         if part.encoded:
             part.audio = await _decoded(part.encoded, charge)

@@ -7,19 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...audio import Audio
-from ...conversation.fallbacks import Reserve
+from ...conversation.fallbacks import Fallbacks
 from ...engines import ChatModel, Synthesizer, Transcriber, VoiceDetector
 from ...engines.call_options import taken
 from ...events import Event
 from .actions import Action
-from .capabilities import Offered
-from .fields import Refused, Table
+from .capabilities import Capabilities
+from .fields import ProtocolError, Table
 from .settings import Settings, initial
 
 
-class Watcher(Protocol):
+class SessionObserver(Protocol):
     """Is told, on the loop, what happens in one session: it should take no time."""
 
     def received(self, message: Table, action: Action | None, size: int) -> None:
@@ -39,31 +39,31 @@ class Watcher(Protocol):
 
 
 @dataclass(slots=True)
-class Outside:
+class SessionDependencies:
     """What surrounds one session. Whoever wants another gives it before the session begins."""
 
-    parts: Parts
+    parts: EngineSet
     """Of the server, for all that has no place of its own here."""
     vad: VoiceDetector
     stt: Transcriber
     llm: ChatModel
     tts: Synthesizer
-    reserve: Reserve
+    reserve: Fallbacks
     takes: frozenset[str]
     """The options that a call of the chat model may have."""
-    watcher: Watcher | None = None
+    watcher: SessionObserver | None = None
     """Whoever watches the session is also the watcher of its protocol."""
     around: Callable[[str, Any], Any] = lambda stage, engine: engine
     """What an engine is wrapped in that the session goes over to."""
 
     @classmethod
-    def of(cls, parts: Parts) -> Outside:
+    def of(cls, parts: EngineSet) -> SessionDependencies:
         """What a client of this server meets."""
         # What wraps the model hands its options on.
         takes = taken(parts.plain.reply)
         return cls(parts, parts.vad(), parts.stt, parts.llm, parts.tts, parts.reserve, takes)
 
-    def have(self, parts: Parts) -> None:
+    def have(self, parts: EngineSet) -> None:
         """Go over to the engines of these parts, as far as they are others."""
         before, self.parts = self.parts, parts
         if parts.stt is not before.stt:
@@ -87,7 +87,7 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class SessionOptions:
     """How a client opens a session."""
 
     changes: list[Table]
@@ -98,7 +98,7 @@ class Opening:
     has_track: bool = False
     """Answers are sent on a track of their own, as over WebRTC, in real time."""
 
-    async def settings(self, parts: Parts) -> Settings:
+    async def settings(self, parts: EngineSet) -> Settings:
         """What the session is set to then.
 
         Raises:
@@ -107,7 +107,7 @@ class Opening:
         return await opened(parts, self.changes)
 
 
-async def opened(parts: Parts, changes: Iterable[Table]) -> Settings:
+async def opened(parts: EngineSet, changes: Iterable[Table]) -> Settings:
     """What a session is set to after these changes, with the models it can have of those it wants.
 
     Raises:
@@ -116,17 +116,17 @@ async def opened(parts: Parts, changes: Iterable[Table]) -> Settings:
     now = settings(parts)
     for change in changes:
         for each in now.needed(change):
-            with suppress(Refused):  # the client is told with its session
+            with suppress(ProtocolError):  # the client is told with its session
                 await each.load()
         now = now.merge(change)
     return now
 
 
-def settings(parts: Parts) -> Settings:
+def settings(parts: EngineSet) -> Settings:
     """What a session is set to before its client says anything."""
     named = {chosen.kind: chosen for chosen in parts.chosen}
     voice = str(named["tts"].options.get("voice", "default"))
-    instructions, offered = parts.assistant.instructions, Offered.of(parts)
+    instructions, offered = parts.assistant.instructions, Capabilities.of(parts)
     return initial(
         parts.identity.revisions["llm"].name, voice, parts.settings, instructions, offered
     )

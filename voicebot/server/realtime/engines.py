@@ -9,17 +9,17 @@ from typing import Any
 
 from ...concurrency.worker import Stream
 from ...engines import ChatModel, Delta, Message, Tool, ToolCall
-from ...engines.call_options import Listens, Speaks, estimated_tokens, wanted
+from ...engines.call_options import BoundSynthesizer, BoundTranscriber, estimated_tokens, wanted
 from ..tool_choice import offer, without_calls
-from .capabilities import Offered
-from .dependencies import Outside
+from .capabilities import Capabilities
+from .dependencies import SessionDependencies
 from .response import Tokens
-from .response_params import Wish
+from .response_params import ResponseParams
 from .settings import Settings
 
 
 @dataclass(slots=True)
-class Writes:
+class TrackedChatModel:
     """Remembers what a reply called and how it ended."""
 
     llm: ChatModel
@@ -50,18 +50,18 @@ class Writes:
                     return
 
 
-class Engines:
+class SessionEngines:
     """The engines of a server, with whatever of a client's wishes they can fulfil."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: SessionDependencies) -> None:
         self._outside = outside
 
-    def listens(self, settings: Settings) -> Listens:
+    def listens(self, settings: Settings) -> BoundTranscriber:
         language = (settings.transcription or {}).get("language")
         stt = self._outside.stt
-        return Listens(stt, wanted(stt.transcribe, language=language))
+        return BoundTranscriber(stt, wanted(stt.transcribe, language=language))
 
-    def writes(self, wish: Wish) -> Writes:
+    def writes(self, wish: ResponseParams) -> TrackedChatModel:
         """
         Raises:
             Unsuitable: a function must be called, and cannot be.
@@ -76,11 +76,13 @@ class Engines:
             options["max_tokens"] = wish.max_output_tokens
         if wish.whole and "whole" in takes:
             options["whole"] = True
-        return Writes(self._outside.llm, options, "tools" in takes, wish.parallel_tool_calls)
+        return TrackedChatModel(
+            self._outside.llm, options, "tools" in takes, wish.parallel_tool_calls
+        )
 
-    def speaks(self, wish: Wish, speed: float) -> Speaks:
-        voice = Offered.of(self._outside.parts).voice(wish.voice)
+    def speaks(self, wish: ResponseParams, speed: float) -> BoundSynthesizer:
+        voice = Capabilities.of(self._outside.parts).voice(wish.voice)
         tts = self._outside.tts
         # At its normal speed a voice is not asked for any: not every engine knows one.
         options = wanted(tts.synthesize, voice=voice, speed=None if speed == 1 else speed)
-        return Speaks(tts, options)
+        return BoundSynthesizer(tts, options)

@@ -41,7 +41,7 @@ RATES = {"audio/pcm": 24000, "audio/pcmu": g711.RATE, "audio/pcma": g711.RATE}
 """The protocol's audio formats, with samples per second."""
 
 
-class Refused(VoicebotError):
+class ProtocolError(VoicebotError):
     """The client asked for something that cannot be; it is told, and the session goes on."""
 
     def __init__(self, code: str, reason: str, param: str | None = None) -> None:
@@ -59,9 +59,9 @@ def message(text: str) -> Table:
     try:
         read = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
-        raise Refused("invalid_json", f"the message is not JSON: {error}") from None
+        raise ProtocolError("invalid_json", f"the message is not JSON: {error}") from None
     if not isinstance(read, dict):
-        raise Refused("invalid_json", "a message should be a JSON object")
+        raise ProtocolError("invalid_json", "a message should be a JSON object")
     return read
 
 
@@ -71,10 +71,10 @@ def _bounded(text: str, what: str, more: int = 0) -> None:
         Refused: it is too long, or too many things are in it.
     """
     if len(text) > REST + more:
-        raise Refused("message_too_long", f"{what} has at most {REST} characters")
+        raise ProtocolError("message_too_long", f"{what} has at most {REST} characters")
     if exceeds(text, ",", VALUES + more) or exceeds(text, "{[", PARTS + more):
         reason = f"{what} has at most {PARTS} objects and arrays, and {VALUES} commas"
-        raise Refused("message_too_long", reason)
+        raise ProtocolError("message_too_long", reason)
 
 
 def weight(value: Any, what: str) -> int:
@@ -97,7 +97,7 @@ def unescaped(text: str) -> str:
     try:
         decoded: str = _DECODER.decode(f'"{text}"')
     except ValueError as error:
-        raise Refused("invalid_json", f"the message is not JSON: {error}") from None
+        raise ProtocolError("invalid_json", f"the message is not JSON: {error}") from None
     return decoded
 
 
@@ -123,7 +123,7 @@ def only(table: Table, known: Collection[str], where: str) -> None:
         if key not in known and value is not None:
             param = where + key[:60]
             reason = f"Unknown parameter: '{param}'. {there_is(key[:60], known)}."
-            raise Refused("unknown_parameter", reason, param)
+            raise ProtocolError("unknown_parameter", reason, param)
 
 
 def flag(table: Table, key: str, default: bool, where: str = "") -> bool:
@@ -174,11 +174,11 @@ def checked(value: Any, kind: type[T], wanted: str, param: str) -> T:
     return value
 
 
-def invalid(param: str, wanted: str, value: Any) -> Refused:
+def invalid(param: str, wanted: str, value: Any) -> ProtocolError:
     # Shown as JSON, cut, a text beforehand: it may be megabytes of sound.
     shown = json.dumps(value[:60] if isinstance(value, str) else value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return Refused("invalid_value", f"{param} should be {wanted}, not {shown}", param)
+    return ProtocolError("invalid_value", f"{param} should be {wanted}, not {shown}", param)
 
 
 def sound(value: Any, form: str, param: str) -> Encoded:
@@ -237,5 +237,5 @@ class Encoded:
             return g711.decode(data, "alaw")
         if len(data) % 2:
             reason = f"{self.param} should hold whole 16-bit samples"
-            raise Refused("invalid_value", reason, self.param)
+            raise ProtocolError("invalid_value", reason, self.param)
         return from_pcm16(data, RATES[self.form])

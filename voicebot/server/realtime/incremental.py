@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import fields
-from .fields import Refused, Table
+from .fields import ProtocolError, Table
 
 LONG = 1 << 16
 """Characters of a message, or of the sound in one, that are read at once: 0.2 ms for a second."""
@@ -29,7 +29,7 @@ _INSIDE = re.compile(r'[^"\\]*(?:\\(?:u.{4}|[^u])[^"\\]*)*', re.DOTALL)
 """A text as JSON has it, up to the quote at its end or to an escape of which more is to come."""
 
 
-def message(sent: str | Long) -> Table:
+def message(sent: str | IncrementalMessage) -> Table:
     """What a client has sent; sound longer than LONG is a tuple of texts.
 
     Raises:
@@ -38,13 +38,13 @@ def message(sent: str | Long) -> Table:
     if isinstance(sent, str):
         if len(sent) <= LONG:
             return fields.message(sent)
-        text, sent = sent, Long()
+        text, sent = sent, IncrementalMessage()
         for start in range(0, len(text), _PIECE):
             sent.feed(text[start : start + _PIECE])
     return sent.message()
 
 
-class Long:
+class IncrementalMessage:
     """A message, piece by piece."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Long:
         """What has come of the sound that is coming."""
         self._escape = ""  # which ends in the next piece
         self._sounds: dict[str, tuple[str, ...]] = {}
-        self._refused: Refused | None = None
+        self._refused: ProtocolError | None = None
         self._message: Table | None = None
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Long:
         if self._message is None and not self._refused:
             try:
                 self._message = self._parsed()
-            except Refused as refused:
+            except ProtocolError as refused:
                 self._refused = refused
 
     def _parsed(self) -> Table:
@@ -104,7 +104,7 @@ class Long:
         try:
             while text and not self._refused:
                 text = self._search(text) if self._sound is None else self._collect(text)
-        except Refused as refused:
+        except ProtocolError as refused:
             self._refused = refused
 
     def _search(self, text: str) -> str:
@@ -146,7 +146,7 @@ class Long:
         self._keep(json.dumps(name)[1:-1])
         self._sound = None
         if len(self._known) > 2 * SOUNDS:
-            raise Refused("message_too_long", f"a message has at most {SOUNDS} sounds")
+            raise ProtocolError("message_too_long", f"a message has at most {SOUNDS} sounds")
 
 
 def _end(text: str) -> int:
@@ -171,7 +171,7 @@ def _listed(value: Any, key: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _too_long() -> Refused:
-    return Refused(
+def _too_long() -> ProtocolError:
+    return ProtocolError(
         "message_too_long", f"but for its sound a message has at most {fields.REST} characters"
     )

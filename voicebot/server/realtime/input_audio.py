@@ -12,10 +12,10 @@ import numpy as np
 from ...audio import Audio, Samples
 from ...audio.resample import Resampler, Windows
 from ...concurrency.worker import Stream
-from ...conversation.endpointing import Listener, ListenSettings
+from ...conversation.endpointing import Endpointer, EndpointingSettings
 from ...engines import VoiceDetector
 from ...events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
-from .fields import Refused
+from .fields import ProtocolError
 
 LONGEST = 300.0
 """Seconds that can be committed at once: 19 MB of memory."""
@@ -32,7 +32,7 @@ TOGETHER = 100
 Event = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 
 
-class Ears:
+class InputAudioBuffer:
     """Hear one user. Times are seconds of sound appended, whatever happens in between.
 
     settings: how speech is found; None where the client commits by hand.
@@ -43,7 +43,7 @@ class Ears:
     def __init__(
         self,
         vad: VoiceDetector,
-        settings: ListenSettings | None,
+        settings: EndpointingSettings | None,
         longest: float = LONGEST,
         hold: Callable[[int], None] = lambda size: None,
     ) -> None:
@@ -60,13 +60,13 @@ class Ears:
         """Seconds of sound since the user began to speak; 0 while they are silent."""
         return self._listener.speaking if self._listener else 0.0
 
-    def listen(self, settings: ListenSettings | None) -> None:
+    def listen(self, settings: EndpointingSettings | None) -> None:
         """Forget what was heard, and hear by these settings from now on."""
         self._settings = settings
         self._windows = Windows(self._vad.rate, self._vad.window)
         self._resampler = Resampler(self._vad.rate)
         self._since = self.now
-        self._listener = settings and Listener(self._vad.rate, self._vad.window, settings)
+        self._listener = settings and Endpointer(self._vad.rate, self._vad.window, settings)
         self._kept: list[Samples] = []
         self._length = 0.0
         self._hold(0)
@@ -78,7 +78,7 @@ class Ears:
             Refused: more is kept than can be committed, or than there is room for.
         """
         if self._listener is None and self._length + audio.seconds > self._longest:
-            raise Refused(
+            raise ProtocolError(
                 "input_audio_buffer_full",
                 f"one utterance has at most {self._longest:g} s; commit or clear what there is",
             )
@@ -95,7 +95,7 @@ class Ears:
                 self._keep(self._resampler.feed(piece))
                 yield None
 
-    async def _detect(self, listener: Listener, audio: Audio) -> Stream[Event | None]:
+    async def _detect(self, listener: Endpointer, audio: Audio) -> Stream[Event | None]:
         for window in self._windows.feed(audio):
             self._fed += len(window)
             event = listener.feed(window, await self._vad.probability(window))
@@ -123,7 +123,7 @@ class Ears:
             audio = Audio(await _joined(self._kept), self._vad.rate)
             self.listen(None)
             return audio
-        raise Refused(
+        raise ProtocolError(
             "input_audio_buffer_commit_empty",
             f"at least {SHORTEST * 1000:g} ms are needed, and there are {self._length * 1000:.0f}",
         )

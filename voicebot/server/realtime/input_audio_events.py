@@ -9,7 +9,7 @@ from .items import Item, Items, Part
 from .response import Send
 
 
-class Hearing:
+class InputAudioEvents:
     """The user's speech, which becomes items and then text.
 
     add: puts an item at the end of `items` and tells of it.

@@ -14,7 +14,7 @@ from ...audio import Audio
 from ...conversation.spoken import Spoken
 from ...engines import Message, ToolCall
 from . import fields
-from .fields import RATES, THING, Encoded, Refused, Table
+from .fields import RATES, THING, Encoded, ProtocolError, Table
 
 MOST = 2000
 """Items of a conversation; a client that wants more should delete some. Bounds memory."""
@@ -141,7 +141,7 @@ class Items:
         for item in self._items:
             if item.id == id:
                 return item
-        raise Refused("item_not_found", f"there is no item {id[:60]!r}", "item_id")
+        raise ProtocolError("item_not_found", f"there is no item {id[:60]!r}", "item_id")
 
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Put `item` after the one named, at the beginning for "root", or at the end.
@@ -155,9 +155,11 @@ class Items:
         characters, size = item.characters, item.size
         if self._characters + characters > WRITTEN:
             reason = f"a conversation has at most {WRITTEN} characters; delete some of its items"
-            raise Refused("too_many_characters", reason)
+            raise ProtocolError("too_many_characters", reason)
         if item.id in self._counted:
-            raise Refused("item_exists", f"there is an item {item.id[:60]!r} already", "item.id")
+            raise ProtocolError(
+                "item_exists", f"there is an item {item.id[:60]!r} already", "item.id"
+            )
         at = len(self._items)
         if after == "root":
             at = 0
@@ -180,7 +182,7 @@ class Items:
         """
         if len(self._items) >= MOST:
             reason = f"a conversation has at most {MOST} items; delete some of them"
-            raise Refused("too_many_items", reason)
+            raise ProtocolError("too_many_items", reason)
 
     def _insert(self, at: int, item: Item, characters: int, size: int) -> str | None:
         self._items.insert(at, item)
@@ -198,7 +200,7 @@ class Items:
         part.audio = None
         if self.holds(item):
             self._count(item, item.characters, item.size)
-            with suppress(Refused):  # a transcript may be longer than its sound
+            with suppress(ProtocolError):  # a transcript may be longer than its sound
                 self._hold(self._size)
 
     def expect(self, item: Item) -> None:
@@ -211,7 +213,7 @@ class Items:
         waiting = (part.audio.seconds for part in parts if part.audio and part.is_unknown)
         if sum(waiting) > UNHEARD:
             reason = f"at most {UNHEARD:g} s of sound wait to be recognised; have them answered"
-            raise Refused("too_much_sound", reason)
+            raise ProtocolError("too_much_sound", reason)
 
     def delete(self, id: str) -> None:
         """Raises: Refused, as `find`."""
@@ -231,7 +233,9 @@ class Items:
         """
         item = self.find(id)
         if not (0 <= index < len(item.content) and item.content[index].spoken):
-            raise Refused("not_spoken", "only an answer's sound can be truncated", "content_index")
+            raise ProtocolError(
+                "not_spoken", "only an answer's sound can be truncated", "content_index"
+            )
         part = item.content[index]
         part.heard = min(seconds, part.sent, part.heard if part.truncated else inf)
         part.truncated = True
@@ -308,7 +312,9 @@ def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:
     role = fields.choice(table.get("role"), tuple(_CONTENT), f"{where}.role")
     parts = fields.array(table.get("content"), f"{where}.content")
     if not parts or len(parts) > MOST:
-        raise Refused("invalid_value", f"{where}.content should have parts", f"{where}.content")
+        raise ProtocolError(
+            "invalid_value", f"{where}.content should have parts", f"{where}.content"
+        )
     item = Item(id, role=role)
     for i, part in enumerate(parts):
         item.content.append(_part(part, role, form, f"{where}.content[{i}]"))
@@ -325,7 +331,7 @@ def _part(value: Any, role: str, form: str, where: str) -> Part:
     if kind in ("input_text", "output_text"):
         return Part(kind, _bounded(fields.text(part, "text", f"{where}."), f"{where}.text"))
     if kind == "input_image":
-        raise Refused("unsupported", "no model here can see images", f"{where}.type")
+        raise ProtocolError("unsupported", "no model here can see images", f"{where}.type")
     known = part.get("transcript")
     if known is not None:
         known = _bounded(fields.text(part, "transcript", f"{where}."), f"{where}.transcript")
@@ -338,7 +344,7 @@ def _part(value: Any, role: str, form: str, where: str) -> Part:
 
 def _bounded(text: str, param: str) -> str:
     if len(text) > LONGEST:
-        raise Refused("too_long", f"{param} has at most {LONGEST} characters", param)
+        raise ProtocolError("too_long", f"{param} has at most {LONGEST} characters", param)
     return text
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from ...assistant.on_demand import OnDemand, Unavailable
 from ...engines import Kind
 from ...model_names import PLAIN
-from ..errors import Refusal
+from ..errors import ApiError
 from ..model_catalog import Model
-from .capabilities import Offered, adjusted
-from .fields import Refused, Table
+from .capabilities import Capabilities, adjusted
+from .fields import ProtocolError, Table
 
 MODEL = "session.model"
 EARS = "session.audio.input.transcription.model"
@@ -20,10 +20,10 @@ _VOICE = "session.audio.output.voice"
 
 
 @dataclass(slots=True)
-class Choice:
+class ModelChoice:
     """What comes of a change of the settings."""
 
-    offered: Offered
+    offered: Capabilities
     """With the models it chooses."""
     used: dict[str, str] = field(default_factory=dict)
     """By the field: the name of what is used in place of what cannot be had."""
@@ -32,7 +32,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class NeededModel:
     """A model to be loaded before settings can be changed."""
 
     param: str
@@ -47,10 +47,10 @@ class Needed:
             await self.model.get()
         except Unavailable as error:
             if self.param != _VOICE:  # which another may have
-                raise Refused("model_unavailable", error.reason, self.param) from error
+                raise ProtocolError("model_unavailable", error.reason, self.param) from error
 
 
-def needed(offered: Offered, patch: Table) -> list[Needed]:
+def needed(offered: Capabilities, patch: Table) -> list[NeededModel]:
     """What a change of settings asks for that is not loaded."""
     by_name: tuple[tuple[str, Kind], ...] = ((MODEL, "llm"), (EARS, "stt"))
     found = [
@@ -61,18 +61,18 @@ def needed(offered: Offered, patch: Table) -> list[Needed]:
     if voice := _named(patch, _VOICE):
         found += [(_VOICE, model) for model in offered.speaks(voice)]
     return [
-        Needed(param, model.on_demand)
+        NeededModel(param, model.on_demand)
         for param, model in found
         if model.on_demand and not model.is_loaded
     ]
 
 
-def choose(offered: Offered, patch: Table, own_voice: str) -> Choice:
+def choose(offered: Capabilities, patch: Table, own_voice: str) -> ModelChoice:
     """What a change of settings chooses of what is loaded.
 
     own_voice: that of the usual engine.
     """
-    choice = Choice(offered)
+    choice = ModelChoice(offered)
     changes: dict[Kind, Model] = {}
     informed = None
     if (name := _named(patch, MODEL)) and (model := _loaded(choice, "llm", name, MODEL)):
@@ -93,12 +93,12 @@ def choose(offered: Offered, patch: Table, own_voice: str) -> Choice:
     return choice
 
 
-def _loaded(choice: Choice, kind: Kind, name: str, param: str) -> Model | None:
+def _loaded(choice: ModelChoice, kind: Kind, name: str, param: str) -> Model | None:
     """The model of that name; None, and a word about it, where it cannot be had."""
     offered = choice.offered
     try:
         model = offered.model(kind, name)
-    except Refusal as refusal:
+    except ApiError as refusal:
         why = str(refusal)
     else:
         if model.is_loaded:
@@ -111,10 +111,10 @@ def _loaded(choice: Choice, kind: Kind, name: str, param: str) -> Model | None:
     return None
 
 
-def _found(offered: Offered, kind: Kind, name: str) -> Model | None:
+def _found(offered: Capabilities, kind: Kind, name: str) -> Model | None:
     try:
         return offered.model(kind, name)
-    except Refusal:
+    except ApiError:
         return None
 
 

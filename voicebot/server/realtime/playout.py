@@ -34,7 +34,7 @@ Change = Literal["started", "stopped", "cleared"]
 
 
 @dataclass(slots=True, eq=False)
-class _Stretch:
+class _QueuedAudio:
     """The sound of one turn."""
 
     response: Response | None = None
@@ -58,9 +58,9 @@ class Playout:
     def __init__(self) -> None:
         self._encoder = Encoder(RATE)
         self._rest = np.zeros(0, np.float32)
-        self._stretches: deque[_Stretch] = deque()
+        self._stretches: deque[_QueuedAudio] = deque()
         self._ends = 0.0  # when what was taken last will have been heard
-        self._now = _Stretch()
+        self._now = _QueuedAudio()
         self.begin()
 
     def serve(
@@ -84,7 +84,7 @@ class Playout:
         self._resampler = Resampler(RATE)
         self._rest = self._rest[:0]
         self._now.is_whole = True  # where it failed, nothing more comes of it
-        self._now = _Stretch()
+        self._now = _QueuedAudio()
 
     async def play(self, audio: Audio) -> None:
         """Queue `audio`, waiting while much is still unheard."""
@@ -123,7 +123,7 @@ class Playout:
             self._stretches.remove(stretch)
             self._cut(self._take_back(stretch), stretch.heard)
 
-    def _take_back(self, stretch: _Stretch) -> Response:
+    def _take_back(self, stretch: _QueuedAudio) -> Response:
         stretch.packets.clear()
         assert stretch.response
         self._changed("cleared", stretch.response.id)

@@ -15,7 +15,7 @@ from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 from ...audio import Audio
-from ..memory_budget import Full, Share
+from ..memory_budget import MemoryBudgetExceeded, Share
 from . import beta, fields, items
 from . import incremental as long
 from .actions import (
@@ -31,17 +31,17 @@ from .actions import (
     Retrieve,
     Returned,
 )
-from .fields import Refused, Table
-from .incremental import Long
-from .input_audio_events import Hearing
+from .fields import ProtocolError, Table
+from .incremental import IncrementalMessage
+from .input_audio_events import InputAudioEvents
 from .items import Item, Items
 from .response import Response, Status, Tokens
-from .response_params import Known, Wish
+from .response_params import ParseContext, ResponseParams
 from .response_params import read as read_wish
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .dependencies import Watcher
+    from .dependencies import SessionObserver
 
 ASIDES = 4
 """Responses beside the conversation at once. More would keep the one that is spoken waiting."""
@@ -100,15 +100,15 @@ class Protocol:
         """The last item of the last response."""
         self.asides: dict[str, Response] = {}
         """Those that are made beside it, by their ids."""
-        self.queued: deque[Wish] = deque()
+        self.queued: deque[ResponseParams] = deque()
         """Those that are to be spoken out of the conversation, where one voice speaks at a time."""
-        self.watcher: Watcher | None = None
+        self.watcher: SessionObserver | None = None
         self.id = new_id("sess")
         self._beta, self._notice = speaks_beta, notice
         self._new_id, self._news = new_id, news
         self._conversation_id = new_id("conv")
         self._waiting: list[Table] = []
-        self.hearing = Hearing(
+        self.hearing = InputAudioEvents(
             self.items,
             self._add,
             lambda: self.settings.transcription is not None,
@@ -143,11 +143,11 @@ class Protocol:
         events, self._waiting = self._waiting, []
         return events
 
-    def receive(self, sent: str | Long) -> Action | None:
+    def receive(self, sent: str | IncrementalMessage) -> Action | None:
         """Take a message of the client's. Returns what the server has to do about it."""
         try:
             message = long.message(sent)
-        except Refused as refused:
+        except ProtocolError as refused:
             self.refuse(refused)
             return None
         action = self._do(message)
@@ -167,7 +167,7 @@ class Protocol:
         "stopped", or was "cleared" before it had."""
         self._send(f"output_audio_buffer.{change}", response_id=response_id)
 
-    def refuse(self, refused: Refused, event_id: str | None = None) -> None:
+    def refuse(self, refused: ProtocolError, event_id: str | None = None) -> None:
         """Tell the client that what it asked for in the message `event_id` cannot be."""
         error = {"type": "invalid_request_error", "code": refused.code, "message": str(refused)}
         self._send("error", error={**error, "param": refused.param, "event_id": event_id})
@@ -180,8 +180,8 @@ class Protocol:
         """
         try:
             self._share.hold(what, size)
-        except Full as full:
-            raise Refused("too_much_held", str(full)) from full
+        except MemoryBudgetExceeded as full:
+            raise ProtocolError("too_much_held", str(full)) from full
 
     # What the engines do
 
@@ -215,16 +215,16 @@ class Protocol:
             told["content"][index]["audio"] = sound
         self._send("conversation.item.retrieved", item=told)
 
-    def wish(self) -> Wish:
+    def wish(self) -> ResponseParams:
         """A response as the session has it."""
         now = self.settings
-        return Wish(
+        return ResponseParams(
             now.instructions, now.modality, now.output_format, now.voice, now.tools,
             now.tool_choice, now.parallel_tool_calls, now.max_output_tokens,
             whole=now.echoed.get("truncation") == "disabled",
         )  # fmt: skip
 
-    def expect(self, wish: Wish) -> None:
+    def expect(self, wish: ResponseParams) -> None:
         """
         Raises:
             Refused: there is no room for a response to this, or for what it will say.
@@ -243,7 +243,7 @@ class Protocol:
     def _recount(self) -> None:
         self.hold("responses", self._weight)  # what was expected was counted already
 
-    def begin(self, wish: Wish, limits: list[Table]) -> Response:
+    def begin(self, wish: ResponseParams, limits: list[Table]) -> Response:
         """A response begins; `end` ends it. limits: what is left of what the client may use."""
         self._returned = False
         if self.items.last != self._answered:
@@ -255,7 +255,7 @@ class Protocol:
         self._send("rate_limits.updated", rate_limits=limits)
         return self.response
 
-    def queue(self, wish: Wish) -> None:
+    def queue(self, wish: ResponseParams) -> None:
         """Let it wait for the responses before it.
 
         Raises:
@@ -263,10 +263,10 @@ class Protocol:
         """
         if len(self.queued) >= ASIDES:
             reason = f"{ASIDES} responses wait until the one that is spoken is over; wait for one"
-            raise Refused("too_many_responses", reason)
+            raise ProtocolError("too_many_responses", reason)
         self.queued.append(wish)
 
-    def begin_aside(self, wish: Wish, limits: list[Table]) -> Response:
+    def begin_aside(self, wish: ResponseParams, limits: list[Table]) -> Response:
         """One begins that is no part of the conversation; `end_aside` follows its end."""
         response = Response(
             wish, self._conversation_id, self._new_id, self._send, self.items.answer
@@ -307,9 +307,11 @@ class Protocol:
             message = beta.read(message, speaks_beta=self._beta)
             kind = fields.text(message, "type")
             if kind not in self._does:
-                raise Refused("unknown_event", f"there is no client event {kind[:60]!r}", "type")
+                raise ProtocolError(
+                    "unknown_event", f"there is no client event {kind[:60]!r}", "type"
+                )
             return self._does[kind](message)
-        except Refused as refused:
+        except ProtocolError as refused:
             self.refuse(refused, event_id)
             return None
 
@@ -363,15 +365,15 @@ class Protocol:
 
     def _respond(self, message: Table) -> Respond | None:
         if self.settings.type == "transcription":
-            raise Refused("unsupported", "a transcription session has no responses")
+            raise ProtocolError("unsupported", "a transcription session has no responses")
         given = fields.table(message.get("response") or {}, "response")
-        known = Known(self.items, self.settings, self._new_id)
+        known = ParseContext(self.items, self.settings, self._new_id)
         wish = read_wish(given, self.wish(), known)
         # What is written is heard by nobody; of two voices, the one that speaks is not cut short.
         if not wish.in_conversation and (wish.modality == "text" or self.response):
             if len(self.asides) >= ASIDES:
                 reason = f"{ASIDES} responses are being made beside the conversation; wait for one"
-                raise Refused("too_many_responses", reason)
+                raise ProtocolError("too_many_responses", reason)
             return Respond(wish, _event_id(message), aside=True)
         # Clients ask for an answer after each of several functions that return together: the first
         # answers all that it can, and the others ask for what is there.
@@ -395,10 +397,10 @@ class Protocol:
         self._returned = False
         self._covered += 1
 
-    def busy(self) -> Refused:
+    def busy(self) -> ProtocolError:
         """Why there is no other response now."""
         assert self.response
-        return Refused(
+        return ProtocolError(
             "conversation_already_has_active_response",
             f"response {self.response.id} is being made; wait for it or cancel it",
         )
@@ -408,7 +410,7 @@ class Protocol:
         if isinstance(wanted, str) and wanted in self.asides:
             return Cancel(aside=wanted)
         if self.response is None or wanted not in (None, self.response.id):
-            raise Refused("response_cancel_not_active", "there is no such response to cancel")
+            raise ProtocolError("response_cancel_not_active", "there is no such response to cancel")
         return Cancel()
 
     def _add(self, item: Item, after: str | None = None) -> None:

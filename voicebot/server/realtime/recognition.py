@@ -9,15 +9,15 @@ from ...audio import Audio
 from ...conversation import Turn
 from ...engines import Message
 from ...errors import EngineError
-from .engines import Engines
+from .engines import SessionEngines
 from .items import Item, Part, messages
 from .kept_audio import forget_later
 from .protocol import Protocol
-from .response_params import Wish
+from .response_params import ResponseParams
 
 
 class Recognition:
-    def __init__(self, protocol: Protocol, engines: Engines) -> None:
+    def __init__(self, protocol: Protocol, engines: SessionEngines) -> None:
         self._protocol, self._engines = protocol, engines
         self._turns = asyncio.Lock()
 
@@ -43,7 +43,7 @@ class Recognition:
     async def question(
         self,
         turn: Turn,
-        wish: Wish,
+        wish: ResponseParams,
         but: Callable[[], Item | None] = lambda: None,
         new: Callable[[], Awaitable[str]] | None = None,
         instead: str = "",

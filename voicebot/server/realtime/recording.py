@@ -12,14 +12,14 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ...audio import Audio, join
-from ...events import Event, RungTaken
-from ...recording.taps import Engine, Vad
+from ...events import Degraded, Event
+from ...recording.taps import RecordedDetector, RecordedEngine
 from ..auth.rate_limits import Limits
 from . import fields
 from .actions import Action, Append
-from .dependencies import Opening, Outside
-from .engines import Engines
-from .fields import Refused, Table
+from .dependencies import SessionDependencies, SessionOptions
+from .engines import SessionEngines
+from .fields import ProtocolError, Table
 from .protocol import Protocol
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ _UNKEPT = ("invalid_json", "message_too_long")
 _TRANSCRIBED = "conversation.item.input_audio_transcription"
 
 
-class Recorded:
+class SessionRecorder:
     """Watches one session, and has all it meets outside of itself pass through a recording."""
 
     def __init__(
         self,
         recorder: Recorder,
-        outside: Outside,
+        outside: SessionDependencies,
         protocol: Protocol,
-        opening: Opening,
+        opening: SessionOptions,
         limits: Limits,
     ) -> None:
         self._recording = recording = recorder.recording()
@@ -55,13 +55,15 @@ class Recorded:
         self._appends = self._is_used_up = False
         self._pieces: list[tuple[float, int]] = []
         self._sound: list[Audio] = []
-        outside.vad = Vad(outside.vad, recording.weighed)
-        outside.around = lambda stage, engine: Engine(stage, engine, recording)
-        outside.stt = Engine("stt", outside.stt, recording)
-        outside.llm = Engine("llm", outside.llm, recording)
-        outside.tts = Engine("tts", outside.tts, recording)
+        outside.vad = RecordedDetector(outside.vad, recording.weighed)
+        outside.around = lambda stage, engine: RecordedEngine(stage, engine, recording)
+        outside.stt = RecordedEngine("stt", outside.stt, recording)
+        outside.llm = RecordedEngine("llm", outside.llm, recording)
+        outside.tts = RecordedEngine("tts", outside.tts, recording)
         if light := outside.reserve.light:
-            outside.reserve = replace(outside.reserve, light=Engine("light", light, recording))
+            outside.reserve = replace(
+                outside.reserve, light=RecordedEngine("light", light, recording)
+            )
         outside.watcher = protocol.watcher = self
 
     @contextmanager
@@ -71,10 +73,10 @@ class Recorded:
         with self._recording.session(
             self._outside.vad,
             parts.settings,
-            parts.assistant.patience_s,
+            parts.assistant.engine_timeout_s,
             self._outside.reserve,
             self._outside.tts,
-            partial=False,
+            interim=False,
             realtime=self._about,
             spoke=parts.identity.as_json(),
         ):
@@ -113,10 +115,10 @@ class Recorded:
 
     def happened(self, event: Event) -> None:
         response = self._protocol.response
-        if isinstance(event, RungTaken) and response:
+        if isinstance(event, Degraded) and response:
             speed = self._protocol.settings.speed
-            voice = Engines(self._outside).speaks(response.wish, speed)
-            self._recording.helped(event.rung, self._outside.reserve, voice)
+            voice = SessionEngines(self._outside).speaks(response.wish, speed)
+            self._recording.helped(event.degradation, self._outside.reserve, voice)
         self._recording.happened(event)
 
     def heard(self, seconds: float) -> float:
@@ -177,5 +179,5 @@ def _measured(sound: Any, form: str) -> Table | None:
     """How much sound it is; None where it is none."""
     try:
         return {"samples": fields.sound(sound, form, "audio").samples, "rate": fields.RATES[form]}
-    except Refused:
+    except ProtocolError:
         return None

@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from ... import context as request
+from ... import context
 from ...audio import Audio
-from ...concurrency.worker import ahead, due, started
+from ...concurrency.worker import background, buffered, due
 from ...conversation import Turn
-from ...conversation.conversation import LIKELY
+from ...conversation.conversation import MIN_UTTERANCE_S
 from ...conversation.timeline import Timeline
 from ...engines import Message, Synthesizer
 from ...errors import ContextExceeded, EngineError, Wordless
-from ...events import Event, Failed, Heard, Interrupted, Said, TurnEnded
-from ..auth.rate_limits import Allowance, Exceeded
-from ..tool_choice import Unsuitable
-from .asides import Asides
-from .dependencies import Outside
-from .engines import Engines, Writes
-from .fields import Refused
+from ...events import ClauseSpoken, Event, Failed, Interrupted, Transcript, TurnEnded
+from ..auth.rate_limits import Quota, RateLimitExceeded
+from ..tool_choice import ToolChoiceError
+from .asides import OutOfBandResponses
+from .dependencies import SessionDependencies
+from .engines import SessionEngines, TrackedChatModel
+from .fields import ProtocolError
 from .items import Item
 from .output_audio import RealtimeSpeaker
 from .playout import Playout
 from .protocol import Protocol
 from .recognition import Recognition
 from .response import Response, Status, Tokens
-from .response_params import Wish
+from .response_params import ResponseParams
 
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -38,11 +38,11 @@ SILENT = "(The user has been silent for a while.)"
 
 
 @dataclass(slots=True, eq=False)
-class _Answer:
+class _Pending:
     """A turn, and what it answers."""
 
     turn: Turn
-    wish: Wish
+    wish: ResponseParams
     audio: Audio | None = None
     """The user's words, where they are still to be recognised."""
     item: Item | None = None
@@ -51,7 +51,7 @@ class _Answer:
     """What the model is told where there is no question."""
 
 
-class Answers:
+class Responder:
     """Answers one client.
 
     allowance: what the client may use.
@@ -61,22 +61,24 @@ class Answers:
 
     def __init__(
         self,
-        outside: Outside,
+        outside: SessionDependencies,
         protocol: Protocol,
-        allowance: Allowance,
+        allowance: Quota,
         start: Start,
         playout: Playout | None = None,
     ) -> None:
         self._protocol, self._allowance, self._start = protocol, allowance, start
         self._outside, self._reserve = outside, outside.reserve
-        self._engines = Engines(outside)
+        self._engines = SessionEngines(outside)
         self._recognition = Recognition(protocol, self._engines)
         self._speaker: RealtimeSpeaker | Playout = RealtimeSpeaker(self._sound, outside.heard)
         self._cut = Response.cut
         if playout:
             self._speaker, self._cut = playout, Response.truncate
             playout.serve(self._spoke, protocol.output_buffer, self._cut, outside.heard)
-        self.asides = Asides(outside, protocol, allowance, self._engines, self._recognition)
+        self.asides = OutOfBandResponses(
+            outside, protocol, allowance, self._engines, self._recognition
+        )
         self.speaks_beside = playout is None
         """The sound of each response is in events of its own: a track carries one voice."""
         self.account = outside.parts.account(self._accounted, lambda: self._mouth)
@@ -87,12 +89,12 @@ class Answers:
         """What the response that is being made has cost so far."""
         self._mouth: Synthesizer = outside.tts
         """What the last response was spoken with."""
-        self._answer: _Answer | None = None
-        self._last: _Answer | None = None
+        self._answer: _Pending | None = None
+        self._last: _Pending | None = None
         """What was spoken last."""
-        self._held: _Answer | None = None
+        self._held: _Pending | None = None
         """What the user spoke over, until it is known whether they said a word."""
-        self._follows: Wish | None = None
+        self._follows: ResponseParams | None = None
         """How the answer should be that comes after the one that is being made."""
         self._over: Response | None = None
         """The response that was cut short then."""
@@ -127,7 +129,7 @@ class Answers:
         due.set(lambda: inf)
         await self._reserve.keep_ready(self._speaks(self._protocol.wish()))
 
-    def _speaks(self, wish: Wish) -> Synthesizer:
+    def _speaks(self, wish: ResponseParams) -> Synthesizer:
         return self._engines.speaks(wish, self._protocol.settings.speed)
 
     def _turn(self, late: float) -> Turn:
@@ -135,21 +137,21 @@ class Answers:
             self._speaker,
             self._tell,
             late,
-            self._outside.parts.assistant.patience_s,
-            deadline=self._reserve.ladder.budget.deadline(self._protocol.settings.listening),
+            self._outside.parts.assistant.engine_timeout_s,
+            deadline=self._reserve.policy.budget.deadline(self._protocol.settings.listening),
             reserve=self._reserve,
         )
 
-    def begin(self, wish: Wish, audio: Audio | None = None, late: float = 0.0) -> None:
+    def begin(self, wish: ResponseParams, audio: Audio | None = None, late: float = 0.0) -> None:
         """Make an answer that is heard only if it is opened. audio: the question, if it is new."""
-        answer = self._answer = _Answer(self._turn(late), wish, audio)
+        answer = self._answer = _Pending(self._turn(late), wish, audio)
         self._sounding, self._tokens = None, Tokens()
         self._last = answer
         self._speaker.begin(wish.output_format)
         answer.turn.task = self._start(self._carry_out(answer))
 
     async def returned(self) -> None:
-        """A function has returned: the answer that is being made is made anew, if it is untold."""
+        """A function has returned: a response of which nothing was sent yet is made anew."""
         response, answer = self._protocol.response, self._answer
         if not (response and response.is_empty and answer):
             return
@@ -163,7 +165,7 @@ class Answers:
         self._protocol.cover()
         self._answer.turn.open()
 
-    def follow(self, wish: Wish) -> None:
+    def follow(self, wish: ResponseParams) -> None:
         """Give another answer after the one that is being made."""
         self._follows = wish
 
@@ -202,10 +204,10 @@ class Answers:
         else:
             answer.turn.open()
 
-    def _exceeded(self) -> Exceeded | None:
+    def _exceeded(self) -> RateLimitExceeded | None:
         try:
             self._allowance.admit(_now())
-        except Exceeded as exceeded:
+        except RateLimitExceeded as exceeded:
             return exceeded
         return None
 
@@ -223,7 +225,7 @@ class Answers:
                 self.account.note(Interrupted(response.text))
             response.about = {"request": self.account.request}
             assert self._timeline
-            self._reserve.ladder.learn_from(self._timeline)
+            self._reserve.policy.learn_from(self._timeline)
             self.account.note(self._timeline.end())
             self._protocol.end(status, reason, error=error, code=code, tokens=self._tokens)
             self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
@@ -263,7 +265,7 @@ class Answers:
         if held:
             await held.turn.hush()
 
-    def _go_on(self, answer: _Answer) -> bool:
+    def _go_on(self, answer: _Pending) -> bool:
         """What was asked held no word: say the rest of what it had stopped.
 
         Whether another task does it, which made the beginning.
@@ -285,14 +287,14 @@ class Answers:
         if answer:
             await answer.turn.hush()
 
-    async def _carry_out(self, answer: _Answer) -> None:
+    async def _carry_out(self, answer: _Pending) -> None:
         turn = answer.turn
-        request.begin_turn(self.account.number)
+        context.begin_turn(self.account.number)
         turn.begin()
         try:
             model = self._engines.writes(answer.wish)
             self._tokens = model.tokens
-            async with started(self._fill(answer)):
+            async with background(self._fill(answer)):
                 if asked := await self._question(answer):
                     await self.let_go()
                     turn.is_question = True
@@ -304,7 +306,7 @@ class Answers:
             turn.timeline.mark("end")
             for call in model.calls:
                 self._response.call(call)
-        except Unsuitable as error:
+        except ToolChoiceError as error:
             await turn.gate.wait()
             self.account.note(Failed("llm", str(error), "refused"))
             self._end("failed", error=str(error), code="invalid_value")
@@ -321,7 +323,7 @@ class Answers:
                 await self._speaker.drain()
             if error.kind == ContextExceeded.kind:  # the client's conversation is to blame
                 self._tokens = Tokens()  # nobody has read it
-                self._protocol.refuse(Refused(error.kind, error.reason))
+                self._protocol.refuse(ProtocolError(error.kind, error.reason))
                 self._end("failed", error=error.reason, code=error.kind)
             else:
                 self._end("failed", error=str(error))
@@ -333,20 +335,20 @@ class Answers:
         self._answer = None
         await self.follow_up()
 
-    async def _fill(self, answer: _Answer) -> None:
+    async def _fill(self, answer: _Pending) -> None:
         if answer.wish.modality == "audio":
-            long = not answer.audio or answer.audio.seconds >= LIKELY
+            long = not answer.audio or answer.audio.seconds >= MIN_UTTERANCE_S
             # While an answer may go on, nothing else is said instead.
             answer.turn.is_question = long and not self._held
             await answer.turn.fill(self._speaks(answer.wish))
 
-    async def _question(self, answer: _Answer) -> list[Message]:
+    async def _question(self, answer: _Pending) -> list[Message]:
         turn, audio = answer.turn, answer.audio
 
         async def new() -> str:
             assert audio
             text = await self._recognition.text(turn, audio)
-            turn.tell(Heard(text))
+            turn.tell(Transcript(text))
             return text
 
         return await self._recognition.question(
@@ -357,7 +359,7 @@ class Answers:
             instead=answer.instead,
         )
 
-    async def _reply(self, answer: _Answer, model: Writes, asked: list[Message]) -> None:
+    async def _reply(self, answer: _Pending, model: TrackedChatModel, asked: list[Message]) -> None:
         turn, wish = answer.turn, answer.wish
         written = turn.write(model, asked)
         if wish.modality == "audio":
@@ -367,12 +369,12 @@ class Answers:
                 raise Wordless("llm", "the reply holds nothing that can be said")
             return
         text = ""
-        async with ahead(written, items=0) as pieces:
+        async with buffered(written, items=0) as pieces:
             async for piece in pieces:
                 await turn.gate.wait()
                 self._response.write(piece)
                 text += piece
-        self.account.note(Said(text))
+        self.account.note(ClauseSpoken(text))
 
     @property
     def _response(self) -> Response:
@@ -385,10 +387,10 @@ class Answers:
         assert self._answer
         self.account.note(event)
         match event:
-            case Heard(text) if self._answer.item:
+            case Transcript(text) if self._answer.item:
                 part = self._answer.item.content[0]
                 self._recognition.done(self._answer.item, part, text)
-            case Said(text):
+            case ClauseSpoken(text):
                 self._response.say(text, self._answer.turn.spoken)
 
     def _accounted(self, event: Event) -> None:

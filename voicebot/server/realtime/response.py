@@ -13,7 +13,7 @@ from ...engines.call_options import estimated_tokens
 from . import items
 from .fields import Table
 from .items import Item, Part
-from .response_params import Wish
+from .response_params import ResponseParams
 from .settings import format_json
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -54,7 +54,7 @@ class Response:
 
     def __init__(
         self,
-        wish: Wish,
+        wish: ResponseParams,
         conversation_id: str,
         new_id: Callable[[str], str],
         send: Send,

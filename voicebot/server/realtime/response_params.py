@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import fields, items
-from .fields import Refused, Table
+from .fields import ProtocolError, Table
 from .items import Item, Items
 from .settings import (
     Modality,
@@ -28,7 +28,7 @@ _RESPONSE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ResponseParams:
     """How a response should be: the session's settings, but for what was asked of this one."""
 
     instructions: str
@@ -52,7 +52,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ParseContext:
     """What a wish may refer to."""
 
     items: Items
@@ -60,7 +60,7 @@ class Known:
     new_id: Callable[[str], str]
 
 
-def read(given: Table, default: Wish, known: Known) -> Wish:
+def read(given: Table, default: ResponseParams, known: ParseContext) -> ResponseParams:
     """The wish in a `response.create`; what it leaves out is as in `default`.
 
     Raises:
@@ -98,9 +98,9 @@ def read(given: Table, default: Wish, known: Known) -> Wish:
     return replace(default, **{**changes, **possible(known.settings, changes)}, weight=own)
 
 
-def _context(given: list[Any], known: Known) -> list[Item]:
+def _context(given: list[Any], known: ParseContext) -> list[Item]:
     if len(given) > items.MOST:
-        raise Refused("too_many_items", f"an input has at most {items.MOST} items")
+        raise ProtocolError("too_many_items", f"an input has at most {items.MOST} items")
     context: list[Item] = []
     parts = characters = 0
     for i, value in enumerate(given):
@@ -116,5 +116,5 @@ def _context(given: list[Any], known: Known) -> list[Item]:
         characters += context[-1].characters
         if parts > items.MOST or characters > items.WRITTEN:
             reason = f"an input has at most {items.MOST} parts and {items.WRITTEN} characters"
-            raise Refused("too_many_items", reason, "response.input")
+            raise ProtocolError("too_many_items", reason, "response.input")
     return context

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractContextManager, nullcontext
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...concurrency.worker import Stream
-from ..admission import House
-from ..auth.rate_limits import Allowance
+from ..admission import AdmissionControl
+from ..auth.rate_limits import Quota
 from ..memory_budget import Share
 from .actions import Action
-from .conversation import Call
-from .dependencies import Opening, Outside
+from .conversation import RealtimeConversation
+from .dependencies import SessionDependencies, SessionOptions
 from .fields import Table
-from .incremental import Long
+from .incremental import IncrementalMessage
 from .playout import Playout
 from .protocol import Protocol, ids
-from .recording import Recorded
+from .recording import SessionRecorder
 from .settings import Settings
 
 BEHIND = 256
@@ -27,7 +27,9 @@ BEHIND = 256
 class Session:
     """What a client says and is told, and the conversation behind it."""
 
-    def __init__(self, parts: Parts, opening: Opening, opened: Settings, share: Share) -> None:
+    def __init__(
+        self, parts: EngineSet, opening: SessionOptions, opened: Settings, share: Share
+    ) -> None:
         """
         opened: what it is set to at first. share: what it may hold in memory.
         """
@@ -44,26 +46,26 @@ class Session:
             share=share,
         )
 
-    def begin(self, key: Allowance, playout: Playout | None = None) -> None:
-        """Call this before `converse` and `closed`. playout: as `Call` has it."""
-        outside = Outside.of(self.protocol.settings.engines(self._parts))
+    def begin(self, key: Quota, playout: Playout | None = None) -> None:
+        """Call this before `converse` and `closed`. playout: as `RealtimeConversation` has it."""
+        outside = SessionDependencies.of(self.protocol.settings.engines(self._parts))
         self._recording: AbstractContextManager[None] = nullcontext()
         if recorder := self._parts.recorder:
-            recorded = Recorded(recorder, outside, self.protocol, self._opening, key.limits)
+            recorded = SessionRecorder(recorder, outside, self.protocol, self._opening, key.limits)
             self._recording = recorded.session()
-        self._call = Call(outside, self.protocol, key, playout)
+        self._call = RealtimeConversation(outside, self.protocol, key, playout)
 
     async def converse(self, actions: Stream[Action]) -> None:
         """Do what the client asks for until it asks for nothing more."""
         with self._recording:
             await self._call.run(actions)
 
-    async def closed(self, house: House) -> None:
+    async def closed(self, house: AdmissionControl) -> None:
         """Wait until the house closes, and the reply that is being made has ended."""
         await house.closing.wait()
         await self._call.idle.wait()
 
-    async def caught_up(self, sent: str | Long) -> None:
+    async def caught_up(self, sent: str | IncrementalMessage) -> None:
         """Wait until the client has read most of its events, once it has `sent` that."""
         # What a large message is answered with may be as large.
         most = BEHIND if isinstance(sent, str) else 0

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ... import languages
-from ...assistant.assembly import Parts
-from ...conversation import ListenSettings
+from ...assistant.assembly import EngineSet
+from ...conversation import EndpointingSettings
 from . import fields
-from .capabilities import Offered, adjusted
-from .fields import RATES, Refused, Table
-from .models import EARS, MODEL, Needed, choose, needed
+from .capabilities import Capabilities, adjusted
+from .fields import RATES, ProtocolError, Table
+from .models import EARS, MODEL, NeededModel, choose, needed
 
 EAGERNESS = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.7}
 """How the silence that ends an utterance is stretched under semantic_vad, which here hears no
@@ -66,21 +66,21 @@ class TurnDetection:
     create_response: bool = True
     interrupt_response: bool = True
 
-    def listen(self, default: ListenSettings) -> ListenSettings:
+    def endpointing_settings(self, default: EndpointingSettings) -> EndpointingSettings:
         """The same, as the listener takes it.
 
         An eager semantic_vad takes a shorter silence for the end, one that is not a longer one:
-        the server's own end_ms times EAGERNESS.
+        the server's own silence_duration_ms times EAGERNESS.
         """
         end = round(self.silence_duration_ms)
         if self.type == "semantic_vad":
-            end = round(default.end_ms * EAGERNESS[self.eagerness])
+            end = round(default.silence_duration_ms * EAGERNESS[self.eagerness])
         return replace(
             default,
             threshold=self.threshold,
-            before_ms=self.prefix_padding_ms,
-            pause_ms=min(default.pause_ms, end),
-            end_ms=end,
+            prefix_padding_ms=self.prefix_padding_ms,
+            preemptive_silence_ms=min(default.preemptive_silence_ms, end),
+            silence_duration_ms=end,
         )
 
     def as_json(self) -> Table:
@@ -108,7 +108,7 @@ class Settings:
     model: str
     voice: str
     """Both as the client calls them, who may know no other names; the server takes its nearest."""
-    listen: ListenSettings
+    endpointing: EndpointingSettings
     """Where turn detection begins from."""
     instructions: str = ""
     type: Literal["realtime", "transcription"] = "realtime"
@@ -124,7 +124,7 @@ class Settings:
     speed: float = 1.0
     echoed: Table = field(default_factory=dict)
     noise_reduction: Table | None = None
-    offered: Offered | None = None
+    offered: Capabilities | None = None
     """What the engines can do of it; None where that is not known."""
     own_voice: str = ""
     """That of the server's settings."""
@@ -132,8 +132,12 @@ class Settings:
     """What of the last change is not as the client asked, because no engine could do it."""
 
     @property
-    def listening(self) -> ListenSettings:
-        return self.turn_detection.listen(self.listen) if self.turn_detection else self.listen
+    def listening(self) -> EndpointingSettings:
+        return (
+            self.turn_detection.endpointing_settings(self.endpointing)
+            if self.turn_detection
+            else self.endpointing
+        )
 
     def merge(self, patch: Table) -> Settings:
         """With what `patch` changes; what it leaves out stays.
@@ -156,15 +160,15 @@ class Settings:
             adjusted=(*choice.told, *merged.adjusted),
         )
 
-    def engines(self, usual: Parts) -> Parts:
+    def engines(self, usual: EngineSet) -> EngineSet:
         """The engines that were chosen; the usual ones where that is not known."""
         return self.offered.parts if self.offered else usual
 
-    def needed(self, patch: Table) -> list[Needed]:
+    def needed(self, patch: Table) -> list[NeededModel]:
         """What has to be loaded before `merge` can follow `patch`."""
         return needed(self.offered, patch) if self.offered else []
 
-    def _merged(self, patch: Table, before: Offered | None = None) -> Settings:
+    def _merged(self, patch: Table, before: Capabilities | None = None) -> Settings:
         """before: what was offered until now."""
         fields.only(patch, _SESSION, "session.")
         changes: dict[str, Any] = {}
@@ -260,7 +264,7 @@ class Settings:
         patch = fields.table(value, where)
         where += "."
         fields.only(patch, _TURNS, where)
-        before = self.turn_detection or turn_detection(self.listen)
+        before = self.turn_detection or usual_turn_detection(self.endpointing)
         kind = fields.choice(
             patch.get("type", before.type), ("server_vad", "semantic_vad"), where + "type"
         )
@@ -327,14 +331,20 @@ class Settings:
 def initial(
     model: str,
     voice: str,
-    listen: ListenSettings,
+    endpointing: EndpointingSettings,
     instructions: str,
-    offered: Offered | None = None,
+    offered: Capabilities | None = None,
 ) -> Settings:
     """What a session is set to before its client says anything."""
-    turns = turn_detection(listen)
+    turns = usual_turn_detection(endpointing)
     return Settings(
-        model, voice, listen, instructions, turn_detection=turns, offered=offered, own_voice=voice
+        model,
+        voice,
+        endpointing,
+        instructions,
+        turn_detection=turns,
+        offered=offered,
+        own_voice=voice,
     )
 
 
@@ -342,26 +352,26 @@ _Limit = tuple[Any, str, str]
 """What is used instead, where it is asked for, and why."""
 
 
-def _voice(offered: Offered, asked: str, settings: Settings) -> _Limit | None:
+def _voice(offered: Capabilities, asked: str, settings: Settings) -> _Limit | None:
     if asked == settings.own_voice or offered.knows_voice(asked):
         return None
     return settings.own_voice, "audio.output.voice", "there is no such voice here"
 
 
-def _speed(offered: Offered, asked: float, settings: Settings) -> _Limit | None:
+def _speed(offered: Capabilities, asked: float, settings: Settings) -> _Limit | None:
     nearest = offered.speed(asked)
     if nearest == asked:
         return None
     return nearest, "audio.output.speed", f"{offered.named['tts']} speaks no other speed near it"
 
 
-def _tokens(offered: Offered, asked: Any, settings: Settings) -> _Limit | None:
+def _tokens(offered: Capabilities, asked: Any, settings: Settings) -> _Limit | None:
     if asked == "inf" or offered.limits_tokens():
         return None
     return "inf", "max_output_tokens", f"{offered.named['llm']} counts no tokens"
 
 
-_LIMITED: dict[str, Callable[[Offered, Any, Settings], _Limit | None]] = {
+_LIMITED: dict[str, Callable[[Capabilities, Any, Settings], _Limit | None]] = {
     "voice": _voice,
     "speed": _speed,
     "max_output_tokens": _tokens,
@@ -370,7 +380,7 @@ _LIMITED: dict[str, Callable[[Offered, Any, Settings], _Limit | None]] = {
 _NO_CALLS = "the model here cannot call functions"
 
 
-def must_call(offered: Offered, where: str) -> None:
+def must_call(offered: Capabilities, where: str) -> None:
     """
     Raises:
         Refused: the model cannot be made to call a function.
@@ -378,7 +388,7 @@ def must_call(offered: Offered, where: str) -> None:
     if not offered.must_call():
         param = f"{where}tool_choice"
         reason = f"{param} may be auto or none: the model here cannot be made to call a function"
-        raise Refused("invalid_value", reason, param)
+        raise ProtocolError("invalid_value", reason, param)
 
 
 def possible(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
@@ -399,8 +409,13 @@ def possible(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
     return {key: limit[0] for key, limit in limits.items() if limit}
 
 
-def turn_detection(listen: ListenSettings) -> TurnDetection:
-    return TurnDetection("server_vad", listen.threshold, listen.before_ms, listen.end_ms)
+def usual_turn_detection(endpointing: EndpointingSettings) -> TurnDetection:
+    return TurnDetection(
+        "server_vad",
+        endpointing.threshold,
+        endpointing.prefix_padding_ms,
+        endpointing.silence_duration_ms,
+    )
 
 
 def modality(value: Any, where: str) -> Modality:
@@ -415,7 +430,9 @@ def tools(value: Any, where: str) -> tuple[Table, ...]:
     """The functions a model may call."""
     listed = fields.array(value, where + "tools")
     if len(listed) > TOOLS:
-        raise Refused("invalid_value", f"{where}tools has at most {TOOLS} tools", where + "tools")
+        raise ProtocolError(
+            "invalid_value", f"{where}tools has at most {TOOLS} tools", where + "tools"
+        )
     for i, tool in enumerate(listed):
         here = f"{where}tools[{i}]"
         fields.choice(fields.table(tool, here).get("type"), ("function",), f"{here}.type")

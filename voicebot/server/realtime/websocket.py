@@ -15,23 +15,23 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ...assistant.assembly import Parts
-from ...concurrency.worker import Stream, started
-from ..admission import SESSIONS, House, client_of
-from ..auth.ephemeral_keys import ANCHOR, LONGEST, SHORTEST, USUAL, ClientSecrets
+from ...assistant.assembly import EngineSet
+from ...concurrency.worker import Stream, background
+from ..admission import SESSIONS, AdmissionControl, client_of
+from ..auth.ephemeral_keys import ANCHOR, LONGEST, SHORTEST, USUAL, EphemeralKeys
 from ..auth.middleware import allowance
 from ..auth.rate_limits import WITHDRAWN
 from ..auth.tokens import token
-from ..errors import Refusal, response
+from ..errors import ApiError, response
 from ..http.bodies import limited
 from ..http.json_schema import has_half
 from ..memory_budget import Share, let_in
 from . import beta, fields
 from .actions import Action
-from .dependencies import Opening, opened
-from .fields import Refused, Table
+from .dependencies import SessionOptions, opened
+from .fields import ProtocolError, Table
 from .incremental import LONGEST as MESSAGE
-from .incremental import Long
+from .incremental import IncrementalMessage
 from .protocol import as_text, new_id, root
 from .session import Session
 
@@ -46,10 +46,10 @@ REFUSED, BROKEN, RESTART = 1008, 1011, 1012
 
 
 def routes(
-    parts: Parts, house: House, secrets: ClientSecrets, sessions: int = SESSIONS
+    parts: EngineSet, house: AdmissionControl, secrets: EphemeralKeys, sessions: int = SESSIONS
 ) -> list[BaseRoute]:
     """sessions: how many the house may hold for another one to begin."""
-    realtime = Realtime(parts, house, secrets, sessions)
+    realtime = RealtimeWebSocket(parts, house, secrets, sessions)
     return [
         WebSocketRoute("/v1/realtime", realtime.serve),
         Route("/v1/realtime/client_secrets", realtime.client_secret, methods=["POST"]),
@@ -58,11 +58,15 @@ def routes(
     ]
 
 
-class Realtime:
+class RealtimeWebSocket:
     """The routes of the protocol, over the engines of one server."""
 
     def __init__(
-        self, parts: Parts, house: House, secrets: ClientSecrets, sessions: int = SESSIONS
+        self,
+        parts: EngineSet,
+        house: AdmissionControl,
+        secrets: EphemeralKeys,
+        sessions: int = SESSIONS,
     ) -> None:
         self._parts, self._house, self._secrets = parts, house, secrets
         self._sessions = sessions
@@ -78,14 +82,14 @@ class Realtime:
             ):
                 let_in(websocket.scope, MESSAGE, messages)
                 await self._serve(websocket, share)
-        except Refusal as refusal:
+        except ApiError as refusal:
             await websocket.send_denial_response(response(refusal))
 
     async def _serve(self, websocket: WebSocket, share: Share) -> None:
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept("realtime" if "realtime" in offered else None)
         is_beta = "realtime=v1" in websocket.headers.get("openai-beta", "")
-        opening = Opening(
+        opening = SessionOptions(
             changes(websocket, self._secrets),
             speaks_beta=is_beta or "openai-beta.realtime-v1" in offered,
             root=root(websocket.scope.get("request_id", "")),
@@ -136,7 +140,7 @@ class Realtime:
         return {"id": new_id("sess"), "object": "realtime.session", **session.as_json()}
 
 
-def changes(connection: HTTPConnection, secrets: ClientSecrets) -> list[Table]:
+def changes(connection: HTTPConnection, secrets: EphemeralKeys) -> list[Table]:
     """What is asked of a session by how it is opened."""
     asked: list[Table] = []
     if model := connection.query_params.get("model"):
@@ -154,15 +158,15 @@ class _Connection:
     def __init__(self, websocket: WebSocket, session: Session) -> None:
         self._websocket, self._session = websocket, session
 
-    async def carry(self, house: House) -> None:
+    async def carry(self, house: AdmissionControl) -> None:
         """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
         key = allowance(self._websocket.scope)
         self._session.begin(key)
         async with (
-            started(self._session.closed(house)) as closing,
-            started(key.withdrawn.wait()) as withdrawn,
-            started(self._tell()) as telling,
-            started(self._session.converse(self._actions())) as listening,
+            background(self._session.closed(house)) as closing,
+            background(key.withdrawn.wait()) as withdrawn,
+            background(self._tell()) as telling,
+            background(self._session.converse(self._actions())) as listening,
         ):
             tasks: list[asyncio.Task[Any]] = [listening, telling, withdrawn, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -207,7 +211,7 @@ async def hang_up(websocket: WebSocket, code: int, reason: str) -> None:
             await websocket.close(code, reason)
 
 
-async def _sent(message: Message) -> str | Long:
+async def _sent(message: Message) -> str | IncrementalMessage:
     """What came, a long message little by little."""
     fragments: deque[str] | None = message.get("fragments")
     if fragments is None:
@@ -221,9 +225,9 @@ def _popped(fragments: deque[str]) -> Iterator[str]:
         yield fragments.popleft()
 
 
-async def taken_in(pieces: Iterable[str]) -> Long:
+async def taken_in(pieces: Iterable[str]) -> IncrementalMessage:
     """A long message, while others get their turn: it is parsed on a thread."""
-    long = Long()
+    long = IncrementalMessage()
     for piece in pieces:
         long.feed(piece)
         await asyncio.sleep(0)
@@ -241,7 +245,7 @@ async def _body(request: Request) -> Table:
     with refusing():
         message = fields.message(data.decode(errors="replace")) if data else {}
     if has_half(message):
-        raise Refusal(400, "the body holds half a character (a lone surrogate)")
+        raise ApiError(400, "the body holds half a character (a lone surrogate)")
     return message
 
 
@@ -250,5 +254,5 @@ def refusing() -> Iterator[None]:
     """What the protocol refuses in a message is a bad request here."""
     try:
         yield
-    except Refused as refused:
-        raise Refusal(400, str(refused), param=refused.param, code=refused.code) from None
+    except ProtocolError as refused:
+        raise ApiError(400, str(refused), param=refused.param, code=refused.code) from None

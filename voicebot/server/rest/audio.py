@@ -20,15 +20,15 @@ from ...concurrency.worker import Stream
 from ...engines import Segment, Speech
 from ...engines.call_options import estimated_tokens
 from ...transcription.transcribe import RATE, segments
-from ..admission import House, InHouse
+from ..admission import AdmissionControl, AdmissionMiddleware
 from ..auth.middleware import allowance
-from ..errors import Refusal
+from ..errors import ApiError
 from ..http.bodies import FORM, UPLOAD, content_type, document, form
 from ..http.json_schema import Schema
-from ..http.streaming import Streamed, begun, events, unless_gone
+from ..http.streaming import CancellableStreamingResponse, begun, events, unless_gone
 from ..http.unknown_fields import body
 from ..http.uploads import LONGEST_S, foreign
-from ..model_catalog import Catalogue, Served, header
+from ..model_catalog import ModelCatalog, Served, header
 from ..speaking import Counted, sound, spoken
 from . import transcripts
 from .transcripts import Transcript
@@ -121,9 +121,9 @@ SPEECH: Schema = body(
 )
 
 
-def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
+def routes(catalogue: ModelCatalog, house: AdmissionControl) -> Sequence[BaseRoute]:
     audio = _Audio(catalogue)
-    inside = [Middleware(InHouse, house)]
+    inside = [Middleware(AdmissionMiddleware, house)]
     return [
         Route(f"/v1/audio/{name}", endpoint, methods=["POST"], middleware=inside)
         for name, endpoint in (
@@ -135,7 +135,7 @@ def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
 
 
 class _Audio:
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: ModelCatalog) -> None:
         self._catalogue = catalogue
 
     async def transcriptions(self, request: Request) -> Response:
@@ -153,7 +153,7 @@ class _Audio:
             fields = await stack.enter_async_context(form(request, TRANSLATION))
             stt = await unless_gone(request, self._catalogue.served("stt", fields["model"]))
             if "translate" not in stt.takes:
-                raise Refusal(400, f"{stt.name} cannot translate; Whisper can", param="model")
+                raise ApiError(400, f"{stt.name} cannot translate; Whisper can", param="model")
             return await self._heard(request, stt, fields, {"translate": True}, stack)
 
     async def _heard(
@@ -167,7 +167,7 @@ class _Audio:
         style = fields.get("response_format", "json")
         granularities = fields.get("timestamp_granularities[]", ())
         if granularities and style != "verbose_json":
-            raise Refusal(
+            raise ApiError(
                 400,
                 f"only verbose_json holds times, not {style}",
                 param="timestamp_granularities[]",
@@ -180,7 +180,9 @@ class _Audio:
         heard = segments(stt.parts, heard_of.blocks(), **options)
         if fields.get("stream") and style in ("json", "text"):
             told = await begun(request, transcripts.deltas(heard), stack)
-            return Streamed(events(told), "text/event-stream", headers, stack.pop_all())
+            return CancellableStreamingResponse(
+                events(told), "text/event-stream", headers, stack.pop_all()
+            )
         task = "translate" if options.get("translate") else "transcribe"
         found = await unless_gone(request, _all(heard))
         transcript = Transcript(found, heard_of.seconds, task)
@@ -202,8 +204,10 @@ class _Audio:
             file = await begun(request, encoded(counted, style), stack)
             if fields.get("stream_format") == "sse":
                 told = events(_told(file, fields["input"]))
-                return Streamed(told, "text/event-stream", headers, stack.pop_all())
-            return Streamed(file, FORMS[style][0], headers, stack.pop_all())
+                return CancellableStreamingResponse(
+                    told, "text/event-stream", headers, stack.pop_all()
+                )
+            return CancellableStreamingResponse(file, FORMS[style][0], headers, stack.pop_all())
         raise AssertionError("an exit stack of ours swallows nothing")
 
 
@@ -218,7 +222,7 @@ async def _said(tts: Served, text: str, options: dict[str, Any]) -> Stream[Speec
             silent = False
             yield chunk
     if silent:
-        raise Refusal(400, "there is nothing in input that can be said", param="input")
+        raise ApiError(400, "there is nothing in input that can be said", param="input")
 
 
 async def _sent_as_json(request: Request) -> dict[str, Any]:
@@ -231,7 +235,7 @@ async def _sent_as_json(request: Request) -> dict[str, Any]:
     at = "input_audio" if "input_audio" in fields else "file"
     sent = fields.pop(at, None)
     if sent is None:
-        raise Refusal(400, "file is missing", param="file")
+        raise ApiError(400, "file is missing", param="file")
     data = await asyncio.to_thread(decoded, sent["data"] if isinstance(sent, dict) else sent, at)
     granularities = fields.pop("timestamp_granularities", None)
     if granularities:
@@ -250,7 +254,7 @@ def decoded(text: str, field: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise Refusal(400, f"{field} is no Base64", param=field) from error
+        raise ApiError(400, f"{field} is no Base64", param=field) from error
 
 
 def voice_named(voice: str | dict[str, str] | None) -> str | None:

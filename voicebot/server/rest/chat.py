@@ -15,22 +15,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...concurrency.worker import Stream
 from ...engines import ToolCall
-from ..admission import House, InHouse
+from ..admission import AdmissionControl, AdmissionMiddleware
 from ..http.bodies import DOCUMENT, UPLOAD, document
-from ..http.streaming import Streamed, begun, events, unless_gone
-from ..model_catalog import Catalogue, Served
+from ..http.streaming import CancellableStreamingResponse, begun, events, unless_gone
+from ..model_catalog import ModelCatalog, Served
 from . import chat_audio
 from . import chat_schema as chat
-from .chat_audio import Aloud
-from .replies import Account, Wish, another, in_turn, reply, sampling, usage, whole
-from .responses_store import KeptResponses
+from .chat_audio import AudioOutput
+from .replies import ReplyParams, ReplyUsage, another, in_turn, reply, sampling, usage, whole
+from .responses_store import ResponseStore
 
 
 def routes(
-    parts: Parts, catalogue: Catalogue, house: House, kept: KeptResponses
+    parts: EngineSet, catalogue: ModelCatalog, house: AdmissionControl, kept: ResponseStore
 ) -> Sequence[BaseRoute]:
     """kept: the words of answers that were read aloud."""
     replies = _Chat(parts, catalogue, kept)
@@ -52,12 +52,12 @@ def routes(
             "/v1/chat/completions",
             replies.completions,
             methods=["POST"],
-            middleware=[Middleware(InHouse, house)],
+            middleware=[Middleware(AdmissionMiddleware, house)],
         ),
         Route("/v1/models", models),
         Route("/v1/audio/models", audio_models),
         # Those of a model that is not loaded yet are known once it is.
-        Route("/v1/audio/voices", voices, middleware=[Middleware(InHouse, house)]),
+        Route("/v1/audio/voices", voices, middleware=[Middleware(AdmissionMiddleware, house)]),
         # Names of models hold slashes.
         Route("/v1/models/{model:path}", model),
     ]
@@ -78,9 +78,9 @@ class _Answer:
     """It was asked in the old form: a call is `function_call`."""
     likely: bool
     """How likely its tokens are is told."""
-    aloud: Aloud | None
+    aloud: AudioOutput | None
     """How it is read aloud, if it is."""
-    accounts: list[Account]
+    accounts: list[ReplyUsage]
     """One for each choice."""
 
     def head(self, kind: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class _Answer:
 
 
 class _Chat:
-    def __init__(self, parts: Parts, catalogue: Catalogue, kept: KeptResponses) -> None:
+    def __init__(self, parts: EngineSet, catalogue: ModelCatalog, kept: ResponseStore) -> None:
         self._parts, self._catalogue, self._kept = parts, catalogue, kept
 
     async def completions(self, request: Request) -> Response:
@@ -113,7 +113,7 @@ class _Chat:
             old="functions" in fields and "tools" not in fields,
             likely=wish.chances is not None,
             aloud=aloud,
-            accounts=[Account() for _ in range(int(fields.get("n", 1)))],
+            accounts=[ReplyUsage() for _ in range(int(fields.get("n", 1)))],
         )
         # All of them now, so that what cannot be done is said before anything is.
         replies = [
@@ -134,21 +134,23 @@ class _Chat:
             told = await begun(request, told, stack)
             with_usage = fields.get("stream_options", {}).get("include_usage", False)
             chunks = events(_chunks(answer, told, with_usage, self._kept), last="[DONE]")
-            return Streamed(chunks, "text/event-stream", headers | answer.headers, stack.pop_all())
+            return CancellableStreamingResponse(
+                chunks, "text/event-stream", headers | answer.headers, stack.pop_all()
+            )
         raise AssertionError("an exit stack of ours swallows nothing")
 
     async def _chosen(
         self, fields: dict[str, Any], request: Request
-    ) -> tuple[Served, Aloud | None]:
+    ) -> tuple[Served, AudioOutput | None]:
         """What answers, and how it is read aloud if it is."""
         model = await self._catalogue.served("llm", fields["model"])
         return model, await chat_audio.aloud(fields, self._catalogue, request.scope)
 
 
-def _wish(fields: dict[str, Any]) -> Wish:
+def _wish(fields: dict[str, Any]) -> ReplyParams:
     stops = fields.get("stop", [])
     limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    return Wish(
+    return ReplyParams(
         limit and int(limit),
         sampling(fields),
         chat.tools(fields),
@@ -189,7 +191,7 @@ def _completion(answer: _Answer, told: Sequence[chat_audio.Heard]) -> dict[str, 
     return {**answer.head("chat.completion"), "choices": choices, "usage": usage(answer.accounts)}
 
 
-def _logprobs(account: Account, wanted: bool) -> dict[str, Any] | None:
+def _logprobs(account: ReplyUsage, wanted: bool) -> dict[str, Any] | None:
     """How likely the tokens were that have come since this was asked; None where nobody asked."""
     if not wanted:
         return None
@@ -214,7 +216,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _chunks(
-    answer: _Answer, told: Stream[chat_audio.Heard], with_usage: bool, kept: KeptResponses
+    answer: _Answer, told: Stream[chat_audio.Heard], with_usage: bool, kept: ResponseStore
 ) -> Stream[dict[str, Any]]:
     head = answer.head("chat.completion.chunk")
     if with_usage:

@@ -14,18 +14,18 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.types import Scope
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...audio.encode import encoded
 from ...concurrency.worker import Stream
 from ...transcription.transcribe import RATE, segments
 from ..auth.middleware import allowance
-from ..errors import Refusal
+from ..errors import ApiError
 from ..http.uploads import LONGEST_S, foreign
-from ..model_catalog import Catalogue, Served
+from ..model_catalog import ModelCatalog, Served
 from ..speaking import Counted, sound, spoken
 from .audio import decoded, voice_named
 from .replies import Piece
-from .responses_store import Kept, KeptResponses
+from .responses_store import ResponseStore, StoredResponse
 
 GOOD_S = 3600
 """Seconds a client is told that it may name an answer's sound in place of its words."""
@@ -39,7 +39,7 @@ def size(fields: dict[str, Any]) -> int:
     return sum(len(part["input_audio"]["data"]) for _, part in _parts(fields))
 
 
-async def listened(parts: Parts, fields: dict[str, Any], scope: Scope) -> None:
+async def listened(parts: EngineSet, fields: dict[str, Any], scope: Scope) -> None:
     """Put what was said in place of its sound, in the messages of a request.
 
     Raises:
@@ -67,7 +67,7 @@ def _parts(fields: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     ]
 
 
-def recalled(fields: dict[str, Any], kept: KeptResponses, request: Request) -> None:
+def recalled(fields: dict[str, Any], kept: ResponseStore, request: Request) -> None:
     """Put the words in place of the sound of earlier answers that is named by its id.
 
     Raises:
@@ -81,7 +81,7 @@ def recalled(fields: dict[str, Any], kept: KeptResponses, request: Request) -> N
 
 
 @dataclass(frozen=True, slots=True)
-class Aloud:
+class AudioOutput:
     """How an answer is read aloud, and under which id it is remembered."""
 
     tts: Served
@@ -124,12 +124,14 @@ class Aloud:
             "expires_at": created + GOOD_S,
         }
 
-    def remember(self, kept: KeptResponses, words: str) -> None:
+    def remember(self, kept: ResponseStore, words: str) -> None:
         told = {"id": self.id, "output": [], "transcript": words}
-        kept.keep(self.scope.get("key"), Kept(told, [], []))
+        kept.keep(self.scope.get("key"), StoredResponse(told, [], []))
 
 
-async def aloud(fields: dict[str, Any], catalogue: Catalogue, scope: Scope) -> Aloud | None:
+async def aloud(
+    fields: dict[str, Any], catalogue: ModelCatalog, scope: Scope
+) -> AudioOutput | None:
     """How the answer is to be read aloud; None where nobody asks for it.
 
     Raises:
@@ -138,10 +140,10 @@ async def aloud(fields: dict[str, Any], catalogue: Catalogue, scope: Scope) -> A
     if "audio" not in fields.get("modalities", ()):
         return None
     if fields.get("n", 1) > 1:
-        raise Refusal(400, "of n answers none is read aloud; n should be 1", param="n")
+        raise ApiError(400, "of n answers none is read aloud; n should be 1", param="n")
     asked = fields.get("audio", {})
     form = asked.get("format", "wav")
     voice = voice_named(asked.get("voice"))
     tts = await catalogue.speaking(None, voice)
     id = f"audio_{uuid4().hex}"
-    return Aloud(tts, "pcm" if form == "pcm16" else form, tts.voice(voice), scope, id)
+    return AudioOutput(tts, "pcm" if form == "pcm16" else form, tts.voice(voice), scope, id)

@@ -9,7 +9,7 @@ from ...audio.encode import FORMS
 from ...engines import Message, Tool, ToolCall
 from ...engines.chat.prompt import OPENING
 from ...model_names import PLAIN
-from ..errors import Refusal
+from ..errors import ApiError
 from ..http.json_schema import Schema, listed, one_of
 from ..http.unknown_fields import body
 
@@ -171,7 +171,7 @@ def paired(read: Sequence[Message], field: str) -> None:
             if message.call_id not in called:
                 says = f"nothing before it called a function as {message.call_id!r}"
                 at = f"messages[{index}].tool_call_id" if field == "messages" else field
-                raise Refusal(400, says, param=at)
+                raise ApiError(400, says, param=at)
             called.remove(message.call_id)
         elif called:
             raise _unanswered(called, field)
@@ -194,7 +194,7 @@ def schema(form: dict[str, Any] | None) -> dict[str, Any] | None:
     found: dict[str, Any] | None = form.get("json_schema", {}).get("schema")
     if found is None:
         at = "response_format.json_schema.schema"
-        raise Refusal(400, f"{at} is missing", param=at)
+        raise ApiError(400, f"{at} is missing", param=at)
     return found
 
 
@@ -211,9 +211,9 @@ def asked(read: list[Message]) -> list[Message]:
     return [*systems, *spoken]
 
 
-def _unanswered(called: set[str], field: str) -> Refusal:
+def _unanswered(called: set[str], field: str) -> ApiError:
     ids = ", ".join(sorted(called))
-    return Refusal(400, f"no message right after them answers the calls {ids}", param=field)
+    return ApiError(400, f"no message right after them answers the calls {ids}", param=field)
 
 
 def tools(fields: dict[str, Any]) -> list[Tool]:
@@ -243,11 +243,11 @@ def _message(sent: dict[str, Any], before: Message | None, path: str) -> Message
     if role == "assistant":
         return Message("assistant", _text(sent), calls=calls)
     if "content" not in sent:
-        raise Refusal(400, f"{path}.content is missing", param=f"{path}.content")
+        raise ApiError(400, f"{path}.content is missing", param=f"{path}.content")
     if role == "tool":
         if "tool_call_id" not in sent:
             says = f"{path}.tool_call_id is missing"
-            raise Refusal(400, says, param=f"{path}.tool_call_id")
+            raise ApiError(400, says, param=f"{path}.tool_call_id")
         return Message("tool", _text(sent), call_id=sent["tool_call_id"])
     if role == "function":
         made = [call.id for call in (before.calls if before else ())]

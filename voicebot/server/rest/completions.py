@@ -18,15 +18,15 @@ from starlette.routing import BaseRoute, Route
 
 from ...concurrency.worker import Stream
 from ...engines import Message
-from ..admission import House, InHouse
-from ..errors import Refusal
+from ..admission import AdmissionControl, AdmissionMiddleware
+from ..errors import ApiError
 from ..http.bodies import document
 from ..http.json_schema import Schema, listed
-from ..http.streaming import Streamed, begun, events, unless_gone
+from ..http.streaming import CancellableStreamingResponse, begun, events, unless_gone
 from ..http.unknown_fields import body
-from ..model_catalog import Catalogue
+from ..model_catalog import ModelCatalog
 from .chat_schema import CHOICES, MODEL, SAMPLING, STOP
-from .replies import Account, Piece, Wish, another, in_turn, reply, sampling, usage, whole
+from .replies import Piece, ReplyParams, ReplyUsage, another, in_turn, reply, sampling, usage, whole
 
 _TEXT: Schema = {"type": "string"}
 _PROMPTS = {"anyOf": [_TEXT, listed(_TEXT, 1, CHOICES)], "description": "What the user says."}
@@ -47,25 +47,25 @@ COMPLETION: Schema = body(
 )
 
 
-def routes(catalogue: Catalogue, house: House) -> Sequence[BaseRoute]:
+def routes(catalogue: ModelCatalog, house: AdmissionControl) -> Sequence[BaseRoute]:
     async def completions(request: Request) -> Response:
         return await _completions(request, catalogue)
 
-    inside = [Middleware(InHouse, house)]
+    inside = [Middleware(AdmissionMiddleware, house)]
     return [Route("/v1/completions", completions, methods=["POST"], middleware=inside)]
 
 
-async def _completions(request: Request, catalogue: Catalogue) -> Response:
+async def _completions(request: Request, catalogue: ModelCatalog) -> Response:
     fields = await document(request, COMPLETION)
     prompts = [fields["prompt"]] if isinstance(fields["prompt"], str) else fields["prompt"]
     count = int(fields.get("n", 1))
     if len(prompts) * count > CHOICES:
-        raise Refusal(400, f"at most {CHOICES} replies to one request", param="n")
+        raise ApiError(400, f"at most {CHOICES} replies to one request", param="n")
     model = await unless_gone(request, catalogue.served("llm", fields["model"]))
     wish, accounts, replies = _wish(fields), [], []
     for prompt in prompts:
         for index in range(count):
-            accounts.append(account := Account())
+            accounts.append(account := ReplyUsage())
             asked = [Message("user", prompt)]
             drawn = another(wish, index)
             replies.append(reply(model, asked, drawn, account, request.scope))
@@ -91,14 +91,14 @@ async def _completions(request: Request, catalogue: Catalogue) -> Response:
         chunks = _chunks(head, told, accounts, len(prompts) if with_usage else 0)
         headers |= accounts[0].headers
         sent = events(chunks, last="[DONE]")
-        return Streamed(sent, "text/event-stream", headers, stack.pop_all())
+        return CancellableStreamingResponse(sent, "text/event-stream", headers, stack.pop_all())
     raise AssertionError("an exit stack of ours swallows nothing")
 
 
-def _wish(fields: dict[str, Any]) -> Wish:
+def _wish(fields: dict[str, Any]) -> ReplyParams:
     stops = fields.get("stop", [])
     limit = fields.get("max_tokens")
-    return Wish(
+    return ReplyParams(
         limit and int(limit),
         sampling(fields),
         stops=[stops] if isinstance(stops, str) else stops,
@@ -114,7 +114,7 @@ def _choice(index: int, text: str, finish: str | None) -> dict[str, Any]:
 
 
 async def _chunks(
-    head: dict[str, Any], told: Stream[Piece], accounts: Sequence[Account], prompts: int
+    head: dict[str, Any], told: Stream[Piece], accounts: Sequence[ReplyUsage], prompts: int
 ) -> Stream[dict[str, Any]]:
     """prompts: how many there are, if what they cost is to be told."""
     async with aclosing(told):

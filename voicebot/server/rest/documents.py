@@ -6,16 +6,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...engines.extractive import Extractive
-from ...knowledge import Informed
+from ...knowledge import RetrievalChatModel
 
 
-def route(parts: Parts) -> Route:
+def route(parts: EngineSet) -> Route:
     async def listed(request: Request) -> Response:
         names: list[str] = []
         questions: list[str] = []
-        if isinstance(parts.llm, Informed):
+        if isinstance(parts.llm, RetrievalChatModel):
             names, questions = parts.llm.documents, await parts.llm.examples()
         about = {
             "object": "list",

@@ -14,14 +14,14 @@ from ...engines import Chance, ChatModel, Delta, Message, Tool, ToolCall
 from ...engines.call_options import OptionError, estimated_tokens
 from ...errors import ContextExceeded
 from ..auth.middleware import charge
-from ..errors import Refusal
+from ..errors import ApiError
 from ..model_catalog import Served
-from ..tool_choice import Unsuitable, offer, without_calls
+from ..tool_choice import ToolChoiceError, offer, without_calls
 from .stop_sequences import until
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReplyParams:
     """What is asked of the model beside the conversation."""
 
     max_tokens: int | None = None
@@ -43,7 +43,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Account:
+class ReplyUsage:
     """What is known of a reply beside what it tells; complete once it has ended."""
 
     finish: str = "stop"
@@ -74,7 +74,7 @@ class Account:
 
 
 def reply(
-    model: Served, messages: list[Message], wish: Wish, account: Account, scope: Scope
+    model: Served, messages: list[Message], wish: ReplyParams, account: ReplyUsage, scope: Scope
 ) -> Stream[str | ToolCall]:
     """The words and calls of the model's reply to `messages`; what else it tells is in `account`.
 
@@ -90,7 +90,7 @@ def reply(
     return _told(model.parts.llm, messages, options, wish, account, scope)
 
 
-def _options(model: Served, wish: Wish) -> dict[str, Any]:
+def _options(model: Served, wish: ReplyParams) -> dict[str, Any]:
     options = model.option("max_tokens", wish.max_tokens)
     takes = model.takes
     if (
@@ -100,26 +100,26 @@ def _options(model: Served, wish: Wish) -> dict[str, Any]:
     if wish.schema is not None:
         if "schema" not in takes:
             says = f"{model.name} cannot write JSON to order; a language model can"
-            raise Refusal(400, says, param=wish.schema_at)
+            raise ApiError(400, says, param=wish.schema_at)
         options["schema"] = wish.schema
     if wish.chances is not None:
         if "chances" not in takes:
             says = f"{model.name} does not tell how likely its words are"
-            raise Refusal(400, says, param="logprobs")
+            raise ApiError(400, says, param="logprobs")
         options["chances"] = wish.chances
     options |= {name: v for name, v in (wish.sampling or {}).items() if name in takes}
     try:
         return options | offer(wish.tools, wish.choice, takes)
-    except Unsuitable as unsuitable:
-        raise Refusal(400, str(unsuitable), param="tool_choice") from unsuitable
+    except ToolChoiceError as unsuitable:
+        raise ApiError(400, str(unsuitable), param="tool_choice") from unsuitable
 
 
 async def _told(
     llm: ChatModel,
     messages: list[Message],
     options: dict[str, Any],
-    wish: Wish,
-    account: Account,
+    wish: ReplyParams,
+    account: ReplyUsage,
     scope: Scope,
 ) -> Stream[str | ToolCall]:
     ask: Any = llm.reply
@@ -154,7 +154,7 @@ async def _told(
     except OptionError as error:
         if error.option != "schema":
             raise
-        raise Refusal(400, str(error), param=wish.schema_at) from error
+        raise ApiError(400, str(error), param=wish.schema_at) from error
     except ContextExceeded:
         account.read = 0  # nobody has read it
         raise
@@ -187,7 +187,7 @@ async def whole(told: Stream[T]) -> list[T]:
         return [piece async for piece in told]
 
 
-def another(wish: Wish, index: int) -> Wish:
+def another(wish: ReplyParams, index: int) -> ReplyParams:
     """The wish for another reply to the same, which is drawn anew."""
     drawn = dict(wish.sampling or {})
     if "seed" in drawn:
@@ -195,7 +195,7 @@ def another(wish: Wish, index: int) -> Wish:
     return replace(wish, sampling=drawn)
 
 
-def usage(accounts: Sequence[Account], prompts: int = 1) -> dict[str, Any]:
+def usage(accounts: Sequence[ReplyUsage], prompts: int = 1) -> dict[str, Any]:
     """What several replies to so many prompts have cost: each prompt is read once."""
     told = [account.usage for account in accounts]
     first, *others = told[:: len(told) // prompts]

@@ -15,24 +15,27 @@ from starlette.types import Scope
 
 from ...concurrency.worker import Stream
 from ...errors import EngineError
-from ..admission import House, InHouse
-from ..errors import Refusal, too_long
+from ..admission import AdmissionControl, AdmissionMiddleware
+from ..errors import ApiError, too_long
 from ..http.bodies import DOCUMENT, document
-from ..http.streaming import Streamed, unless_gone
+from ..http.streaming import CancellableStreamingResponse, unless_gone
 from ..http.streaming import begun as first_of
-from ..model_catalog import Catalogue, Served
+from ..model_catalog import ModelCatalog, Served
 from . import responses_schema as fields_of
-from .replies import Wish, reply, sampling
-from .responses_answer import Answer, Event, Told, events
-from .responses_store import Kept, KeptResponses
+from .replies import ReplyParams, reply, sampling
+from .responses_answer import Event, ResponseBuilder, Told, events
+from .responses_store import ResponseStore, StoredResponse
 
 
-def routes(responder: Responder, house: House) -> Sequence[BaseRoute]:
+def routes(responder: Responder, house: AdmissionControl) -> Sequence[BaseRoute]:
     made = _Responses(responder)
     one = "/v1/responses/{id}"
     return [
         Route(
-            "/v1/responses", made.create, methods=["POST"], middleware=[Middleware(InHouse, house)]
+            "/v1/responses",
+            made.create,
+            methods=["POST"],
+            middleware=[Middleware(AdmissionMiddleware, house)],
         ),
         Route(one, made.retrieve, methods=["GET"]),
         Route(one, made.delete, methods=["DELETE"]),
@@ -43,10 +46,10 @@ def routes(responder: Responder, house: House) -> Sequence[BaseRoute]:
 class Responder:
     """Answers what is asked of `/v1/responses`, over HTTP or a websocket."""
 
-    def __init__(self, catalogue: Catalogue, kept: KeptResponses) -> None:
+    def __init__(self, catalogue: ModelCatalog, kept: ResponseStore) -> None:
         self._catalogue, self.kept = catalogue, kept
 
-    async def model(self, answer: Answer) -> Served:
+    async def model(self, answer: ResponseBuilder) -> Served:
         """What `answer` is to be made by.
 
         Raises:
@@ -55,7 +58,7 @@ class Responder:
         return await self._catalogue.served("llm", answer.fields["model"])
 
     def begin(
-        self, answer: Answer, model: Served, scope: Scope, connection: str | None = None
+        self, answer: ResponseBuilder, model: Served, scope: Scope, connection: str | None = None
     ) -> tuple[Told, Callable[[], None]]:
         """What `answer` is to be made of, and what keeps it once it is whole.
 
@@ -72,24 +75,24 @@ class Responder:
         asked = fields_of.items(fields["input"])
         if len(before) + len(asked) > fields_of.ITEMS:
             says = f"the conversation has more than {fields_of.ITEMS} items"
-            raise Refusal(400, says, param="input", code="context_length_exceeded")
+            raise ApiError(400, says, param="input", code="context_length_exceeded")
         messages = fields_of.messages(fields.get("instructions"), [*before, *asked])
         if (letters := sum(len(message.text) for message in messages)) > DOCUMENT:
             says = f"the conversation has {letters} characters, and {DOCUMENT} are read at most"
-            raise Refusal(400, says, param="input", code="context_length_exceeded")
+            raise ApiError(400, says, param="input", code="context_length_exceeded")
         told = reply(model, messages, _wish(fields), answer.account, scope)
 
         def keep() -> None:
             if fields.get("store", True):
-                self.kept.keep(owner(scope), Kept(answer.whole(), before, asked))
+                self.kept.keep(owner(scope), StoredResponse(answer.whole(), before, asked))
             elif connection:
-                self.kept.keep(connection, Kept(answer.whole(), before, asked))
+                self.kept.keep(connection, StoredResponse(answer.whole(), before, asked))
 
         return told, keep
 
-    def _previous(self, id: str, scope: Scope, connection: str | None) -> Kept:
+    def _previous(self, id: str, scope: Scope, connection: str | None) -> StoredResponse:
         if connection:
-            with suppress(Refusal):
+            with suppress(ApiError):
                 return self.kept.find(connection, id)
         return self.kept.find(owner(scope), id, "previous_response_id")
 
@@ -100,7 +103,7 @@ class _Responses:
 
     async def create(self, request: Request) -> Response:
         fields = await document(request, fields_of.RESPONSE)
-        answer = Answer(fields)
+        answer = ResponseBuilder(fields)
         model = await unless_gone(request, self._responder.model(answer))
         told, keep = self._responder.begin(answer, model, request.scope)
         headers = model.headers("llm")
@@ -118,7 +121,9 @@ class _Responses:
                 raise failed(failure) from failure
             headers |= answer.account.headers
             lines = _lines(events(answer, told, keep))
-            return Streamed(lines, "text/event-stream", headers, stack.pop_all())
+            return CancellableStreamingResponse(
+                lines, "text/event-stream", headers, stack.pop_all()
+            )
         raise AssertionError("an exit stack of ours swallows nothing")
 
     async def retrieve(self, request: Request) -> Response:
@@ -137,7 +142,7 @@ class _Responses:
         ends = {"first_id": items[0]["id"], "last_id": items[-1]["id"]} if items else {}
         return JSONResponse({"object": "list", "data": items, "has_more": False, **ends})
 
-    def _found(self, request: Request) -> Kept:
+    def _found(self, request: Request) -> StoredResponse:
         return self._kept.find(owner(request.scope), request.path_params["id"])
 
 
@@ -156,10 +161,10 @@ def failed(failure: EngineError) -> Exception:
     return refusal
 
 
-def _wish(fields: dict[str, Any]) -> Wish:
+def _wish(fields: dict[str, Any]) -> ReplyParams:
     choice = fields.get("tool_choice", "auto")
     limit = fields.get("max_output_tokens")
-    return Wish(
+    return ReplyParams(
         limit and int(limit),
         sampling(fields),
         fields_of.tools(fields),
@@ -171,7 +176,7 @@ def _wish(fields: dict[str, Any]) -> Wish:
     )
 
 
-async def _all(answer: Answer, told: Told) -> None:
+async def _all(answer: ResponseBuilder, told: Told) -> None:
     """Put the whole reply into `answer`."""
     async with aclosing(told):
         async for piece in told:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ...concurrency.worker import Stream
 from ...engines import ToolCall
 from ...errors import ContextExceeded, EngineError
-from .replies import Account
+from .replies import ReplyUsage
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,11 @@ Told = Stream[str | ToolCall]
 
 
 @dataclass(slots=True)
-class Answer:
+class ResponseBuilder:
     """A response while it is made."""
 
     fields: dict[str, Any]
-    account: Account = field(default_factory=Account)
+    account: ReplyUsage = field(default_factory=ReplyUsage)
     id: str = field(default_factory=lambda: f"resp_{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     output: list[dict[str, Any]] = field(default_factory=list)
@@ -171,7 +171,7 @@ class Answer:
         return self._of_item(kind, item_id=id, content_index=0, **more)
 
 
-async def events(answer: Answer, told: Told, keep: Callable[[], None]) -> Stream[Event]:
+async def events(answer: ResponseBuilder, told: Told, keep: Callable[[], None]) -> Stream[Event]:
     """All events of a response; it is kept before the last is told.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from ...engines import Message, Tool, ToolCall
-from ..errors import Refusal
+from ..errors import ApiError
 from ..http.json_schema import Schema, listed, one_of
 from ..http.unknown_fields import body
 from .chat_schema import MODEL, SAMPLING, asked, paired
@@ -99,7 +99,7 @@ def items(sent: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name in _NEEDS[kind]:
             if name not in item:
                 at = f"input[{index}].{name}"
-                raise Refusal(400, f"{at} is missing", param=at)
+                raise ApiError(400, f"{at} is missing", param=at)
         full = {"id": f"{_PREFIX[kind]}_{uuid4().hex}", "type": kind, **item}
         if kind == "message":
             full["content"] = _parts(item["role"], item["content"])
@@ -177,6 +177,6 @@ def schema(fields: dict[str, Any]) -> dict[str, Any] | None:
     if form["type"] == "json_object":
         return {"type": "object"}
     if "schema" not in form:
-        raise Refusal(400, "text.format.schema is missing", param="text.format.schema")
+        raise ApiError(400, "text.format.schema is missing", param="text.format.schema")
     found: dict[str, Any] = form["schema"]
     return found

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import Refusal
+from ..errors import ApiError
 
 MOST = 1000
 """Responses kept of a key."""
@@ -18,7 +18,7 @@ ALTOGETHER = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredResponse:
     """A response, and what it answers."""
 
     response: dict[str, Any]
@@ -33,7 +33,7 @@ class Kept:
         return [*self.before, *self.asked, *self.response["output"]]
 
 
-class KeptResponses:
+class ResponseStore:
     """Nobody finds what another key's owner has asked. Lost at a restart."""
 
     def __init__(self, most: int = MOST, size: int = BYTES, altogether: int = ALTOGETHER) -> None:
@@ -41,7 +41,7 @@ class KeptResponses:
         # As text: objects take several times the memory.
         self._texts: OrderedDict[tuple[str | None, str], bytes] = OrderedDict()
 
-    def keep(self, owner: str | None, kept: Kept) -> None:
+    def keep(self, owner: str | None, kept: StoredResponse) -> None:
         text = json.dumps([kept.response, kept.before, kept.asked]).encode()
         if len(text) > self._size:
             return
@@ -54,16 +54,16 @@ class KeptResponses:
         while total > self._altogether:
             total -= len(self._texts.popitem(last=False)[1])
 
-    def find(self, owner: str | None, id: str, param: str | None = None) -> Kept:
+    def find(self, owner: str | None, id: str, param: str | None = None) -> StoredResponse:
         """
         Raises:
             Refusal: there is none, or not any more.
         """
         if text := self._texts.get((owner, id)):
-            return Kept(*json.loads(text))
+            return StoredResponse(*json.loads(text))
         says = f"there is no response {id!r}; the latest are kept, in memory, unless store is false"
         code = "previous_response_not_found" if param else None
-        raise Refusal(400 if param else 404, says, param=param, code=code)
+        raise ApiError(400 if param else 404, says, param=param, code=code)
 
     def delete(self, owner: str | None, id: str) -> None:
         """

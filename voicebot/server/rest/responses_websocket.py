@@ -29,20 +29,20 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ...concurrency.worker import started, stop
+from ...concurrency.worker import background, cancel_and_wait
 from ...engines.call_options import OptionError
 from ...errors import EngineError
-from ..admission import SESSIONS, House, client_of
+from ..admission import SESSIONS, AdmissionControl, client_of
 from ..auth.middleware import allowance, too_often
-from ..auth.rate_limits import WITHDRAWN, Exceeded
+from ..auth.rate_limits import WITHDRAWN, RateLimitExceeded
 from ..auth.tokens import BROWSERS
-from ..errors import Refusal, error, response, unsuitable
+from ..errors import ApiError, error, response, unsuitable
 from ..http.bodies import DOCUMENT, LARGE, checked, parsed
 from ..memory_budget import let_in
 from ..realtime.protocol import as_text, new_id
 from ..realtime.websocket import PATIENCE, REFUSED, RESTART, hang_up
 from .responses import Responder, failed
-from .responses_answer import Answer, Event, events
+from .responses_answer import Event, ResponseBuilder, events
 from .responses_schema import RESPONSE
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ _ENVELOPE = {"type", "stream_id", "generate", "stream", "event_id"}
 """What a request has over a websocket beside the fields of its response."""
 
 
-def routes(responder: Responder, house: House, sessions: int = SESSIONS) -> list[BaseRoute]:
+def routes(
+    responder: Responder, house: AdmissionControl, sessions: int = SESSIONS
+) -> list[BaseRoute]:
     """sessions: how many conversations the house may hold for another one to begin."""
 
     async def serve(websocket: WebSocket) -> None:
@@ -80,7 +82,7 @@ def routes(responder: Responder, house: House, sessions: int = SESSIONS) -> list
                 named = [name for name in offered if not name.startswith(BROWSERS)]
                 await websocket.accept(named[0] if named else None)
                 await _Connection(websocket, responder, house).carry()
-        except Refusal as refusal:
+        except ApiError as refusal:
             await websocket.send_denial_response(response(refusal))
 
     # LiveKit connects to the base URL itself, with whatever slash it has.
@@ -107,7 +109,7 @@ class _Lane:
     """Answers them, as long as there are any."""
     making: asyncio.Task[None] | None = None
     """Answers the one whose turn it is."""
-    answer: Answer | None = None
+    answer: ResponseBuilder | None = None
     """To that one."""
 
 
@@ -118,7 +120,7 @@ class _Gone(Exception):
 class _Connection:
     """A websocket, and what is asked for on it."""
 
-    def __init__(self, websocket: WebSocket, responder: Responder, house: House) -> None:
+    def __init__(self, websocket: WebSocket, responder: Responder, house: AdmissionControl) -> None:
         self._websocket, self._scope = websocket, websocket.scope
         self._responder, self._house = responder, house
         self._id = new_id("conn")
@@ -134,10 +136,10 @@ class _Connection:
         key = allowance(self._scope)
         try:
             async with (
-                started(self._over()) as over,
-                started(key.withdrawn.wait()) as withdrawn,
-                started(self._unread.wait()) as unread,
-                started(self._listen()) as listening,
+                background(self._over()) as over,
+                background(key.withdrawn.wait()) as withdrawn,
+                background(self._unread.wait()) as unread,
+                background(self._listen()) as listening,
             ):
                 tasks: list[asyncio.Task[Any]] = [listening, over, withdrawn, unread]
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +155,7 @@ class _Connection:
                     listening.result()
         finally:
             for lane in self._lanes.values():
-                await stop(lane.working)
+                await cancel_and_wait(lane.working)
             self._responder.kept.forget(self._id)
 
     async def _over(self) -> None:
@@ -193,18 +195,18 @@ class _Connection:
                 case "response.steer":
                     await self._send(_unsteered(asked))
                 case None:
-                    raise Refusal(400, "type is missing", param="type")
+                    raise ApiError(400, "type is missing", param="type")
                 case other:
                     says = f"there is no client event {str(other)[:60]!r}"
                     there = "there are response.create and response.cancel"
-                    raise Refusal(400, f"{says}; {there}", param="type", code="unknown_event")
-        except Refusal as refusal:
+                    raise ApiError(400, f"{says}; {there}", param="type", code="unknown_event")
+        except ApiError as refusal:
             await self._refuse(refusal, lane)
 
     async def _understood(self, asked: dict[str, Any], size: int) -> _Create:
         generate = asked.get("generate")
         if not isinstance(generate, bool | None):
-            raise Refusal(
+            raise ApiError(
                 400, f"generate should be boolean, not {generate!r:.60}", param="generate"
             )
         fields = {name: value for name, value in asked.items() if name not in _ENVELOPE}
@@ -223,12 +225,12 @@ class _Connection:
             if name is not None and len(self._lanes.keys() - {None}) >= LANES:
                 says = f"a connection has {LANES} lanes with a stream_id at most"
                 code = "websocket_stream_limit_reached"
-                raise Refusal(400, says, param="stream_id", code=code)
+                raise ApiError(400, says, param="stream_id", code=code)
             self._lanes[name] = _Lane(name)
         size = create.size + sum(other.size for other in self._waiting)
         if len(self._waiting) >= WAITING or (self._waiting and size > DOCUMENT):
             says = "too many requests wait on this connection; wait for a response"
-            raise Refusal(429, says, code="too_many_requests")
+            raise ApiError(429, says, code="too_many_requests")
         self._waiting.append(create)
         lane = self._lanes[name]
         lane.waiting.append(create)
@@ -250,7 +252,7 @@ class _Connection:
         with suppress(_Gone):
             while lane.waiting:
                 create = lane.waiting.popleft()
-                lane.answer = Answer(create.fields)
+                lane.answer = ResponseBuilder(create.fields)
                 try:
                     await self._answer(lane, create, lane.answer)
                 finally:
@@ -261,8 +263,8 @@ class _Connection:
         if not any(other.working for other in self._lanes.values()):
             self._idle.set()
 
-    async def _answer(self, lane: _Lane, create: _Create, answer: Answer) -> None:
-        async with started(self._make(lane, create, answer)) as making:
+    async def _answer(self, lane: _Lane, create: _Create, answer: ResponseBuilder) -> None:
+        async with background(self._make(lane, create, answer)) as making:
             lane.making = making
             await asyncio.wait([making])
         if making.cancelled():
@@ -271,9 +273,9 @@ class _Connection:
             return
         try:
             making.result()
-        except Refusal as refusal:
+        except ApiError as refusal:
             await self._refuse(refusal, lane.name)
-        except Exceeded as exceeded:
+        except RateLimitExceeded as exceeded:
             await self._refuse(too_often(exceeded), lane.name)
         except OptionError as wrong:
             await self._refuse(unsuitable(wrong), lane.name)
@@ -283,9 +285,9 @@ class _Connection:
             # Only this response ends: what is broken is ours, and the log says what.
             log.exception("a response over a websocket broke")
             says = f"this is our fault, and logged as {self._scope.get('request_id', '-')}"
-            await self._refuse(Refusal(500, says), lane.name)
+            await self._refuse(ApiError(500, says), lane.name)
 
-    async def _make(self, lane: _Lane, create: _Create, answer: Answer) -> None:
+    async def _make(self, lane: _Lane, create: _Create, answer: ResponseBuilder) -> None:
         allowance(self._scope).admit(asyncio.get_running_loop().time())
         async with self._house.request(client_of(self._scope)):
             self._waiting.remove(create)
@@ -309,7 +311,7 @@ class _Connection:
     async def _tell(self, lane: _Lane, event: Event) -> None:
         await self._send(event if lane.name is None else {**event, "stream_id": lane.name})
 
-    async def _refuse(self, refusal: Refusal, lane: str | None) -> None:
+    async def _refuse(self, refusal: ApiError, lane: str | None) -> None:
         """
         Raises:
             _Gone: nobody reads it.
@@ -342,7 +344,7 @@ def _text(message: Message, most: int) -> bytes:
         if sum(map(len, pieces)) <= most:
             given = "".join(pieces).encode(errors="replace")
     if given is None or len(given) > most:
-        raise Refusal(413, f"the message is larger than {most} bytes", code="too_large")
+        raise ApiError(413, f"the message is larger than {most} bytes", code="too_large")
     return bytes(given)
 
 
@@ -356,7 +358,7 @@ async def _read(text: bytes) -> dict[str, Any]:
     else:  # other conversations go on meanwhile
         asked = await asyncio.to_thread(parsed, text, "the message")
     if not isinstance(asked, dict):
-        raise Refusal(400, "the message should be a JSON object")
+        raise ApiError(400, "the message should be a JSON object")
     return asked
 
 
@@ -369,7 +371,7 @@ def _lane(asked: dict[str, Any]) -> str | None:
     if name is None or (isinstance(name, str) and _LANE.fullmatch(name)):
         return name
     says = "stream_id should be 1 to 256 letters, digits, underscores, hyphens or periods"
-    raise Refusal(400, says, param="stream_id", code="invalid_stream_id")
+    raise ApiError(400, says, param="stream_id", code="invalid_stream_id")
 
 
 def _unsteered(asked: dict[str, Any]) -> Event:
@@ -380,6 +382,6 @@ def _unsteered(asked: dict[str, Any]) -> Event:
     return {"type": "response.steer.failed", "sequence_number": 0, "error": wrong, "steer": steer}
 
 
-def _old() -> Refusal:
+def _old() -> ApiError:
     says = f"this connection is {LIFE_S / 60:g} minutes old; open another"
-    return Refusal(400, says, code="websocket_connection_limit_reached")
+    return ApiError(400, says, code="websocket_connection_limit_reached")

@@ -11,14 +11,14 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ... import context as request
+from ... import context
 from ...audio import Audio
-from ...concurrency.worker import T, started
-from ..auth.rate_limits import WITHDRAWN, Allowance
+from ...concurrency.worker import T, background
+from ..auth.rate_limits import WITHDRAWN, Quota
 from . import frames as talk_frames
 from . import protocol as words
 from .frames import Frames
-from .session import Behind, Flooded, Place, Session, Sound, SoundEnded
+from .session import Cursor, InputOverflow, ResumeWindowExceeded, Session, Sound, SoundEnded
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ TAKEN_OVER = 4001
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class ConnectionEnded:
     """Why a connection is over."""
 
     code: int
@@ -40,7 +40,7 @@ class Over:
     """The conversation is over too."""
 
 
-class Call:
+class Connection:
     """A conversation, and the connection that carries it now, if any.
 
     about: what every connection is greeted with, besides what is chosen.
@@ -56,7 +56,7 @@ class Call:
         codec: words.Codec,
         about: dict[str, Any],
         key: str | None,
-        allowance: Allowance,
+        allowance: Quota,
     ) -> None:
         self.key = key
         self._session, self._conversing, self._closing = session, conversing, closing
@@ -86,12 +86,12 @@ class Call:
                             self._allowance.withdrawn.wait(),
                         )
 
-    async def carry(self, websocket: WebSocket, place: Place, greeting: dict[str, Any]) -> None:
+    async def carry(self, websocket: WebSocket, place: Cursor, greeting: dict[str, Any]) -> None:
         """Let one connection carry the conversation from `place` on, until either is over."""
         if self._connected:
             self._connected.set()
         mine = self._connected = asyncio.Event()
-        request.begin(self._session.request)
+        context.begin(self._session.request)
         chosen = words.chosen(self._session.choices)
         greeting = {**greeting, **self._about, **chosen, "request": self._session.request}
         frames = talk_frames.frames(self._codec, self._session.speaker.rate)
@@ -111,11 +111,11 @@ class Call:
             self._changed.set()
         await close(websocket, over)
 
-    async def _listen(self, websocket: WebSocket, frames: Frames) -> Over:
+    async def _listen(self, websocket: WebSocket, frames: Frames) -> ConnectionEnded:
         while True:
             try:
                 match await receive(websocket):
-                    case Over() as over:
+                    case ConnectionEnded() as over:
                         self.is_over = over.final  # now: who has left may come again at once
                         return over
                     case bytes(data):
@@ -123,16 +123,16 @@ class Call:
                         self._session.hear(audio)
                         self._charge(audio)
                         if used_up := self._allowance.exhausted(_now()):
-                            return Over(REFUSED, f"this key has used its {used_up}")
+                            return ConnectionEnded(REFUSED, f"this key has used its {used_up}")
                     case str(text):
                         if answer := self._obey(words.parse(text)):
                             await send(websocket, answer)
-            except words.TooLong as error:
-                return Over(TOO_LONG, str(error))
+            except words.MessageTooLong as error:
+                return ConnectionEnded(TOO_LONG, str(error))
             except words.BadMessage as error:
                 await send(websocket, words.complaint(error))
-            except Flooded as error:
-                return Over(REFUSED, str(error))
+            except InputOverflow as error:
+                return ConnectionEnded(REFUSED, str(error))
             await asyncio.sleep(0)  # a client that floods must not keep others waiting
 
     def _charge(self, audio: Audio) -> None:
@@ -157,8 +157,8 @@ class Call:
         return None
 
     async def _tell(
-        self, websocket: WebSocket, frames: Frames, place: Place, greeting: dict[str, Any]
-    ) -> Over:
+        self, websocket: WebSocket, frames: Frames, place: Cursor, greeting: dict[str, Any]
+    ) -> ConnectionEnded:
         follows = None
         try:
             await send(websocket, greeting)
@@ -175,9 +175,9 @@ class Call:
                             await self._send(websocket, frames.finish())
                         await send(websocket, words.telling(item))
         except TimeoutError:
-            return Over(REFUSED, "nothing is read", final=False)
-        except Behind as error:
-            return Over(REFUSED, str(error))
+            return ConnectionEnded(REFUSED, "nothing is read", final=False)
+        except ResumeWindowExceeded as error:
+            return ConnectionEnded(REFUSED, str(error))
         raise AssertionError("a session's news never end")
 
     async def _send(self, websocket: WebSocket, frames: Iterator[bytes]) -> None:
@@ -185,27 +185,27 @@ class Call:
             await send(websocket, frame)
             await asyncio.sleep(0)  # others get their turn between two packets being encoded
 
-    async def _taken(self, mine: asyncio.Event) -> Over:
+    async def _taken(self, mine: asyncio.Event) -> ConnectionEnded:
         await mine.wait()
-        return Over(TAKEN_OVER, "resumed elsewhere", final=False)
+        return ConnectionEnded(TAKEN_OVER, "resumed elsewhere", final=False)
 
-    async def _closed(self) -> Over:
+    async def _closed(self) -> ConnectionEnded:
         """The house closes: the reply that is being given is given to its end."""
         await self._closing.wait()
         await self._session.quiet()
-        return Over(RESTART, "the server is shutting down")
+        return ConnectionEnded(RESTART, "the server is shutting down")
 
-    async def _withdrawn(self) -> Over:
+    async def _withdrawn(self) -> ConnectionEnded:
         await self._allowance.withdrawn.wait()
-        return Over(REFUSED, WITHDRAWN)
+        return ConnectionEnded(REFUSED, WITHDRAWN)
 
-    async def _ended(self) -> Over:
+    async def _ended(self) -> ConnectionEnded:
         """A conversation ends by itself only when something in it is broken, or all ends."""
         await asyncio.wait([self._conversing])
         if self._conversing.cancelled():
-            return Over(RESTART, "the server is shutting down")
+            return ConnectionEnded(RESTART, "the server is shutting down")
         _log.error("a conversation broke", exc_info=self._conversing.exception())
-        return Over(BROKEN, "the conversation broke; the server's log says why")
+        return ConnectionEnded(BROKEN, "the conversation broke; the server's log says why")
 
 
 def _now() -> float:
@@ -215,18 +215,18 @@ def _now() -> float:
 async def _first(*ways: Coroutine[Any, Any, T]) -> T:
     """What the first of them returns; the others are stopped."""
     async with AsyncExitStack() as stack:
-        tasks = [await stack.enter_async_context(started(way)) for way in ways]
+        tasks = [await stack.enter_async_context(background(way)) for way in ways]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     return done.pop().result()
 
 
-async def receive(websocket: WebSocket) -> str | bytes | Over:
+async def receive(websocket: WebSocket) -> str | bytes | ConnectionEnded:
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         code = message.get("code", NORMAL)
-        return Over(code, by_client=True, final=code in (NORMAL, RESTART))
+        return ConnectionEnded(code, by_client=True, final=code in (NORMAL, RESTART))
     if "fragments" in message:
-        return Over(TOO_LONG, f"a text frame has at most {words.MESSAGE} characters")
+        return ConnectionEnded(TOO_LONG, f"a text frame has at most {words.MESSAGE} characters")
     text: str | None = message.get("text")
     return text if text is not None else bytes(message["bytes"])
 
@@ -242,7 +242,7 @@ async def send(websocket: WebSocket, message: dict[str, Any] | bytes) -> None:
                 await websocket.send_json(message)
 
 
-async def close(websocket: WebSocket, over: Over) -> None:
+async def close(websocket: WebSocket, over: ConnectionEnded) -> None:
     if over.by_client:
         return
     with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):

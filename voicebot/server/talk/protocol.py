@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args
 
 from ...audio import Audio, from_pcm16
 from ...audio.opus import RATES as OPUS_RATES
-from ...conversation.voice_options import Choices
+from ...conversation.voice_options import VoiceOptions
 from ...engines.call_options import OptionError
 from ...errors import VoicebotError
-from ...events import Said, as_json
-from .session import Flushed, Place, Sound, SoundEnded, Told
+from ...events import ClauseSpoken, as_json
+from .session import Cursor, Flushed, OutboundEvent, Sound, SoundEnded
 
 Codec = Literal["pcm16", "opus"]
 
@@ -33,13 +33,13 @@ class BadMessage(VoicebotError):
         self.code = code
 
 
-class TooLong(BadMessage):
+class MessageTooLong(BadMessage):
     """A frame so long that its sender should not go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """Names as `Choices` has them; None where nothing was said."""
+    """Names as `VoiceOptions` has them; None where nothing was said."""
 
     voice: str | None = None
     language: str | None = None
@@ -51,7 +51,7 @@ class Hello:
     """Samples per second of the sound in both directions."""
     codec: Codec = "pcm16"
     """What binary frames hold."""
-    partial: bool = False
+    interim: bool = False
     """Tell what the user is saying while they are saying it."""
     choose: Choose = field(default_factory=Choose)
 
@@ -59,7 +59,7 @@ class Hello:
 @dataclass(frozen=True, slots=True)
 class Resume:
     token: str
-    place: Place
+    place: Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def parse(text: str) -> Message:
         TooLong: it is longer than any of them.
     """
     if len(text) > MESSAGE:
-        raise TooLong("too_long", f"a text frame has at most {MESSAGE} characters")
+        raise MessageTooLong("too_long", f"a text frame has at most {MESSAGE} characters")
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ def parse(text: str) -> Message:
         case "hello":
             return _hello(given)
         case "resume":
-            place = Place(*(_count(given, key) for key in ("number", "turn", "received")))
+            place = Cursor(*(_count(given, key) for key in ("number", "turn", "received")))
             return Resume(_text(given, "token"), place)
         case "text":
             return Text(_text(given, "text"))
@@ -133,20 +133,20 @@ def hearing(data: bytes, rate: int) -> Audio:
         TooLong: it is more than a second.
     """
     if len(data) > 2 * rate * LONGEST:
-        raise TooLong("too_long", f"a binary frame holds at most {LONGEST:g} s of sound")
+        raise MessageTooLong("too_long", f"a binary frame holds at most {LONGEST:g} s of sound")
     if len(data) % 2:
         raise BadMessage("half_sample", f"a sample has 2 bytes; this frame has {len(data)}")
     return from_pcm16(data, rate)
 
 
-def telling(told: Told) -> dict[str, Any]:
+def telling(told: OutboundEvent) -> dict[str, Any]:
     """What the client is told, as JSON's values."""
     match told.event:
         case SoundEnded(samples):
             words: dict[str, Any] = {"event": "sound_ended", "samples": samples}
         case Flushed(samples):
             words = {"event": "flushed", "samples": samples}
-        case Said() as said:
+        case ClauseSpoken() as said:
             words = {**as_json(said), "at": round(told.at, 3)}
         case event:
             words = as_json(event)
@@ -158,7 +158,7 @@ def announcing(sound: Sound) -> dict[str, Any]:
     return {"event": "sound", "turn": sound.turn, "at": sound.at}
 
 
-def choosing(choices: Choices, wish: Choose) -> Choices:
+def choosing(choices: VoiceOptions, wish: Choose) -> VoiceOptions:
     """What is chosen once the client has its wish.
 
     Raises:
@@ -170,7 +170,7 @@ def choosing(choices: Choices, wish: Choose) -> Choices:
         raise BadMessage("bad_field", str(error)) from None
 
 
-def chosen(choices: Choices) -> dict[str, str]:
+def chosen(choices: VoiceOptions) -> dict[str, str]:
     """What is chosen now; an empty name is that of our own settings."""
     return {"voice": choices.voice, "language": choices.language}
 
@@ -182,16 +182,17 @@ def complaint(error: BadMessage) -> dict[str, Any]:
 
 
 def _hello(given: dict[str, Any]) -> Hello:
-    codec, partial = given.get("codec", "pcm16"), given.get("partial", False)
+    codec, interim = given.get("codec", "pcm16"), given.get("interim_transcripts", False)
     if codec not in get_args(Codec):
         raise BadMessage("bad_field", f"codec should be pcm16 or opus, not {str(codec)[:40]}")
-    if not isinstance(partial, bool):
-        raise BadMessage("bad_field", f"partial should be true or false, not {str(partial)[:40]}")
+    if not isinstance(interim, bool):
+        said = str(interim)[:40]
+        raise BadMessage("bad_field", f"interim_transcripts should be true or false, not {said}")
     rate = _count(given, "rate", RATES)
     if codec == "opus" and rate not in OPUS_RATES:
         known = ", ".join(map(str, OPUS_RATES))
         raise BadMessage("bad_field", f"rate should be one of Opus's, {known}; not {rate}")
-    return Hello(rate, codec, partial, _choose(given))
+    return Hello(rate, codec, interim, _choose(given))
 
 
 def _choose(given: dict[str, Any]) -> Choose:

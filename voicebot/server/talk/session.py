@@ -15,15 +15,23 @@ from dataclasses import dataclass, replace
 from ... import context as request
 from ...audio import Audio, silence
 from ...concurrency.worker import Stream
-from ...conversation import Conversation, Hush, Speaker, Typed
-from ...conversation.voice_options import Choices
+from ...conversation import Conversation, Speaker, StopReply, Typed
+from ...conversation.voice_options import VoiceOptions
 from ...errors import VoicebotError
-from ...events import Event, Heard, ReplyResumed, SpeechEnded, SpeechPaused, TurnEnded
+from ...events import Event, ReplyResumed, SpeechEnded, SpeechPaused, Transcript, TurnEnded
 from .remote_speaker import Flushed, RemoteSpeaker, Sound, SoundEnded
 
 __all__ = [
-    "Behind", "Flooded", "Flushed", "Place", "RemoteMicrophone", "RemoteSpeaker", "Session",
-    "Sound", "SoundEnded", "Told",
+    "Cursor",
+    "Flushed",
+    "InputOverflow",
+    "OutboundEvent",
+    "RemoteMicrophone",
+    "RemoteSpeaker",
+    "ResumeWindowExceeded",
+    "Session",
+    "Sound",
+    "SoundEnded",
 ]  # fmt: skip
 
 BURST = 40.0
@@ -37,11 +45,11 @@ PIECE = 0.064
 """Seconds listened to before others get their turn: under a millisecond of voice detection."""
 
 
-class Flooded(VoicebotError):
+class InputOverflow(VoicebotError):
     """A client sends more than time passes."""
 
 
-class Behind(VoicebotError):
+class ResumeWindowExceeded(VoicebotError):
     """A client has missed more than is kept."""
 
 
@@ -53,12 +61,12 @@ class RemoteMicrophone:
 
     def __init__(self, burst: float = BURST) -> None:
         self._burst = burst
-        self._given: asyncio.Queue[tuple[Audio | Typed | Hush, float]] = asyncio.Queue()
+        self._given: asyncio.Queue[tuple[Audio | Typed | StopReply, float]] = asyncio.Queue()
         self.waiting = 0.0
         """Seconds that the conversation has not taken up yet."""
         self._ahead, self._since = 0.0, 0.0
 
-    def feed(self, given: Audio | Typed | Hush) -> None:
+    def feed(self, given: Audio | Typed | StopReply) -> None:
         """Take what comes next.
 
         Raises:
@@ -70,10 +78,10 @@ class RemoteMicrophone:
         self._since = now
         self.waiting += seconds
         if max(self._ahead, self.waiting) > self._burst:
-            raise Flooded(f"more than {self._burst:g} s of sound ahead of time")
+            raise InputOverflow(f"more than {self._burst:g} s of sound ahead of time")
         self._given.put_nowait((given, seconds))
 
-    async def listen(self) -> Stream[Audio | Typed | Hush]:
+    async def listen(self) -> Stream[Audio | Typed | StopReply]:
         """Yield it all in small pieces; ends only when it is closed."""
         while True:
             given, seconds = await self._given.get()
@@ -90,7 +98,7 @@ class RemoteMicrophone:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OutboundEvent:
     """Something the client has to know."""
 
     number: int
@@ -105,7 +113,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class Place:
+class Cursor:
     """How far a client has got."""
 
     told: int = 0
@@ -134,8 +142,8 @@ class Session:
         self.microphone = RemoteMicrophone(burst)
         self.speaker = RemoteSpeaker(rate, self._tell)
         self.conversation = converse(self.speaker, self._tell)
-        self.choices = Choices(self.conversation.stt, self.conversation.tts)
-        self._log: deque[Told] = deque(maxlen=KEPT)
+        self.choices = VoiceOptions(self.conversation.stt, self.conversation.tts)
+        self._log: deque[OutboundEvent] = deque(maxlen=KEPT)
         self._told = 0
         self._news = asyncio.Event()
         self._replying = False
@@ -160,24 +168,26 @@ class Session:
 
     def hush(self) -> None:
         """Silence the reply."""
-        self.microphone.feed(Hush())
+        self.microphone.feed(StopReply())
 
     def rest(self) -> None:
         """The microphone is off for now, so what was being said has ended."""
-        settings = self.conversation.listen
+        settings = self.conversation.endpointing
         rate = self.conversation.vad.rate
-        self.microphone.feed(silence((settings.end_ms + settings.start_ms) / 1000, rate))
+        self.microphone.feed(
+            silence((settings.silence_duration_ms + settings.min_speech_ms) / 1000, rate)
+        )
 
     def played(self, turn: int, samples: int) -> None:
         """The client says how much of a turn's sound it has played."""
         self.speaker.played(turn, samples)
 
-    def choose(self, choices: Choices) -> None:
+    def choose(self, choices: VoiceOptions) -> None:
         """Have another voice, or expect another language, as soon as one is next needed."""
         self.choices = choices
         self.conversation.choose(choices.ears, choices.mouth)
 
-    async def out(self, place: Place) -> Stream[Told | Sound]:
+    async def out(self, place: Cursor) -> Stream[OutboundEvent | Sound]:
         """Yield all that follows `place`, moving it, until closed.
 
         What is told goes first, but that the sound has ended comes after the sound.
@@ -190,7 +200,7 @@ class Session:
             self._news.clear()
             missed = self._told - place.told
             if missed > len(self._log):
-                raise Behind(f"{missed} messages behind, and only {KEPT} are kept")
+                raise ResumeWindowExceeded(f"{missed} messages behind, and only {KEPT} are kept")
             told = self._log[-missed] if missed > 0 else None
             sound = self.speaker.after(place.turn, place.samples)
             if told and not (sound and isinstance(told.event, SoundEnded)):
@@ -212,8 +222,8 @@ class Session:
             self._told += 1
             turn, made = self.speaker.turn, self.speaker.made
             id = request.of_turn(self.request, turn)
-            self._log.append(Told(self._told, turn, made, event, id))
-        self._replying = isinstance(event, Heard | ReplyResumed) or self._replying
+            self._log.append(OutboundEvent(self._told, turn, made, event, id))
+        self._replying = isinstance(event, Transcript | ReplyResumed) or self._replying
         if isinstance(event, TurnEnded):
             self.speaker.turn += 1
             self._replying = False

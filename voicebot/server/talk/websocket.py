@@ -7,11 +7,13 @@
     [...], ...}; in hello, or by {"type": "choose", "voice": ..., "language": ...}, have of those.
  3. Then send what the microphone hears, at most a second in a frame; {"type": "mute"} ends it
     for now. {"type": "text", "text": ...} is a typed question, {"type": "stop"} silences the reply.
- 4. What happens is told as {"event": "heard", "text": ..., "turn": 1, "number": 7}; so are
-    passages, said (`at` seconds into the turn's sound), interrupted, failed, turn_ended, ...
+ 4. What happens is told as {"event": "transcript", "text": ..., "turn": 1, "number": 7}; so are
+    passages, clause_spoken (`at` seconds into the turn's sound), interrupted, failed,
+    turn_ended, ...
     What was said over a reply and held no word interrupts it; "reply_resumed" begins the next turn,
     which says the rest of it.
-    and, with "partial": true in hello, partial: what the user is saying, as far as it is clear.
+    and, with "interim_transcripts": true in hello, interim_transcript: what the
+    user is saying, as far as it is clear.
  5. {"event": "sound", "turn": 1, "at": 0}: the binary frames that follow are turn 1's sound from
     that sample on. "sound_ended" says how many samples there are; at "flushed" drop the rest.
     With "codec": "opus" in hello a frame is one Opus packet of 20 ms, yours too; at each "sound"
@@ -39,18 +41,18 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from ...assistant.assembly import Parts
-from ...concurrency.worker import started
-from ...conversation.voice_options import Choices
+from ...assistant.assembly import EngineSet
+from ...concurrency.worker import background
+from ...conversation.voice_options import VoiceOptions
 from .. import page
-from ..admission import SESSIONS, House, client_of
+from ..admission import SESSIONS, AdmissionControl, client_of
 from ..auth.middleware import allowance
-from ..auth.rate_limits import Exceeded
-from ..errors import Refusal, response
+from ..auth.rate_limits import RateLimitExceeded
+from ..errors import ApiError, response
 from ..memory_budget import let_in
 from . import protocol as words
-from .connection import LATER, REFUSED, Call, Over, close, receive, send
-from .session import Place, Session
+from .connection import LATER, REFUSED, Connection, ConnectionEnded, close, receive, send
+from .session import Cursor, Session
 
 WINDOW = 30.0
 """Seconds a conversation waits for its client to come back. More keeps more dead ones."""
@@ -61,9 +63,9 @@ GREETING = 10.0
 
 
 def routes(
-    parts: Parts,
-    house: House,
-    calls: dict[str, Call] | None = None,
+    parts: EngineSet,
+    house: AdmissionControl,
+    calls: dict[str, Connection] | None = None,
     sessions: int = SESSIONS,
     *,
     window: float = WINDOW,
@@ -73,7 +75,7 @@ def routes(
     calls: the conversations that can be resumed, by their token, where others hold some too.
     sessions: how many the house may hold for another one to begin.
     """
-    talk = TalkSocket(parts, house, {} if calls is None else calls, sessions, window)
+    talk = TalkWebSocket(parts, house, {} if calls is None else calls, sessions, window)
     return [
         WebSocketRoute("/v1/talk", talk.serve),
         Route("/v1/talk", talk.refuse, methods=["GET", "POST"], include_in_schema=False),
@@ -81,11 +83,16 @@ def routes(
     ]
 
 
-class TalkSocket:
+class TalkWebSocket:
     """Holds the conversations, and hands each connection to its own."""
 
     def __init__(
-        self, parts: Parts, house: House, calls: dict[str, Call], sessions: int, window: float
+        self,
+        parts: EngineSet,
+        house: AdmissionControl,
+        calls: dict[str, Connection],
+        sessions: int,
+        window: float,
     ) -> None:
         self._parts, self._house, self._calls = parts, house, calls
         self._sessions, self._window = sessions, window
@@ -113,11 +120,11 @@ class TalkSocket:
                 try:
                     with self._place(scope):
                         await self._begin(websocket, hello)
-                except (Refusal, Exceeded) as refusal:
-                    await close(websocket, Over(LATER, str(refusal)))
+                except (ApiError, RateLimitExceeded) as refusal:
+                    await close(websocket, ConnectionEnded(LATER, str(refusal)))
             case words.Resume(token, place):
                 await self._calls[token].carry(websocket, place, {"event": "resumed"})
-            case Over() as over:
+            case ConnectionEnded() as over:
                 await close(websocket, over)
 
     async def refuse(self, request: Request) -> Response:
@@ -129,7 +136,7 @@ class TalkSocket:
         with self._place(request.scope):
             pass
         remedy = "a proxy in between has to pass on Upgrade and Connection"
-        refused = response(Refusal(426, f"/v1/talk is for websockets; {remedy}"))
+        refused = response(ApiError(426, f"/v1/talk is for websockets; {remedy}"))
         refused.headers["upgrade"] = "websocket"
         return refused
 
@@ -139,27 +146,27 @@ class TalkSocket:
         with self._house.session(self._sessions, speaks="talk"), allowance(scope).session():
             yield
 
-    async def _greeting(self, websocket: WebSocket) -> words.Hello | words.Resume | Over:
+    async def _greeting(self, websocket: WebSocket) -> words.Hello | words.Resume | ConnectionEnded:
         try:
             async with asyncio.timeout(GREETING):
                 while True:
                     match await receive(websocket):
-                        case Over() as over:
+                        case ConnectionEnded() as over:
                             return over
                         case bytes():
-                            return Over(REFUSED, "sound before hello")
+                            return ConnectionEnded(REFUSED, "sound before hello")
                         case str(text):
                             try:
                                 return self._known(words.parse(text), websocket.scope)
                             except words.BadMessage as error:
                                 await send(websocket, words.complaint(error))
         except TimeoutError:
-            return Over(REFUSED, f"no hello within {GREETING:g} s")
+            return ConnectionEnded(REFUSED, f"no hello within {GREETING:g} s")
 
     def _known(self, message: words.Message, scope: Scope) -> words.Hello | words.Resume:
         match message:
             case words.Hello():
-                words.choosing(Choices(self._parts.stt, self._parts.tts), message.choose)
+                words.choosing(VoiceOptions(self._parts.stt, self._parts.tts), message.choose)
                 return message
             case words.Resume(token):
                 call = self._calls.get(token)
@@ -175,9 +182,9 @@ class TalkSocket:
         token = secrets.token_urlsafe(24)
         session = Session(self._parts.conversation, hello.rate)
         session.choose(words.choosing(session.choices, hello.choose))
-        session.conversation.partial = hello.partial
+        session.conversation.interim = hello.interim
         limits = allowance(websocket.scope).limits
-        session.conversation.listen = limits.listening(session.conversation.listen)
+        session.conversation.endpointing = limits.listening(session.conversation.endpointing)
         ready = {"event": "ready", "token": token, "window": self._window}
         about = {
             "rate": hello.rate,
@@ -187,8 +194,8 @@ class TalkSocket:
             "engines": self._parts.describe(),
             "spoke": self._parts.identity.as_json(),
         }
-        async with started(session.run()) as conversing:
-            call = self._calls[token] = Call(
+        async with background(session.run()) as conversing:
+            call = self._calls[token] = Connection(
                 session,
                 conversing,
                 self._house.closing,
@@ -198,7 +205,7 @@ class TalkSocket:
                 allowance(websocket.scope),
             )
             try:
-                await call.carry(websocket, Place(), ready)
+                await call.carry(websocket, Cursor(), ready)
                 await call.left(self._window)
             finally:
                 del self._calls[token]

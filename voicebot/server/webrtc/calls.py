@@ -20,21 +20,21 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from ...assistant.assembly import Parts
+from ...assistant.assembly import EngineSet
 from ...audio import Audio
-from ...concurrency.worker import Stream, started
+from ...concurrency.worker import Stream, background
 from ...config import ServerSettings
-from ..admission import House, client_of
-from ..auth.ephemeral_keys import ClientSecrets
+from ..admission import AdmissionControl, client_of
+from ..auth.ephemeral_keys import EphemeralKeys
 from ..auth.middleware import allowance
-from ..auth.rate_limits import Allowance
-from ..errors import Refusal
+from ..auth.rate_limits import Quota
+from ..errors import ApiError
 from ..http.bodies import limited
 from ..realtime import fields
 from ..realtime.actions import Action
-from ..realtime.dependencies import Opening
-from ..realtime.fields import Refused, Table
-from ..realtime.incremental import LONG, Long
+from ..realtime.dependencies import SessionOptions
+from ..realtime.fields import ProtocolError, Table
+from ..realtime.incremental import LONG, IncrementalMessage
 from ..realtime.playout import Playout, quiet
 from ..realtime.protocol import as_text, new_id, root
 from ..realtime.session import Session
@@ -77,7 +77,7 @@ def installed() -> Callable[..., Peer] | None:
 
 
 @dataclass(slots=True)
-class Standing:
+class ActiveCall:
     """A call that goes on."""
 
     owner: str | None
@@ -86,11 +86,11 @@ class Standing:
 
 
 def routes(
-    parts: Parts,
-    house: House,
-    secrets: ClientSecrets,
+    parts: EngineSet,
+    house: AdmissionControl,
+    secrets: EphemeralKeys,
     settings: ServerSettings,
-    calls: dict[str, Standing],
+    calls: dict[str, ActiveCall],
 ) -> list[BaseRoute]:
     """calls: those that go on."""
     served = Calls(parts, house, secrets, settings, calls)
@@ -106,11 +106,11 @@ class Calls:
 
     def __init__(
         self,
-        parts: Parts,
-        house: House,
-        secrets: ClientSecrets,
+        parts: EngineSet,
+        house: AdmissionControl,
+        secrets: EphemeralKeys,
         settings: ServerSettings,
-        calls: dict[str, Standing],
+        calls: dict[str, ActiveCall],
     ) -> None:
         self._parts, self._house, self._secrets = parts, house, secrets
         self._sessions, self._stun, self._calls = settings.sessions, settings.stun, calls
@@ -121,7 +121,7 @@ class Calls:
         request = Request(scope, receive)
         if self._peer is None:
             reason = f"WebRTC is not installed on this server: voicebot install {EXTRA}"
-            raise Refusal(501, reason, code="not_installed")
+            raise ApiError(501, reason, code="not_installed")
         with (
             self._house.session(self._sessions, speaks="realtime"),
             allowance(scope).session(),
@@ -129,7 +129,7 @@ class Calls:
         ):
             text, asked = await _asked(request)
             with refusing():
-                opening = Opening(
+                opening = SessionOptions(
                     [*changes(request, self._secrets), *asked],
                     speaks_beta="realtime=v1" in request.headers.get("openai-beta", ""),
                     root=root(scope.get("request_id", "")),
@@ -138,7 +138,7 @@ class Calls:
                 opened = await opening.settings(self._parts)
                 session = Session(self._parts, opening, opened, share)
                 connection = _Connection(session, self._peer, self._stun)
-            call_id, standing = new_id("rtc"), Standing(scope.get("key"))
+            call_id, standing = new_id("rtc"), ActiveCall(scope.get("key"))
             self._calls[call_id] = standing
             try:
                 async with connection.answering(text) as answer:
@@ -153,7 +153,7 @@ class Calls:
         """End a call of the same key."""
         standing = self._calls.get(call_id := request.path_params["call_id"])
         if standing is None or standing.owner != request.scope.get("key"):
-            raise Refusal(404, f"there is no call {call_id[:60]!r}")
+            raise ApiError(404, f"there is no call {call_id[:60]!r}")
         del self._calls[call_id]
         standing.hung_up.set()
         return Response(status_code=200)
@@ -171,7 +171,7 @@ async def _asked(request: Request) -> tuple[str, list[Table]]:
         return body.decode(errors="replace"), []
     if kind != "multipart/form-data":
         reason = "the body should be application/sdp, or multipart/form-data with sdp and session"
-        raise Refusal(415, f"{reason}; it is {kind[:60] or 'of no type'}", code="content_type")
+        raise ApiError(415, f"{reason}; it is {kind[:60] or 'of no type'}", code="content_type")
     try:
         sent = limited(request, BODY).form(max_files=2, max_fields=10, max_part_size=BODY)
         async with sent as received:
@@ -181,9 +181,9 @@ async def _asked(request: Request) -> tuple[str, list[Table]]:
                 text = value if isinstance(value, str) else (await value.read()).decode()
                 parts[name] = text
     except HTTPException as error:  # what the parser cannot read
-        raise Refusal(400, f"the body is no form: {error.detail}") from error
+        raise ApiError(400, f"the body is no form: {error.detail}") from error
     except UnicodeDecodeError:
-        raise Refusal(400, "the parts of the form should be UTF-8") from None
+        raise ApiError(400, "the parts of the form should be UTF-8") from None
     if not parts["session"]:
         return parts["sdp"], []
     with refusing():
@@ -214,22 +214,22 @@ class _Connection:
             try:
                 answer = await self._peer.answer(offer.usable(text, far=self._far))
             except offer.BadOffer as error:
-                raise Refusal(400, str(error), param="sdp", code="invalid_offer") from error
+                raise ApiError(400, str(error), param="sdp", code="invalid_offer") from error
             yield answer
         finally:
             await self._peer.close()
 
-    async def carry(self, house: House, key: Allowance, hung_up: asyncio.Event) -> None:
+    async def carry(self, house: AdmissionControl, key: Quota, hung_up: asyncio.Event) -> None:
         """Serve the client until it leaves, is gone, loses its key, or the house closes."""
         self._session.begin(key, self._playout)
         async with (
-            started(self._session.closed(house)) as closing,
-            started(key.withdrawn.wait()) as withdrawn,
-            started(hung_up.wait()) as hanging_up,
-            started(self._gone()) as gone,
-            started(self._tell()) as telling,
-            started(self._microphone.keep_time()) as keeping_time,
-            started(self._session.converse(self._actions())) as listening,
+            background(self._session.closed(house)) as closing,
+            background(key.withdrawn.wait()) as withdrawn,
+            background(hung_up.wait()) as hanging_up,
+            background(self._gone()) as gone,
+            background(self._tell()) as telling,
+            background(self._microphone.keep_time()) as keeping_time,
+            background(self._session.converse(self._actions())) as listening,
         ):
             tasks: list[asyncio.Task[Any]] = [
                 listening, telling, gone, hanging_up, withdrawn, closing, keeping_time,
@@ -258,7 +258,7 @@ class _Connection:
             if not self._is_flooded:
                 self._is_flooded = True
                 reason = "too many messages wait to be read; this one and some more are lost"
-                self._session.protocol.refuse(Refused("too_many_messages", reason))
+                self._session.protocol.refuse(ProtocolError("too_many_messages", reason))
             return
         self._is_flooded = False
         self._waiting += len(message)
@@ -305,10 +305,10 @@ class _Connection:
             channel.send(as_text(event))
         except ValueError as error:  # longer than the client says it can read
             reason = f"an event {event['type']} is lost: {error}"
-            self._session.protocol.refuse(Refused("event_too_long", reason))
+            self._session.protocol.refuse(ProtocolError("event_too_long", reason))
 
 
-async def _sent(message: str | bytes) -> str | Long:
+async def _sent(message: str | bytes) -> str | IncrementalMessage:
     """What came, a long message little by little."""
     text = message if isinstance(message, str) else message.decode(errors="replace")
     if len(text) <= LONG:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicebot import text as prose
+from voicebot import prose
 
 
 @pytest.mark.parametrize(
