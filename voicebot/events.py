@@ -126,7 +126,7 @@ class TurnEnded:
     """Seconds after the user stopped speaking, by boundary name, in the order crossed."""
     spoke: dict[str, Any] = field(default_factory=dict)
     """What it was heard, answered and spoken with: the seed, where the chat model told one, and
-    the rest where an account is kept: see observe.identity."""
+    the rest where an account is kept: see observability.provenance."""
     began: float = 0.0
     """When the answer was begun, by the same clock as the marks."""
     ended: float = 0.0
@@ -141,7 +141,7 @@ class TurnEnded:
     """Why the reply ended: "stop", "length" at the model's limit, "tool_calls", or "repetition",
     from where on it only repeated itself; empty where it has not, or nobody told."""
     outcome: str = ""
-    """What has come of it, where an account is kept: see observe.account."""
+    """What has come of it, where an account is kept: see observability.turn_log."""
 
 
 Event = (

@@ -15,8 +15,7 @@ from engines.loopback import Loopback, pieces, whole
 
 from voicebot.audio import Audio
 from voicebot.engines import Chance, Message, load
-from voicebot.engines.openai.circuit_breaker import CircuitBreaker
-from voicebot.engines.openai.client import backoff, retry_after
+from voicebot.engines.openai.client import CircuitBreaker, backoff, retry_after
 from voicebot.errors import ConfigError, ContextExceeded, EngineError
 from voicebot.events import Passage
 

@@ -5,7 +5,7 @@ keyword arguments are its settings. It may have a `close()`, called once when vo
 show as `worker` the `flow.Worker` it computes in, so that the calls waiting there can be counted.
 The library behind an engine is imported in its constructor, so that an engine can be looked at
 (`voicebot engines`) where its library is not installed. Methods may take options of one call by
-keyword; `per_call` lists them.
+keyword; `call_options` lists them.
 """
 
 from __future__ import annotations

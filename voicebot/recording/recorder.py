@@ -3,7 +3,7 @@
 A conversation is recorded where it meets the outside: at its voice detector (whose windows are
 the user's sound as it was listened to), its other engines, its speaker and its events. Nothing of
 it changes by that, and nothing waits: what happened is handed to the archive's thread.
-`voicebot.replay` holds it again. `server.realtime_recorded` does the same with those of Realtime
+`voicebot.replay` holds it again. `server.realtime.recording` does the same with those of Realtime
 clients, which are no `Conversation`.
 """
 

@@ -36,10 +36,9 @@ from ..server.realtime.output_audio import encoded
 from ..server.realtime.playout import PACKET_S, Playout
 from ..server.realtime.protocol import Protocol, ids
 from ..server.realtime.recording import USED_UP, as_happening, track, with_sounds
-from .client_input import Appended, Realtime, Sent
 from .compare import Happened
 from .engines import SAME
-from .read import Recorded
+from .read import Appended, Realtime, Recorded, Sent
 
 
 def surrounded(

@@ -23,9 +23,8 @@ from .admission import AdmissionControl
 from .auth.ephemeral_keys import EphemeralKeys
 from .auth.forwarded import ForwardedMiddleware
 from .auth.keys import Keys
-from .auth.middleware import LOCAL, AuthMiddleware
+from .auth.middleware import LOCAL, AuthMiddleware, token
 from .auth.rate_limits import Quota
-from .auth.tokens import token
 from .errors import HANDLERS, ApiError, response
 from .http.request_id import RequestIDMiddleware
 from .http.unknown_fields import UnknownFieldsMiddleware

@@ -1,6 +1,6 @@
 """espeak-ng behind a pipe: what the child process runs, and the frames both ends speak.
 
-`python espeak_child.py LIBRARY DATA` loads the library and answers on stdin and stdout. It is
+`python child.py LIBRARY DATA` loads the library and answers on stdin and stdout. It is
 run by path with `-I -S`, so it imports none of voicebot and is ready in some 30 ms. espeak-ng is
 GPL-3: this process is the only one it is ever loaded into.
 

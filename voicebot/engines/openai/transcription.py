@@ -14,8 +14,7 @@ from ... import languages
 from ...audio import Audio, to_pcm16
 from ...concurrency.worker import Stream
 from .. import Segment, Word
-from .answer import Answer, RequestRejected
-from .client import Server
+from .client import Answer, RequestRejected, Server
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 

@@ -17,7 +17,20 @@ from ..rare_log import RareLog
 from .ephemeral_keys import PREFIX, EphemeralKeys
 from .keys import Key, Keys
 from .rate_limits import WITHDRAWN, Limits, Quota, RateLimitExceeded
-from .tokens import token
+
+BROWSERS = "openai-insecure-api-key."
+"""Browsers cannot set headers on a websocket: they name their key as a subprotocol."""
+
+
+def token(scope: Scope) -> str:
+    """The token a request or a websocket comes with; empty if it has none."""
+    scheme, _, value = Headers(scope=scope).get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    offered: list[str] = scope.get("subprotocols", [])
+    keys = [name.removeprefix(BROWSERS) for name in offered if name.startswith(BROWSERS)]
+    return keys[0] if keys else ""
+
 
 log = logging.getLogger(__name__)
 

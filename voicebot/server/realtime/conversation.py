@@ -33,12 +33,10 @@ from .actions import (
     Retrieve,
     Returned,
 )
-from .decoding import decode
 from .dependencies import SessionDependencies
 from .fields import ProtocolError
-from .input_audio import LONGEST, InputAudioBuffer
+from .input_audio import LONGEST, InputAudioBuffer, as_text, decode
 from .items import Item
-from .kept_audio import as_text
 from .playout import Playout
 from .protocol import Protocol
 from .responder import Responder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -15,7 +16,10 @@ from ...concurrency.worker import Stream
 from ...conversation.endpointing import Endpointer, EndpointingSettings
 from ...engines import VoiceDetector
 from ...events import SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted, Utterance
-from .fields import ProtocolError
+from ..auth.rate_limits import Limits
+from .fields import RATES, Encoded, ProtocolError
+from .items import Item, Items, Part
+from .output_audio import encoded
 
 LONGEST = 300.0
 """Seconds that can be committed at once: 19 MB of memory."""
@@ -153,3 +157,62 @@ async def _joined(pieces: list[Samples]) -> Samples:
         np.concatenate(together, out=samples[at:end])
         at = end
     return samples
+
+
+async def decode(item: Item, limits: Limits, charge: Callable[[Audio], None]) -> None:
+    """Decode the sound that is in `item`.
+
+    charge: is given each piece of it, and may refuse to go on.
+
+    Raises:
+        Refused: it is not sound, or more than one utterance may have.
+    """
+    most = limits.utterance(LONGEST)
+    sounds = [part.encoded for part in item.content if part.encoded]
+    seconds = sum(sound.samples / RATES[sound.form] for sound in sounds)
+    if seconds > most:
+        reason = f"{seconds:.3g} s of sound are more than the {most:g} s of one utterance"
+        if limits.utterance_s:
+            reason += f": this key's utterance_s is {limits.utterance_s}"
+        raise ProtocolError("utterance_too_long", reason, sounds[0].param)
+    for part in item.content:
+        if part.encoded:
+            part.audio = await _decoded(part.encoded, charge)
+            part.encoded = None
+
+
+async def _decoded(sound: Encoded, charge: Callable[[Audio], None]) -> Audio:
+    # Filled as it comes: to join minutes in the end would keep everybody waiting.
+    samples = np.zeros(sound.samples, np.float32)
+    at = 0
+    for piece in sound.pieces():
+        charge(piece)
+        samples[at : at + len(piece.samples)] = piece.samples
+        at += len(piece.samples)
+        if at < len(samples):
+            await asyncio.sleep(0)
+    return Audio(samples, RATES[sound.form])
+
+
+KEPT = 10.0
+"""Seconds a user's sound is kept once it has been recognised: clients that want it ask when they
+are told of its transcript. Longer costs 64 kB for each second said."""
+PIECE = 0.5
+"""Seconds encoded at once: a user may have spoken for a minute, and others are waiting."""
+
+
+def forget_later(items: Items, item: Item, part: Part) -> None:
+    """Let the sound of an item's part go once nobody is likely to ask for it."""
+    asyncio.get_running_loop().call_later(KEPT, items.forget, item, part)
+
+
+async def as_text(audio: Audio, form: str) -> str:
+    """The sound in base64, in one of the formats of RATES."""
+    resampler = Resampler(RATES[form])
+    step, data = round(audio.rate * PIECE), []
+    for start in range(0, len(audio.samples), step):
+        piece = Audio(audio.samples[start : start + step], audio.rate)
+        data.append(encoded(Audio(resampler.feed(piece), resampler.rate), form))
+        await asyncio.sleep(0)
+    data.append(encoded(Audio(resampler.finish(), resampler.rate), form))
+    return base64.b64encode(b"".join(data)).decode()

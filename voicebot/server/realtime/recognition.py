@@ -10,8 +10,8 @@ from ...conversation import Turn
 from ...engines import Message
 from ...errors import EngineError
 from .engines import SessionEngines
+from .input_audio import forget_later
 from .items import Item, Part, messages
-from .kept_audio import forget_later
 from .protocol import Protocol
 from .response_params import ResponseParams
 

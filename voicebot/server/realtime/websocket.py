@@ -19,9 +19,8 @@ from ...assistant.assembly import EngineSet
 from ...concurrency.worker import Stream, background
 from ..admission import SESSIONS, AdmissionControl, client_of
 from ..auth.ephemeral_keys import ANCHOR, LONGEST, SHORTEST, USUAL, EphemeralKeys
-from ..auth.middleware import allowance
+from ..auth.middleware import allowance, token
 from ..auth.rate_limits import WITHDRAWN
-from ..auth.tokens import token
 from ..errors import ApiError, response
 from ..http.bodies import limited
 from ..http.json_schema import has_half

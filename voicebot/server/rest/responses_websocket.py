@@ -33,9 +33,8 @@ from ...concurrency.worker import background, cancel_and_wait
 from ...engines.call_options import OptionError
 from ...errors import EngineError
 from ..admission import SESSIONS, AdmissionControl, client_of
-from ..auth.middleware import allowance, too_often
+from ..auth.middleware import BROWSERS, allowance, too_often
 from ..auth.rate_limits import WITHDRAWN, RateLimitExceeded
-from ..auth.tokens import BROWSERS
 from ..errors import ApiError, error, response, unsuitable
 from ..http.bodies import DOCUMENT, LARGE, checked, parsed
 from ..memory_budget import let_in

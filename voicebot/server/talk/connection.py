@@ -15,9 +15,8 @@ from ... import context
 from ...audio import Audio
 from ...concurrency.worker import T, background
 from ..auth.rate_limits import WITHDRAWN, Quota
-from . import frames as talk_frames
 from . import protocol as words
-from .frames import Frames
+from .protocol import Frames
 from .session import Cursor, InputOverflow, ResumeWindowExceeded, Session, Sound, SoundEnded
 
 _log = logging.getLogger(__name__)
@@ -94,7 +93,7 @@ class Connection:
         context.begin(self._session.request)
         chosen = words.chosen(self._session.choices)
         greeting = {**greeting, **self._about, **chosen, "request": self._session.request}
-        frames = talk_frames.frames(self._codec, self._session.speaker.rate)
+        frames = words.frames(self._codec, self._session.speaker.rate)
         try:
             over = await _first(
                 self._listen(websocket, frames),
