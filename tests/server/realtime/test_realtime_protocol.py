@@ -167,7 +167,7 @@ def test_patience_with_slow_speakers_can_be_chosen():
     def silence_ms(**detection):
         table = Table()
         table.update(audio={"input": {"turn_detection": detection}})
-        return table.protocol.settings.turn_detection.listen(
+        return table.protocol.settings.turn_detection.endpointing_settings(
             EndpointingSettings()
         ).silence_duration_ms
 

@@ -70,8 +70,8 @@ def test_nothing_differs_when_a_call_is_held_again(session):
 def test_live_engines_give_what_they_give(session):
     parts = serving.parts(llm=ChatModel("It", "is", "late.", takes=0))
     told = {line[0] + line[9:] for line in differing(session, AS_SERVED, parts, tolerance=60)}
-    assert "+  said: It is late." in told
-    assert "-  said: The sun shines," in told
+    assert "+  clause spoken: It is late." in told
+    assert "-  clause spoken: The sun shines," in told
 
 
 class Realtime:
