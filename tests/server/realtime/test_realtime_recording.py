@@ -362,7 +362,7 @@ def test_live_engines_hear_what_was_said(tmp_path, script, client, hears):
 def test_live_engines_say_what_they_say(tmp_path):
     session = recorded(tmp_path, *ASK, ("wait", 1.0))
     told = {line[0] + line[9:] for line in differing(session, parts=live(), tolerance=60)}
-    assert told >= {"-  clause spoken: It is noon.", "+  said: Late."}
+    assert told >= {"-  clause spoken: It is noon.", "+  clause spoken: Late."}
 
 
 def test_live_engines_are_told_the_clients_wishes(tmp_path):
