@@ -89,11 +89,11 @@ class ClauseSpoken:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """Something was given up, or put in, because the answer would have been late."""
+    """The turn degraded the answer to meet its deadline."""
 
     degradation: str
     preemptive: bool = False
-    """Before it was late, because answers have lately been."""
+    """Applied up front because recent turns were late."""
     at: float = 0.0
     """Seconds after the user stopped speaking."""
 
@@ -134,7 +134,7 @@ class TurnEnded:
     tokens: tuple[int, int] | None = None
     """That the chat model read, and wrote, where it counts them."""
     gaps: dict[str, list[int]] = field(default_factory=dict)
-    """How often each engine's next chunk was waited for how long: see conversation.timeline."""
+    """Per engine, histogram counts of the gaps between chunks: see conversation.timeline."""
     amounts: dict[str, float] = field(default_factory=dict)
     """What else the engines were given and gave: see conversation.timeline."""
     finish: str = ""

@@ -1,4 +1,4 @@
-"""One turn from outside, on a clock that skips waiting: exact times of engines of declared cost."""
+"""One turn from outside, on a clock that skips waiting: exact times of simulated engines."""
 
 import asyncio
 

@@ -234,15 +234,15 @@ SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light"
     ("text", "says"),
     [
         ("", "there is nothing in it"),
-        ("hello\n", "line 1 is none of a recording"),
-        ("\x00\udcff\n", "line 0 is none of a recording"),
+        ("hello\n", "line 1 is not a valid recording entry"),
+        ("\x00\udcff\n", "line 0 is not a valid recording entry"),
         (story({**SESSION, "session": 7}), "recorded as version 7, and this is 1"),
-        (story({**SESSION, "rate": 0}), "line 1 is none of a recording"),
-        (story(SESSION, {"at": -1, "hush": True}), "line 2 is none of a recording"),
-        (story(SESSION, {"news": 1}), "line 2 is none of a recording"),
-        (story(SESSION, {"gave": 1, "item": {}}), "line 2 is none of a recording"),
+        (story({**SESSION, "rate": 0}), "line 1 is not a valid recording entry"),
+        (story(SESSION, {"at": -1, "hush": True}), "line 2 is not a valid recording entry"),
+        (story(SESSION, {"news": 1}), "line 2 is not a valid recording entry"),
+        (story(SESSION, {"gave": 1, "item": {}}), "line 2 is not a valid recording entry"),
         (story(SESSION, {"event": {"event": "passages", "passages": [1]}}), "line 2 is none"),
-        (story(SESSION, {"windows": [[0, None]]}), "line 2 is none of a recording"),
+        (story(SESSION, {"windows": [[0, None]]}), "line 2 is not a valid recording entry"),
     ],
 )
 def test_rubbish_is_told_in_one_line(tmp_path, text, says):

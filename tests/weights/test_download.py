@@ -392,7 +392,10 @@ def test_an_address_that_is_none_is_a_setting_to_fix(hub, home, parrot, monkeypa
 
 def test_a_server_that_is_no_hub_is_named(hub, home, parrot):
     hub.fail("", b"<html>Welcome to our hotel</html>")
-    with pytest.raises(MissingDependency, match=f"{hub.url} does not speak as a model hub does"):
+    with pytest.raises(
+        MissingDependency,
+        match=f"{hub.url} is not a Hugging Face-compatible hub (unexpected reply)",
+    ):
         home.pull()
 
 

@@ -129,7 +129,7 @@ def _trusted(
 def _chosen(kind: Kind, config: Config, models: Path, without: Container[str]) -> EngineSpec:
     quotes = bool(config.documents.folder)
     chosen = _choose(kind, config.choice(kind), models, without, quotes)
-    # Only to those in trouble, lest a drill on one engine build the others anew.
+    # Only for engines with a fault set; otherwise a reload would rebuild the others.
     return replace(chosen, faults=config.faults) if config.faults.fault(kind) else chosen
 
 

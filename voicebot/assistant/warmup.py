@@ -76,7 +76,7 @@ class Warmup:
             EngineError: one of them does not answer, or not in time.
         """
         for kind, ask in self._questions.items():
-            # The ear hears what the voice says, which need not be new.
+            # Recognition is probed with the synthesized sample, so speech must be ready first.
             if kind in kinds or (kind == "tts" and "stt" in kinds and self.states[kind] == READY):
                 try:
                     async with asyncio.timeout(LONGEST_S):

@@ -1,6 +1,6 @@
-"""Engines of declared cost: they wait as long as a model would take, and compute nothing.
+"""Simulated engines with fixed latencies.
 
-They are found like anybody's own: `engine = "voicebot.bench.simulated:Recogniser"`.
+They wait as long as a model would take, and compute nothing. They are found like anybody's own: `engine = "voicebot.bench.simulated:Recogniser"`.
 """
 
 from __future__ import annotations

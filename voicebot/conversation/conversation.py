@@ -98,7 +98,7 @@ class Conversation:
         self.at_once = True
         """Somebody waits for the first sound of an answer, and hears it as it is made."""
         self.through: _Through = aclosing
-        """Goes around all that `run` does; what the user gives passes through it."""
+        """Wraps `run`: a context manager that may observe or replace the user's input stream."""
         self._turns = 0
         self._turn: Turn | None = None
         """The one whose answer is being made or heard."""

@@ -16,7 +16,7 @@ from .latency_budget import STAGES, Degradation, LatencySettings, Stage
 from .timeline import Timeline
 
 REMEMBERED = 32
-"""Turns that a stage is judged by. More is steadier; fewer notices sooner."""
+"""Turns in the sliding window by which a stage is judged. More is steadier; fewer react sooner."""
 ENOUGH = 8
 """Turns before a stage is judged, and judged again after a change: they have to show its effect."""
 RECOVERED = 0.6

@@ -1,4 +1,4 @@
-"""What helps a turn where the usual is late or broken, and is heard: the last of the policy."""
+"""Audible fallbacks for a late or failed answer: filler, second voice, apology."""
 
 from __future__ import annotations
 

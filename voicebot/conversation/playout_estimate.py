@@ -1,4 +1,4 @@
-"""How long an answer, as far as it is made, keeps its listener busy: what is due after that.
+"""Estimates when playback will run out of audio, which is the deadline for the next engine call.
 
 Engines are shared, and of the turns that want one the soonest to fall silent goes first.
 """

@@ -82,7 +82,7 @@ class Turn:
         """
         self.typed = typed
         self.is_question = typed
-        """There is something to answer, or so it seems: it may be said that the answer is late."""
+        """The user probably asked something, so a filler may be played."""
         self.is_wordless = True
         """No word of an answer has been written that can be said."""
         self.dismissed = False

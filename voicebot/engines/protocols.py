@@ -85,7 +85,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A few more characters of a reply, or what else a model has to tell while it replies."""
+    """One streamed piece of a reply: text, a tool call, or metadata."""
 
     text: str = ""
     passages: tuple[Passage, ...] = ()

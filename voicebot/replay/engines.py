@@ -23,8 +23,8 @@ LIKE = 0.5
 """Seconds that a stretch of speech may begin or end elsewhere than when it was recognised. More
 takes what was said before or after for it; less finds nothing once [turn_detection] has changed."""
 STRAGGLING = 1.0
-"""Seconds after an engine was stopped that it is waited for in vain. The recording has no more of
-what it gave, and who stops it again may be a little late."""
+"""Grace period after the recorded stop, in seconds, before the replayed call fails. The recording
+holds nothing after that stop, and the replayed conversation may stop the engine a little later."""
 BUFFER = 0.2
 """Seconds of sound that the speaker takes unheard, once it is not used as it was."""
 SAME = 0.05

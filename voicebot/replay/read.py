@@ -193,7 +193,7 @@ def read(path: Path) -> Recorded:
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except _BROKEN as error:
-        raise InputError(f"{path}: line {number} is none of a recording") from error
+        raise InputError(f"{path}: line {number} is not a valid recording entry") from error
     if not recorded.rate:
         raise InputError(f"{path}: there is nothing in it")
     return recorded

@@ -110,7 +110,7 @@ async def _gone(request: Request, failure: Exception) -> Response:
 async def _bug(request: Request, failure: Exception) -> Response:
     # The traceback is logged by the server; strangers get the id to ask for it by.
     request_id = request.scope.get("request_id", "-")
-    answer = response(ApiError(500, f"this is our fault, and logged as {request_id}"))
+    answer = response(ApiError(500, f"internal server error; the log has it under {request_id}"))
     answer.headers["x-request-id"] = request_id
     return answer
 

@@ -1,4 +1,4 @@
-"""Uvicorn's connections, given up where it would keep them: who is not there costs nothing.
+"""Uvicorn protocol classes with timeouts for idle and stalled peers.
 
 Uvicorn waits without end for a head that never comes, and for its last words to be read. It
 answers pings, and collects the fragments of a message, without a bound. A long message it copies

@@ -108,7 +108,7 @@ class Hub:
             return Listing(told["sha"], files)
         except (ValueError, KeyError, TypeError) as error:
             raise MissingDependency(
-                f"{self.endpoint} does not speak as a model hub does"
+                f"{self.endpoint} is not a Hugging Face-compatible hub (unexpected reply)"
             ) from error
 
     def download(

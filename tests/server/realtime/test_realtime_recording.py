@@ -427,5 +427,5 @@ SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light"
 def test_rubbish_is_told_in_one_line(tmp_path, lines):
     file = tmp_path / "session.jsonl"
     file.write_text(story(*lines))
-    with pytest.raises(InputError, match=f"line {len(lines)} is none of a recording"):
+    with pytest.raises(InputError, match=f"line {len(lines)} is not a valid recording entry"):
         read(file)

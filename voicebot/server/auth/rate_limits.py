@@ -1,7 +1,7 @@
 """How much a client may use, by the minute and by the day. No clock in here: the caller says when.
 
-What something costs is often known only afterwards: it is let in while anything is left, and
-what it then takes too much is owed.
+What a request costs is often known only afterwards. A request is admitted while the bucket is not
+empty; an overdraft is repaid before the next.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ class SessionObserver(Protocol):
         """As in any conversation."""
 
     def heard(self, seconds: float) -> float:
-        """An answer is cut short of which so much was heard. Returns what is believed instead."""
+        """Called on an interruption with the estimated seconds heard. Returns the seconds to believe,
+        which a replay takes from its recording.
+        """
 
 
 @dataclass(slots=True)

@@ -67,10 +67,10 @@ class TurnDetection:
     interrupt_response: bool = True
 
     def endpointing_settings(self, default: EndpointingSettings) -> EndpointingSettings:
-        """The same, as the listener takes it.
+        """The settings of the endpointer for this turn detection.
 
-        An eager semantic_vad takes a shorter silence for the end, one that is not a longer one:
-        the server's own silence_duration_ms times EAGERNESS.
+        semantic_vad scales the server's silence_duration_ms by EAGERNESS: below 1 for "high",
+        above 1 for "low".
         """
         end = round(self.silence_duration_ms)
         if self.type == "semantic_vad":

@@ -283,7 +283,9 @@ class _Connection:
         except Exception:
             # Only this response ends: what is broken is ours, and the log says what.
             log.exception("a response over a websocket broke")
-            says = f"this is our fault, and logged as {self._scope.get('request_id', '-')}"
+            says = (
+                f"internal server error; the log has it under {self._scope.get('request_id', '-')}"
+            )
             await self._refuse(ApiError(500, says), lane.name)
 
     async def _make(self, lane: _Lane, create: _Create, answer: ResponseBuilder) -> None:

@@ -53,7 +53,7 @@ class RemoteSpeaker:
         """tell: called when there is more to send; None stands for sound."""
         self.rate = rate
         self.turn = 1
-        """The turn that sounds now or next. Whoever ends a turn counts on."""
+        """Number of the current or next turn; Session increments it on TurnEnded."""
         self._tell = tell
         self._resampler: Resampler | None = None
         self._moved = asyncio.Event()
