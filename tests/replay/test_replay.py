@@ -241,7 +241,10 @@ SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light"
         (story(SESSION, {"at": -1, "hush": True}), "line 2 is not a valid recording entry"),
         (story(SESSION, {"news": 1}), "line 2 is not a valid recording entry"),
         (story(SESSION, {"gave": 1, "item": {}}), "line 2 is not a valid recording entry"),
-        (story(SESSION, {"event": {"event": "passages", "passages": [1]}}), "line 2 is none"),
+        (
+            story(SESSION, {"event": {"event": "passages", "passages": [1]}}),
+            "line 2 is not a valid",
+        ),
         (story(SESSION, {"windows": [[0, None]]}), "line 2 is not a valid recording entry"),
     ],
 )

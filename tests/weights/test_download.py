@@ -394,7 +394,7 @@ def test_a_server_that_is_no_hub_is_named(hub, home, parrot):
     hub.fail("", b"<html>Welcome to our hotel</html>")
     with pytest.raises(
         MissingDependency,
-        match=f"{hub.url} is not a Hugging Face-compatible hub (unexpected reply)",
+        match=f"{hub.url} is not a Hugging Face-compatible hub",
     ):
         home.pull()
 

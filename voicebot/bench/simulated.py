@@ -1,6 +1,7 @@
 """Simulated engines with fixed latencies.
 
-They wait as long as a model would take, and compute nothing. They are found like anybody's own: `engine = "voicebot.bench.simulated:Recogniser"`.
+They wait as long as a model would take, and compute nothing. They are found like any engine that is
+not built in: `engine = "voicebot.bench.simulated:Recogniser"`.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ class SessionObserver(Protocol):
         """As in any conversation."""
 
     def heard(self, seconds: float) -> float:
-        """Called on an interruption with the estimated seconds heard. Returns the seconds to believe,
-        which a replay takes from its recording.
+        """Called on an interruption with an estimate of the seconds heard. Returns the seconds to
+        believe, which a replay takes from its recording.
         """
 
 
