@@ -191,7 +191,7 @@ class Room:
         self.events, self.speaker = [], speaker or Speaker()
         self.stt, self.tts = stt or Transcriber(), tts or Synthesizer()
         self.llm = llm or ChatModel(*words)
-        settings.setdefault("reserve", Fallbacks(speech=NO_PAUSES))
+        settings.setdefault("fallbacks", Fallbacks(speech=NO_PAUSES))
         self.conversation = Conversation(
             LoudnessVad(), self.stt, self.llm, self.tts, self.speaker, self.note, **settings
         )

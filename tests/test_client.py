@@ -104,7 +104,7 @@ def test_what_is_given_up_to_be_in_time_is_told_here():
     class Hurried(Parts):
         def conversation(self, speaker, emit):
             conversation = super().conversation(speaker, emit)
-            conversation.reserve.policy.preemptive.add("short_clause")
+            conversation.fallbacks.policy.preemptive.add("short_clause")
             return conversation
 
     async def script():

@@ -272,8 +272,8 @@ def test_whatever_changes_an_answer_changes_the_hash_of_the_settings(loaded, tmp
 
 def test_a_voice_in_reserve_stands_behind_one_that_may_be_slow(models):
     with assemble(Config(), models) as parts:
-        assert isinstance(parts.reserve.light.engine, Hibari)  # behind Kokoro
-        assert parts.conversation(None, print).reserve is parts.reserve
+        assert isinstance(parts.fallbacks.second_voice.engine, Hibari)  # behind Kokoro
+        assert parts.conversation(None, print).fallbacks is parts.fallbacks
 
 
 @pytest.mark.parametrize(
@@ -282,8 +282,8 @@ def test_a_voice_in_reserve_stands_behind_one_that_may_be_slow(models):
 def test_the_voice_in_reserve_speaks_the_same_language(engine, voice, models):
     config = Config(tts=EngineChoice(engine, {"voice": voice}))
     with assemble(config, models) as parts:
-        assert isinstance(parts.reserve.light.engine, Espeak)
-        assert parts.reserve.light.language_of(None) == parts.tts.language_of(None)
+        assert isinstance(parts.fallbacks.second_voice.engine, Espeak)
+        assert parts.fallbacks.second_voice.language_of(None) == parts.tts.language_of(None)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_the_voice_in_reserve_speaks_the_same_language(engine, voice, models):
 )
 def test_no_voice_is_in_reserve_where_it_is_of_no_use(config, models):
     with assemble(config, models) as parts:
-        assert parts.reserve.light is None
+        assert parts.fallbacks.second_voice is None
 
 
 def test_the_voice_in_reserve_stays_when_other_engines_are_exchanged(models):
@@ -305,8 +305,10 @@ def test_the_voice_in_reserve_stays_when_other_engines_are_exchanged(models):
         after = build(replace(Config(), stt=EngineChoice("pocketsphinx")), models, before)
         closing.callback(after.close)
         before.close(but=[after])
-        assert after.reserve.light is before.reserve.light
-        assert asyncio.run(anext(after.reserve.light.synthesize("Hello."))).audio.seconds > 0
+        assert after.fallbacks.second_voice is before.fallbacks.second_voice
+        assert (
+            asyncio.run(anext(after.fallbacks.second_voice.synthesize("Hello."))).audio.seconds > 0
+        )
 
 
 def test_only_what_has_changed_is_built_anew_and_closed_alone(models, tmp_path):

@@ -218,7 +218,7 @@ def test_what_a_voice_has_shown_of_its_pace_is_known_in_the_next_conversation():
         for _ in range(2):
             async with talking(shared) as line:
                 await hold(line, ASKED)
-        return shared.reserve.paces
+        return shared.fallbacks.paces
 
     paces = live(life())
     assert paces.of(shared.tts).shown != paces.start

@@ -24,7 +24,7 @@ def recording():
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory):
+def admission(tmp_path_factory):
     """The address of a server on what `scripts/run` installs: Whisper, quoted documents, hibari."""
     documents = (
         f'[documents]\nfolder = "{ROOT / "examples" / "house"}"\n[llm]\nengine = "extractive"'

@@ -24,8 +24,8 @@ def chat(url, **options):
     return ChatOpenAI(base_url=f"{url}/v1", api_key="none", model="gpt-4o", **options)
 
 
-def test_a_question_is_answered_from_the_documents(house):
-    assert "1931" in chat(house).invoke(QUESTION).text
+def test_a_question_is_answered_from_the_documents(admission):
+    assert "1931" in chat(admission).invoke(QUESTION).text
 
 
 def test_a_stream_is_the_reply_in_pieces_and_counts_its_tokens(talker):

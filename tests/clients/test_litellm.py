@@ -19,9 +19,9 @@ def at(url, model):
     return {"model": f"openai/{model}", "api_base": f"{url}/v1", "api_key": "none"}
 
 
-def test_a_question_is_answered_from_the_documents(house):
+def test_a_question_is_answered_from_the_documents(admission):
     asked = [{"role": "user", "content": QUESTION}]
-    reply = litellm.completion(messages=asked, **at(house, "extractive"))
+    reply = litellm.completion(messages=asked, **at(admission, "extractive"))
     assert "1931" in reply.choices[0].message.content
 
 
@@ -57,17 +57,17 @@ def test_responses_are_made_and_go_on(talker):
     assert said == "You said, as number 1: Good morning."
 
 
-def test_a_recording_is_written_down(house, recording):
+def test_a_recording_is_written_down(admission, recording):
     with recording.open("rb") as file:
-        heard = litellm.transcription(file=file, **at(house, "whisper-1"))
+        heard = litellm.transcription(file=file, **at(admission, "whisper-1"))
     assert "old apple tree" in heard.text
 
 
-def test_a_text_is_spoken(house):
-    spoken = litellm.speech(input="The kettle is on.", voice="alloy", **at(house, "tts-1"))
+def test_a_text_is_spoken(admission):
+    spoken = litellm.speech(input="The kettle is on.", voice="alloy", **at(admission, "tts-1"))
     assert len(spoken.content) > 2000
 
 
-def test_a_model_that_is_not_there_is_told_as_that(house):
+def test_a_model_that_is_not_there_is_told_as_that(admission):
     with pytest.raises(litellm.NotFoundError, match="there is extractive"):
-        litellm.completion(messages=HELLO, **at(house, "tts-1"))
+        litellm.completion(messages=HELLO, **at(admission, "tts-1"))

@@ -49,8 +49,8 @@ def model(url, route):
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_question_is_answered_from_the_documents(house, route):
-    assert "1931" in typed(model(house, route), QUESTION)
+def test_a_question_is_answered_from_the_documents(admission, route):
+    assert "1931" in typed(model(admission, route), QUESTION)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -73,17 +73,17 @@ def test_a_conversation_goes_on(talker, route):
     assert asyncio.run(turns()) == "You said, as number 3: Three."
 
 
-def test_a_recording_is_written_down(house, recording):
+def test_a_recording_is_written_down(admission, recording):
     async def heard():
-        stt = openai.STT(model="whisper-1", **at(house))
+        stt = openai.STT(model="whisper-1", **at(admission))
         return await stt.recognize(heard_by_microphone(recording))
 
     assert "old apple tree" in asyncio.run(heard()).alternatives[0].text
 
 
-def test_a_text_is_spoken(house):
+def test_a_text_is_spoken(admission):
     async def spoken():
-        tts = openai.TTS(model="tts-1", voice="nova", **at(house))
+        tts = openai.TTS(model="tts-1", voice="nova", **at(admission))
         async with tts.synthesize("The kettle is on.") as stream:
             return [piece.frame async for piece in stream]
 

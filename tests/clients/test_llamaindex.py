@@ -29,8 +29,8 @@ def chat(url, **options):
     )
 
 
-def test_a_question_is_answered_from_the_documents(house):
-    assert "1931" in chat(house).complete(QUESTION).text
+def test_a_question_is_answered_from_the_documents(admission):
+    assert "1931" in chat(admission).complete(QUESTION).text
 
 
 def test_a_stream_is_the_reply_in_pieces(talker):

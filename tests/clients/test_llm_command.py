@@ -24,8 +24,8 @@ def llm(tmp_path, monkeypatch):
     return call
 
 
-def test_a_question_is_answered_from_the_documents(llm, house):
-    assert "1931" in llm(house, QUESTION)
+def test_a_question_is_answered_from_the_documents(llm, admission):
+    assert "1931" in llm(admission, QUESTION)
 
 
 @pytest.mark.parametrize("stream", [[], ["--no-stream"]])

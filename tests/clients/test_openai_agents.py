@@ -56,8 +56,8 @@ def samples(path):
 
 
 @either
-def test_a_question_is_answered_from_the_documents(house, route):
-    assert "1931" in agents.Runner.run_sync(agent(house, route), QUESTION).final_output
+def test_a_question_is_answered_from_the_documents(admission, route):
+    assert "1931" in agents.Runner.run_sync(agent(admission, route), QUESTION).final_output
 
 
 @either
@@ -110,14 +110,14 @@ def test_a_stream_calls_tools_too(talker, route):
     assert kinds.count("raw_response_event") > 5
 
 
-def test_a_recording_goes_through_the_voice_pipeline(house, recording):
+def test_a_recording_goes_through_the_voice_pipeline(admission, recording):
     async def spoken():
         pipeline = VoicePipeline(
-            workflow=SingleAgentVoiceWorkflow(agent(house)),
+            workflow=SingleAgentVoiceWorkflow(agent(admission)),
             stt_model="whisper-1",
             tts_model="tts-1",
             config=VoicePipelineConfig(
-                model_provider=OpenAIVoiceModelProvider(openai_client=client(house)),
+                model_provider=OpenAIVoiceModelProvider(openai_client=client(admission)),
                 tracing_disabled=True,
             ),
         )

@@ -11,8 +11,8 @@ HERE = Path(__file__).parent / "javascript"
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
-def test_javascript_hears_answers_speaks_streams_and_calls_functions(house, talker, recording):
-    command = ["node", "calls.mjs", f"{house}/v1", f"{talker}/v1", recording]
+def test_javascript_hears_answers_speaks_streams_and_calls_functions(admission, talker, recording):
+    command = ["node", "calls.mjs", f"{admission}/v1", f"{talker}/v1", recording]
     node = subprocess.run(
         command, cwd=HERE, capture_output=True, text=True, timeout=50, check=False
     )

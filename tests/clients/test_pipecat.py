@@ -106,8 +106,8 @@ def microphone(path):
             yield InputAudioRawFrame(pcm, rate, 1)
 
 
-def test_a_recording_is_written_down(house, recording):
-    stt = OpenAISTTService(**at(house), settings=OpenAISTTService.Settings(model="whisper-1"))
+def test_a_recording_is_written_down(admission, recording):
+    stt = OpenAISTTService(**at(admission), settings=OpenAISTTService.Settings(model="whisper-1"))
     frames = sent(
         stt,
         VADUserStartedSpeakingFrame(),
@@ -119,17 +119,17 @@ def test_a_recording_is_written_down(house, recording):
     assert "old apple tree" in heard.text
 
 
-def test_a_question_is_answered_from_the_documents_and_spoken(house):
-    llm = OpenAILLMService(**at(house), settings=OpenAILLMService.Settings(model="gpt-4o"))
+def test_a_question_is_answered_from_the_documents_and_spoken(admission):
+    llm = OpenAILLMService(**at(admission), settings=OpenAILLMService.Settings(model="gpt-4o"))
     context = LLMContext([{"role": "user", "content": QUESTION}])
     frames = sent(llm, LLMContextFrame(context), last=LLMFullResponseEndFrame)
     answer = "".join(frame.text for frame in frames if isinstance(frame, LLMTextFrame))
     assert "1931" in answer
 
 
-def test_a_question_is_answered_over_a_websocket_of_responses(house):
+def test_a_question_is_answered_over_a_websocket_of_responses(admission):
     settings = OpenAIResponsesLLMService.Settings(model="gpt-4o")
-    address = f"ws{house[4:]}/v1/responses"
+    address = f"ws{admission[4:]}/v1/responses"
     llm = OpenAIResponsesLLMService(api_key="none", ws_url=address, settings=settings)
     context = LLMContext([{"role": "user", "content": QUESTION}])
     frames = sent(llm, LLMContextFrame(context), last=LLMFullResponseEndFrame)
@@ -137,9 +137,9 @@ def test_a_question_is_answered_over_a_websocket_of_responses(house):
     assert "1931" in answer
 
 
-def test_a_text_is_spoken(house):
+def test_a_text_is_spoken(admission):
     settings = OpenAITTSService.Settings(model="tts-1", voice="nova")
-    tts = OpenAITTSService(**at(house), settings=settings)
+    tts = OpenAITTSService(**at(admission), settings=settings)
     frames = sent(tts, TTSSpeakFrame("It is noon."), last=TTSStoppedFrame)
     sound = [frame for frame in frames if isinstance(frame, TTSAudioRawFrame)]
     assert {frame.sample_rate for frame in sound} == {24000}

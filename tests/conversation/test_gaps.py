@@ -70,7 +70,9 @@ def talk(reply, work, *, per_word=0.04, pauses=SpeechSettings()):  # noqa: B008 
         speaker=Listened(),
         stt=Transcriber("tell me", takes=0.1),
         # What is spoken before it is needed shows how fast the voice is.
-        reserve=Fallbacks(canned=PrerenderedSpeech(LatencySettings().sentences), speech=pauses),
+        fallbacks=Fallbacks(
+            prerendered=PrerenderedSpeech(LatencySettings().sentences), speech=pauses
+        ),
     )
     return room.hear(("wait", 6.0), ASK, ("wait", 60.0))
 
@@ -83,7 +85,7 @@ def test_no_reply_runs_dry(work, reply, per_word):
     (end,) = room.all(TurnEnded)
     assert room.history[-1] == ("assistant", reply)
     assert "underruns" not in end.amounts
-    pauses = room.conversation.reserve.speech
+    pauses = room.conversation.fallbacks.speech
     assert all(gap <= pauses.stop_ms / 1000 + 0.02 for gap in room.speaker.gaps)
 
 
@@ -120,7 +122,7 @@ def test_silence_that_a_slow_writer_causes_is_counted_too():
                 await asyncio.sleep(4.0 if word == "Five" else 0.02)
                 yield Delta(f"{word} ")
 
-    room = Room(llm=Pausing(), speaker=Listened(), reserve=Fallbacks()).hear(ASK, ("wait", 12.0))
+    room = Room(llm=Pausing(), speaker=Listened(), fallbacks=Fallbacks()).hear(ASK, ("wait", 12.0))
     (end,) = room.all(TurnEnded)
     assert end.amounts["underruns"] == 1
     (gap,) = room.speaker.gaps
@@ -141,7 +143,7 @@ def test_of_a_pause_that_comes_late_only_the_rest_is_played():
                 yield chunk
 
     room = Room(*words, llm=ChatModel(*words, takes=0.001), tts=Late(), speaker=Listened(),
-                reserve=Fallbacks()).hear(Typed("count"), ("wait", 12.0))  # fmt: skip
+                fallbacks=Fallbacks()).hear(Typed("count"), ("wait", 12.0))  # fmt: skip
     (end,) = room.all(TurnEnded)
     assert "underruns" not in end.amounts
     assert end.marks["end"] - end.marks["speaker.first"] == pytest.approx(2.4 + 0.42, abs=0.03)
@@ -177,7 +179,7 @@ class Recorder(Speaker):
 def test_where_nobody_waits_for_the_first_sound_every_piece_is_a_sentence(work):
     room = Room(
         llm=ChatModel(*REPLIES[0].split(), takes=0.3), tts=Costly(work), speaker=Recorder(),
-        reserve=Fallbacks(),
+        fallbacks=Fallbacks(),
     )  # fmt: skip
     room.conversation.at_once = False
     room.read("tell me")
@@ -194,9 +196,11 @@ def test_the_voice_in_reserve_does_not_take_over_while_sound_is_queued():
                 yield chunk
 
     words = ["This", "is", "a", "sentence", "that", "lasts", "for", "three", "seconds.", "Four."]
-    light = Synthesizer()
-    reserve = Fallbacks(DegradationPolicy(LatencySettings()), light=light, speech=NO_PAUSES)
-    room = Room(llm=ChatModel(*words, takes=0.001), tts=Slow(), reserve=reserve)
+    second_voice = Synthesizer()
+    fallbacks = Fallbacks(
+        DegradationPolicy(LatencySettings()), second_voice=second_voice, speech=NO_PAUSES
+    )
+    room = Room(llm=ChatModel(*words, takes=0.001), tts=Slow(), fallbacks=fallbacks)
     room.hear(ASK, ("wait", 12.0))
-    assert light.lines == []
+    assert second_voice.lines == []
     assert not [taken for taken in room.all(Degraded) if taken.degradation == "fallback_voice"]

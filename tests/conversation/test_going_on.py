@@ -83,9 +83,9 @@ def test_no_sound_is_lost_and_none_is_heard_twice():
             return seconds
 
     def heard(*script):
-        tape = Tape(Room().speaker)
-        story("", "", tts=Ramp(), speaker=tape).hear(ASK, *script, REST)
-        return np.concatenate(tape.heard)
+        handle = Tape(Room().speaker)
+        story("", "", tts=Ramp(), speaker=handle).hear(ASK, *script, REST)
+        return np.concatenate(handle.heard)
 
     whole = heard()
     cut = heard(("wait", 2.5), CUT, ("wait", 1.2), CUT)

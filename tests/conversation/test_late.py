@@ -43,7 +43,15 @@ def trouble(**faults):
 
 
 def room(
-    faults=None, budget=BUDGET, *, words=("Yes.",), stt=None, llm=None, tts=None, light=None, **more
+    faults=None,
+    budget=BUDGET,
+    *,
+    words=("Yes.",),
+    stt=None,
+    llm=None,
+    tts=None,
+    second_voice=None,
+    **more,
 ):
     faults = faults or FaultSettings()
     engines = {
@@ -52,9 +60,9 @@ def room(
         # The canned sentences are made before the trouble begins, as at the start of a server.
         "tts": faults.around("tts", tts or Synthesizer()),
     }
-    canned = PrerenderedSpeech(budget.sentences)
-    reserve = Fallbacks(DegradationPolicy(budget), canned, light, NO_PAUSES)
-    return Room(**engines, reserve=reserve, **more)
+    prerendered = PrerenderedSpeech(budget.sentences)
+    fallbacks = Fallbacks(DegradationPolicy(budget), prerendered, second_voice, NO_PAUSES)
+    return Room(**engines, fallbacks=fallbacks, **more)
 
 
 def degradations(room):
@@ -179,11 +187,11 @@ def test_what_is_said_over_a_noise_is_not_remembered():
 
 def test_where_answers_are_usually_late_a_filler_is_for_those_that_are_later():
     late = room(stt=Transcriber(takes=0.7))  # first sound about 1.0 s after the end
-    late.conversation.reserve.policy.learn({}, 1.0)
+    late.conversation.fallbacks.policy.learn({}, 1.0)
     late.hear(("wait", 3.0), ASK, ("wait", 4.0))
     assert said(late) == ["Yes."]
     later = trouble(stt="delay 2")
-    later.conversation.reserve.policy.learn({}, 1.0)
+    later.conversation.fallbacks.policy.learn({}, 1.0)
     later.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert first_sound(later) == pytest.approx(1.0 + WORTH, abs=0.03)
 
@@ -226,26 +234,26 @@ def test_without_an_apology_a_failure_is_silent():
 
 
 def test_a_broken_voice_is_replaced_by_the_one_in_reserve():
-    light = Synthesizer()
+    second_voice = Synthesizer()
     words = "One two three. Four five six.".split()  # noqa: SIM905 - reads as it is spoken
-    hoarse = room(FaultSettings(tts="raise"), words=words, light=light)
+    hoarse = room(FaultSettings(tts="raise"), words=words, second_voice=second_voice)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 6.0))
-    assert light.lines == ["One two three.", "Four five six."]
+    assert second_voice.lines == ["One two three.", "Four five six."]
     assert degradations(hoarse) == ["fallback_voice"]
     assert hoarse.all(Failed) == []
     assert hoarse.history[-1] == ("assistant", "One two three. Four five six.")
 
 
 def test_a_voice_that_hangs_is_replaced_long_before_patience_ends():
-    light = Synthesizer()
-    hoarse = room(FaultSettings(tts="hang"), light=light)
+    second_voice = Synthesizer()
+    hoarse = room(FaultSettings(tts="hang"), second_voice=second_voice)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 10.0))
-    assert light.lines == ["Yes."]
+    assert second_voice.lines == ["Yes."]
     assert first_sound(hoarse) <= LATE + VOICE_S + 0.03
 
 
 def test_where_all_voices_fail_the_turn_fails():
-    mute = room(FaultSettings(tts="raise"), light=Synthesizer(fails=True))
+    mute = room(FaultSettings(tts="raise"), second_voice=Synthesizer(fails=True))
     mute.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert [failed.stage for failed in mute.all(Failed)] == ["tts"]
     assert said(mute) == []
@@ -263,10 +271,10 @@ class Breaking(Synthesizer):
 
 
 def test_a_voice_that_breaks_off_is_not_begun_anew_by_another():
-    light = Synthesizer()
-    hoarse = room(tts=Breaking(), light=light).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    second_voice = Synthesizer()
+    hoarse = room(tts=Breaking(), second_voice=second_voice).hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert [failed.stage for failed in hoarse.all(Failed)] == ["tts"]
-    assert light.lines == [SORRY]
+    assert second_voice.lines == [SORRY]
     assert said(hoarse) == ["Yes.", SORRY]
 
 
@@ -280,7 +288,7 @@ def test_time_that_is_short_is_made_up_for_where_nobody_hears_it():
 def test_what_has_been_slow_is_degraded_in_advance():
     degraded = room()
     for _ in range(ENOUGH):
-        degraded.conversation.reserve.policy.learn({"first_token": 9.0}, 1.0)
+        degraded.conversation.fallbacks.policy.learn({"first_token": 9.0}, 1.0)
     degraded.hear(("wait", 3.0), ASK, ("wait", 4.0))
     assert degraded.all(Degraded) == [Degraded("fewer_passages", preemptive=True)]
 
@@ -288,7 +296,7 @@ def test_what_has_been_slow_is_degraded_in_advance():
 def test_turns_teach_the_policy_what_is_usual():
     taught = room(stt=Transcriber(takes=0.1)).hear(("wait", 3.0), ASK, ("wait", 3.0))
     (end,) = taught.all(TurnEnded)
-    assert taught.conversation.reserve.policy.usual == pytest.approx(end.marks["speaker.first"])
+    assert taught.conversation.fallbacks.policy.usual == pytest.approx(end.marks["speaker.first"])
 
 
 def test_a_voice_in_reserve_may_have_another_rate():
@@ -297,7 +305,9 @@ def test_a_voice_in_reserve_may_have_another_rate():
             async for chunk in super().synthesize(text):
                 yield type(chunk)(sound(0.1, 16000), chunk.words)
 
-    hoarse = room(FaultSettings(tts="raise"), light=Low()).hear(("wait", 3.0), ASK, ("wait", 6.0))
+    hoarse = room(FaultSettings(tts="raise"), second_voice=Low()).hear(
+        ("wait", 3.0), ASK, ("wait", 6.0)
+    )
     assert hoarse.history[-1] == ("assistant", "Yes.")
 
 
@@ -318,17 +328,17 @@ def test_what_is_degraded_in_advance_is_degraded():
     words = "it is a very long sentence that goes on and on, without an end.".split()  # noqa: SIM905 - reads as it is spoken
     degraded = room(words=words, stt=Transcriber(takes=0.1))
     for _ in range(ENOUGH):
-        degraded.conversation.reserve.policy.learn({"first_clause": 9.0}, 1.0)
+        degraded.conversation.fallbacks.policy.learn({"first_clause": 9.0}, 1.0)
     degraded.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert said(degraded)[0] == "it is"
 
 
 def test_settings_without_another_voice_has_none():
-    budget, light = LatencySettings(degradations="apology"), Synthesizer()
-    hoarse = room(FaultSettings(tts="raise"), budget, light=light)
+    budget, second_voice = LatencySettings(degradations="apology"), Synthesizer()
+    hoarse = room(FaultSettings(tts="raise"), budget, second_voice=second_voice)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert [failed.stage for failed in hoarse.all(Failed)] == ["tts"]
-    assert light.lines == []
+    assert second_voice.lines == []
 
 
 def test_a_short_question_that_was_understood_is_one():

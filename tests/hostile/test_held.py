@@ -105,9 +105,9 @@ def served():
     @asynccontextmanager
     async def serve(budget=None, **settings):
         site = create(parts(), ServerSettings(**settings)) if settings else app()
-        site.house.memory = budget or MemoryBudget()
+        site.admission.memory = budget or MemoryBudget()
         async with serving(None, app=site) as host:
-            yield host, site.house.memory
+            yield host, site.admission.memory
 
     return serve
 

@@ -69,15 +69,15 @@ def test_no_more_passages_come_than_are_wanted(library):
 
 
 def test_the_name_of_a_file_and_its_headings_say_what_it_is_about(library):
-    house = library(DOCUMENTS)
-    assert ids(house.search("when do I cut the roses")) == ["garden/roses.txt#1"]
-    assert ids(house.search("stoves")) == ["heating.md#stove"]
+    admission = library(DOCUMENTS)
+    assert ids(admission.search("when do I cut the roses")) == ["garden/roses.txt#1"]
+    assert ids(admission.search("stoves")) == ["heating.md#stove"]
 
 
 def test_one_misheard_word_does_not_lose_the_passage(library):
-    house = library(DOCUMENTS)
-    assert ids(house.search("how do I kill the boiler")) == ["heating.md#boiler"]
-    assert ids(house.search("when does the bakery token")) == ["village.md#shops"]
+    admission = library(DOCUMENTS)
+    assert ids(admission.search("how do I kill the boiler")) == ["heating.md#boiler"]
+    assert ids(admission.search("when does the bakery token")) == ["village.md#shops"]
 
 
 def test_in_few_documents_a_misheard_word_does_not_outweigh_a_common_one(library):
@@ -89,14 +89,14 @@ def test_in_few_documents_a_misheard_word_does_not_outweigh_a_common_one(library
         "A shop.",
         "A tree.",
     ]
-    house = library({f"{n}.md": text for n, text in enumerate(rooms)})
-    assert ids(house.search("when was the house drilled")) == ["0.md#1", "1.md#1"]
+    admission = library({f"{n}.md": text for n, text in enumerate(rooms)})
+    assert ids(admission.search("when was the house drilled")) == ["0.md#1", "1.md#1"]
 
 
 def test_what_the_documents_are_not_about_finds_nothing(library):
-    house = library(DOCUMENTS)
-    assert house.search("Who won the football championship in Brazil?") == []
-    assert house.search("What about the red dragon of the northern mountains?") == []
+    admission = library(DOCUMENTS)
+    assert admission.search("Who won the football championship in Brazil?") == []
+    assert admission.search("What about the red dragon of the northern mountains?") == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_nothing_that_can_be_said_is_a_syntax_error(library, question):
 
 
 def test_other_languages_are_found_with_or_without_accents_and_spaces(library):
-    house = library(
+    admission = library(
         {
             "de.md": "Die Schlüssel für die Gartentür liegen im Küchenschrank.",
             "es.md": "El médico vive en la casa amarilla.",
@@ -141,20 +141,20 @@ def test_other_languages_are_found_with_or_without_accents_and_spaces(library):
             "ru.md": "Ключи лежат на кухне.",
         }
     )
-    assert ids(house.search("Wo sind die Schlussel?")) == ["de.md#1"]
-    assert ids(house.search("¿Dónde vive el medico?")) == ["es.md#1"]
-    assert ids(house.search("总阀在哪里？")) == ["zh.md#1"]
-    assert ids(house.search("図書館はいつ休みですか")) == ["ja.md#1"]
-    assert ids(house.search("보일러가 어디에 있어요?")) == ["ko.md#1"]
-    assert ids(house.search("где ключи")) == ["ru.md#1"]
+    assert ids(admission.search("Wo sind die Schlussel?")) == ["de.md#1"]
+    assert ids(admission.search("¿Dónde vive el medico?")) == ["es.md#1"]
+    assert ids(admission.search("总阀在哪里？")) == ["zh.md#1"]
+    assert ids(admission.search("図書館はいつ休みですか")) == ["ja.md#1"]
+    assert ids(admission.search("보일러가 어디에 있어요?")) == ["ko.md#1"]
+    assert ids(admission.search("где ключи")) == ["ru.md#1"]
 
 
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"]
 )
 def test_a_document_may_be_in_any_usual_encoding(library, encoding):
-    house = library({"a.txt": "Der Schlüssel hängt an der Tür.".encode(encoding)})
-    (passage,) = house.search("Schlüssel")
+    admission = library({"a.txt": "Der Schlüssel hängt an der Tür.".encode(encoding)})
+    (passage,) = admission.search("Schlüssel")
     assert passage.text == "Der Schlüssel hängt an der Tür."
 
 
@@ -174,9 +174,9 @@ def test_only_regular_files_inside_the_folder_are_read(library, tmp_path, tmp_pa
     (tmp_path / "folder").symlink_to(outside)
     (tmp_path / "circle.md").symlink_to(tmp_path / "circle.md")
     (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere.md")
-    house = library({"heating.md": "The boiler is in the cellar."})
-    assert ids(house.search("boiler")) == ["heating.md#1"]
-    assert len(house) == 1
+    admission = library({"heating.md": "The boiler is in the cellar."})
+    assert ids(admission.search("boiler")) == ["heating.md#1"]
+    assert len(admission) == 1
     told = "\n".join(record.getMessage() for record in caplog.records)
     for name in ("pipe.md", "endless.md", "link.md", "circle.md", "gone.md"):
         assert told.count(name) >= 1
@@ -189,9 +189,9 @@ def test_a_link_within_the_folder_is_read_and_the_folder_may_be_one(tmp_path):
     (tmp_path / "real" / "heating.md").write_text("The boiler is in the cellar.")
     (tmp_path / "real" / "again.md").symlink_to("heating.md")
     (tmp_path / "documents").symlink_to("real")
-    house = DocumentIndex(tmp_path / "documents")
-    assert sorted(ids(house.search("boiler"))) == ["again.md#1", "heating.md#1"]
-    house.close()
+    admission = DocumentIndex(tmp_path / "documents")
+    assert sorted(ids(admission.search("boiler"))) == ["again.md#1", "heating.md#1"]
+    admission.close()
 
 
 def test_documents_of_other_kinds_are_named_in_one_line(library, caplog):
@@ -205,7 +205,7 @@ def test_documents_of_other_kinds_are_named_in_one_line(library, caplog):
 
 
 def test_files_that_are_no_documents_are_passed_over(library, caplog):
-    house = library(
+    admission = library(
         {
             "picture.png": b"\x89PNG boiler",
             ".hidden/boiler.md": "The boiler is a secret.",
@@ -213,19 +213,19 @@ def test_files_that_are_no_documents_are_passed_over(library, caplog):
             "heating.MD": "The boiler is in the cellar.",
         }
     )
-    assert ids(house.search("boiler")) == ["heating.MD#1"]
+    assert ids(admission.search("boiler")) == ["heating.MD#1"]
     assert caplog.records == []
 
 
 def test_a_document_that_cannot_be_read_is_named_once_and_left_out(library, caplog):
-    house = library(
+    admission = library(
         {
             "program.txt": b"\x7fELF\0\0boiler",
             "log.txt": b"boiler " * 2_000_000,
             "heating.md": "The boiler is in the cellar.",
         }
     )
-    assert ids(house.search("boiler")) == ["heating.md#1"]
+    assert ids(admission.search("boiler")) == ["heating.md#1"]
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 2
     assert "log.txt is left out: 14 MB is more than 8 MB" in warnings[0]
@@ -271,8 +271,8 @@ def test_an_empty_folder_is_a_library_that_finds_nothing(library, tmp_path, capl
 )
 def test_questions_about_wikipedia_find_their_passage(library, name, first, among_5, mrr):
     corpus, questions = wikipedia(name)
-    house = library(corpus)
-    ranks = [rank(house, text, right) for text, right in questions]
+    admission = library(corpus)
+    ranks = [rank(admission, text, right) for text, right in questions]
     assert sum(r == 1 for r in ranks) / len(ranks) >= first
     assert sum(0 < r <= 5 for r in ranks) / len(ranks) >= among_5
     assert sum(1 / r for r in ranks if r) / len(ranks) >= mrr
@@ -281,7 +281,7 @@ def test_questions_about_wikipedia_find_their_passage(library, name, first, amon
 @pytest.mark.skipif(not RAG.exists(), reason="the question sets are not on this machine")
 def test_questions_with_a_wrong_word_mostly_find_their_passage(library):
     corpus, questions = wikipedia("xquad_en")
-    house, chance = library(corpus), random.Random(7)
+    admission, chance = library(corpus), random.Random(7)
     strangers = sorted({word for text, _ in wikipedia("clapnq")[1] for word in text.split()})
 
     def misheard(text):
@@ -290,14 +290,14 @@ def test_questions_with_a_wrong_word_mostly_find_their_passage(library):
         words[longest] = chance.choice(strangers)
         return " ".join(words)
 
-    found = [rank(house, misheard(text), right) > 0 for text, right in questions]
+    found = [rank(admission, misheard(text), right) > 0 for text, right in questions]
     assert sum(found) / len(found) >= 0.88
 
 
 @pytest.mark.skipif(not RAG.exists(), reason="the question sets are not on this machine")
 def test_many_questions_about_other_things_find_nothing(library):
-    house = library(wikipedia("xquad_en")[0])
-    nothing = [not house.search(query["text"]) for query in lines(RAG / "clapnq/queries.jsonl")]
+    admission = library(wikipedia("xquad_en")[0])
+    nothing = [not admission.search(query["text"]) for query in lines(RAG / "clapnq/queries.jsonl")]
     assert sum(nothing) / len(nothing) >= 0.44
 
 
@@ -318,8 +318,8 @@ def lines(path):
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def rank(house, question, right):
+def rank(admission, question, right):
     """Which of the documents found is right, from 1; 0 if none of the best five is."""
-    found = dict.fromkeys(p.id.partition(".md#")[0] for p in house.search(question, 8))
+    found = dict.fromkeys(p.id.partition(".md#")[0] for p in admission.search(question, 8))
     places = [i for i, document in enumerate(list(found)[:5], 1) if document in right]
     return places[0] if places else 0

@@ -46,10 +46,10 @@ class Figures:
         return self(f"{name}_bucket", le=str(bound), **labels)
 
 
-def counted(*script, reserve=None, **room):
+def counted(*script, fallbacks=None, **room):
     """The figures of one conversation."""
     metrics = Metrics()
-    pretend = Room(**room, **({"reserve": reserve} if reserve else {}))
+    pretend = Room(**room, **({"fallbacks": fallbacks} if fallbacks else {}))
     account = TurnLogger(Provenance([]), pretend.note, observers=[metrics.observer])
     pretend.conversation.emit = account.note
     pretend.live(pretend.conversation.run(user(*script)))
@@ -137,9 +137,9 @@ def test_a_question_without_words_has_no_length():
 
 
 def test_what_was_given_up_to_be_in_time_is_counted():
-    reserve = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
+    fallbacks = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
     figures = counted(
-        ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), reserve=reserve
+        ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), fallbacks=fallbacks
     )
     assert figures("degradations_total", degradation="short_clause", preemptive="false") == 1
     assert figures("degradations_total", degradation="short_clause", preemptive="true") == 0

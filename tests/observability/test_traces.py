@@ -165,9 +165,9 @@ def test_the_waits_between_chunks_are_a_histogram_and_no_spans(spans):
 
 
 def test_what_was_given_up_is_an_event_at_its_time(spans):
-    reserve = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
+    fallbacks = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
     llm, stt = ChatModel("Yes."), Transcriber(takes=0.5)
-    whole, stt, *_ = spans(ASK, ("wait", 6.0), llm=llm, stt=stt, reserve=reserve)
+    whole, stt, *_ = spans(ASK, ("wait", 6.0), llm=llm, stt=stt, fallbacks=fallbacks)
     degradations = [
         (about["voicebot.degradation"], at)
         for name, at, about in whole.events
@@ -194,10 +194,10 @@ class Deaf:
 
 
 def test_a_failed_recognition_has_a_span_and_the_excuse_that_was_heard(spans):
-    reserve = Fallbacks(
+    fallbacks = Fallbacks(
         DegradationPolicy(LatencySettings()), PrerenderedSpeech(["", LatencySettings().apology])
     )
-    whole, stt, speaker = spans(ASK, ("wait", 9.0), stt=Deaf(), reserve=reserve)
+    whole, stt, speaker = spans(ASK, ("wait", 9.0), stt=Deaf(), fallbacks=fallbacks)
     assert (stt.about["voicebot.stage"], stt.reason) == ("recognition", "stt: no ears")
     assert speaker.about["voicebot.stage"] == "speaker"
     assert "voicebot.first_audio_ms" not in whole.about  # an excuse is no answer

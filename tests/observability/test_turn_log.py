@@ -73,9 +73,9 @@ def test_a_failed_turn_tells_where_and_why(told):
 
 
 def test_what_a_turn_gave_up_is_on_its_record(told):
-    reserve = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
+    fallbacks = Fallbacks(DegradationPolicy(LatencySettings()), PrerenderedSpeech([]))
     (turn,) = told(
-        ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), reserve=reserve
+        ASK, ("wait", 6.0), llm=ChatModel("Yes."), stt=Transcriber(takes=0.5), fallbacks=fallbacks
     )
     assert turn["degradations"] == ["fewer_passages", "short_clause"]
 

@@ -78,7 +78,7 @@ def voice():
 def answered(voice, *script):
     room = Room(
         llm=ChatModel(*REPLY.split(), takes=0.02), tts=voice, speaker=Tape(),
-        stt=Transcriber("tell me", ""), reserve=Fallbacks(),
+        stt=Transcriber("tell me", ""), fallbacks=Fallbacks(),
     )  # fmt: skip
     return room.hear(Typed("tell me"), *script)
 
@@ -106,7 +106,7 @@ def test_between_the_sounds_of_an_answer_is_what_its_punctuation_means(voice):
     assert "underruns" not in end.amounts
     assert room.history[-1] == ("assistant", REPLY)
     gaps = silences(room.speaker.samples, 24000)
-    pauses = room.conversation.reserve.speech
+    pauses = room.conversation.fallbacks.speech
     assert len(gaps) >= REPLY.count(".") - 1
     assert max(gaps) <= pauses.stop_ms / 1000 + 0.15, "no hole at a join"
     longest = sorted(gaps)[-(REPLY.count(".") - 1) :]

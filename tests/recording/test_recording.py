@@ -121,47 +121,47 @@ def test_a_reload_goes_on_with_the_same_folder_unless_told_otherwise(tmp_path):
 # How much is kept
 
 
-def second(tape):
+def second(handle):
     """Write a second of sound: 32 kB."""
-    tape.write({"at": 0}, silence(1.0, 16000), "heard")
+    handle.write({"at": 0}, silence(1.0, 16000), "heard")
 
 
 def test_the_oldest_go_when_the_folder_is_full(tmp_path):
     archive = Archive(str(tmp_path), 100_000)
     tapes = [RecordingHandle(archive) for _ in range(5)]
-    for tape in tapes:
-        second(tape)
-        tape.end(keep=True)
+    for handle in tapes:
+        second(handle)
+        handle.end(keep=True)
     archive.close()
-    assert names(tmp_path) == sorted(tape.name for tape in tapes[2:])
+    assert names(tmp_path) == sorted(handle.name for handle in tapes[2:])
 
 
 def test_so_do_those_that_were_there_before(tmp_path):
     before = Archive(str(tmp_path), 100_000)
     tapes = [RecordingHandle(before) for _ in range(3)]
-    for tape in tapes:
-        second(tape)
-        tape.end(keep=True)
+    for handle in tapes:
+        second(handle)
+        handle.end(keep=True)
     before.close()
     (tmp_path / "mine.txt").write_text("kept")
     (tmp_path / "20261121T120000000Z-mine").mkdir()
     after = Archive(str(tmp_path), 100_000)
     second(new := RecordingHandle(after))
     after.close()
-    kept = sorted(tape.name for tape in [*tapes[1:], new])
+    kept = sorted(handle.name for handle in [*tapes[1:], new])
     assert names(tmp_path) == sorted([*kept, "20261121T120000000Z-mine", "mine.txt"])
 
 
 def test_a_session_that_fills_half_of_it_ends_early_and_that_is_told(tmp_path, caplog):
     archive = Archive(str(tmp_path), 100_000)
-    tape = RecordingHandle(archive)
+    handle = RecordingHandle(archive)
     for _ in range(100):
-        second(tape)
-    tape.end(keep=True)
+        second(handle)
+    handle.end(keep=True)
     archive.close()
-    assert sum(file.stat().st_size for file in (tmp_path / tape.name).iterdir()) < 50_000
+    assert sum(file.stat().st_size for file in (tmp_path / handle.name).iterdir()) < 50_000
     assert [r.getMessage() for r in caplog.records] == [
-        f"the recording {tape.name} ends early: [record] size_mb is full"
+        f"the recording {handle.name} ends early: [record] size_mb is full"
     ]
 
 
@@ -200,21 +200,21 @@ def test_too_much_at_once_loses_the_recording_and_is_told_once(tmp_path, caplog)
 
 def test_a_long_line_counts_as_what_it_is(tmp_path, caplog):
     archive = Archive(str(tmp_path), 10**9, waiting=200_000)
-    tape = RecordingHandle(archive)
-    tape.write({"at": 0, "sent": "x" * 300_000}, size=300_000)
-    tape.end(keep=True)
+    handle = RecordingHandle(archive)
+    handle.write({"at": 0, "sent": "x" * 300_000}, size=300_000)
+    handle.end(keep=True)
     archive.close()
     assert "the disk is too slow" in caplog.text
 
 
 def test_what_has_been_written_waits_no_more(tmp_path, caplog):
     archive = Archive(str(tmp_path), 10**9, waiting=100_000)
-    tape = RecordingHandle(archive)
+    handle = RecordingHandle(archive)
     for _ in range(5):
-        second(tape)
+        second(handle)
         while archive.waiting:
             Event().wait(0.01)
-    tape.end(keep=True)
+    handle.end(keep=True)
     archive.close()
     assert caplog.records == []
 

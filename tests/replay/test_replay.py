@@ -92,27 +92,27 @@ def rescue():
     ],
 )
 def test_so_is_what_helped_in_need(tmp_path, room, degradation):
-    budget, reserve = rescue()
-    room = Room("It", "is", "noon.", **room, reserve=reserve)
+    budget, fallbacks = rescue()
+    room = Room("It", "is", "noon.", **room, fallbacks=fallbacks)
     record(tmp_path, room, *QUESTION, ("wait", 3.0))
     assert degradation in [event.degradation for event in room.all(Degraded)]
     assert differing(read(*found(tmp_path)), Config(latency=budget)) == []
 
 
 def test_what_was_made_before_the_conversation_is_there_at_once(tmp_path):
-    budget, reserve = rescue()
+    budget, fallbacks = rescue()
     tts = Synthesizer()
-    Room().live(reserve.canned.make(tts))
-    room = Room("Noon.", llm=ChatModel("Noon.", takes=3.0), tts=tts, reserve=reserve)
+    Room().live(fallbacks.prerendered.make(tts))
+    room = Room("Noon.", llm=ChatModel("Noon.", takes=3.0), tts=tts, fallbacks=fallbacks)
     record(tmp_path, room, *QUESTION, ("wait", 3.0))
     assert room.all(Degraded)[0].degradation == "filler"
     assert differing(read(*found(tmp_path)), Config(latency=budget)) == []
 
 
 def test_what_was_given_up_in_advance_is_again(tmp_path):
-    budget, reserve = rescue()
-    reserve.policy.preemptive.add("short_clause")
-    record(tmp_path, room := Room(*LONG, reserve=reserve), *QUESTION)
+    budget, fallbacks = rescue()
+    fallbacks.policy.preemptive.add("short_clause")
+    record(tmp_path, room := Room(*LONG, fallbacks=fallbacks), *QUESTION)
     first = room.all(Degraded)[0]
     assert (first.degradation, first.preemptive) == ("short_clause", True)
     assert differing(read(*found(tmp_path)), Config(latency=budget)) == []
@@ -226,7 +226,7 @@ def story(*lines):
     return "".join(json.dumps({"at": 0, **line}) + "\n" for line in lines)
 
 
-SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light": False,
+SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "second_voice": False,
            "preemptive": [], "settings": {}}  # fmt: skip
 
 
@@ -292,6 +292,6 @@ def test_a_voice_that_was_known_to_be_slow_says_the_same_pieces_again(tmp_path):
     tts = Slow()
     room = Room(*LONG, *tail.split(), tts=tts)
     for _ in range(9):
-        room.conversation.reserve.paces.of(tts).learn("It is noon and it is warm.", 2.1, 1.9)
+        room.conversation.fallbacks.paces.of(tts).learn("It is noon and it is warm.", 2.1, 1.9)
     record(tmp_path, room, ("speak", 1.0), ("wait", 20.0))
     assert differing(read(*found(tmp_path))) == []

@@ -26,7 +26,7 @@ async def application(parts, **settings):
     try:
         yield app
         await asyncio.sleep(60)
-        await app.house.close(0)
+        await app.admission.close(0)
     finally:
         app.close()
 

@@ -45,14 +45,14 @@ class Parts:
 
 
 @asynccontextmanager
-async def serving(parts, *, window=30.0, house=None, around=None, app=None, path=None):
+async def serving(parts, *, window=30.0, admission=None, around=None, app=None, path=None):
     """Serve `parts` for a while, or `app`; gives the host with its port.
 
     around: what lies between the clients and us.
     path: that of a Unix socket to listen at instead.
     """
-    house = house or AdmissionControl()
-    app = app or Starlette(routes=talk_socket.routes(parts, house, window=window))
+    admission = admission or AdmissionControl()
+    app = app or Starlette(routes=talk_socket.routes(parts, admission, window=window))
     app = around(app) if around else app
     config = uvicorn.Config(app, host="127.0.0.1", port=0, uds=path, **uvicorn_protocols.OPTIONS)
     config.timeout_graceful_shutdown = 1
@@ -64,7 +64,7 @@ async def serving(parts, *, window=30.0, house=None, around=None, app=None, path
     try:
         yield path or f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        house.closing.set()
+        admission.closing.set()
         server.should_exit = True
         await task
 

@@ -32,7 +32,7 @@ KINDS = {"vad": "LoudnessVad", "stt": "Transcriber", "llm": "ChatModel", "tts": 
 ASK = [("speak", 1.0), ("wait", 1.0)]
 
 
-def _reserve(degradations):
+def _fallbacks(degradations):
     budget = LatencySettings(degradations=degradations)
     return Fallbacks(
         DegradationPolicy(budget), PrerenderedSpeech(budget.sentences), speech=room.NO_PAUSES
@@ -55,7 +55,7 @@ class Client:
             self.stt, EndpointingSettings(),
             [EngineSpec(kind, f"room:{name}", {}) for kind, name in KINDS.items()],
             self.llm, tts or room.Synthesizer(times=True), AssistantSettings(),
-            _reserve(degradations),
+            _fallbacks(degradations),
         )  # fmt: skip
         self.protocol = Protocol(
             initial(

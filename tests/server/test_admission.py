@@ -30,9 +30,9 @@ def spend(evening):
         runner.run(evening)
 
 
-async def visit(house, seconds, client=""):
+async def visit(admission, seconds, client=""):
     """Have a place for so long; gives when it was there."""
-    async with house.request(client):
+    async with admission.request(client):
         there = room.now()
         await asyncio.sleep(seconds)
     return there
@@ -40,8 +40,8 @@ async def visit(house, seconds, client=""):
 
 def test_who_finds_no_place_has_the_next_that_is_left():
     async def evening():
-        house = AdmissionControl(places=1)
-        guests = [asyncio.create_task(visit(house, 0.8)) for _ in range(3)]
+        admission = AdmissionControl(places=1)
+        guests = [asyncio.create_task(visit(admission, 0.8)) for _ in range(3)]
         assert await asyncio.gather(*guests) == pytest.approx([0, 0.8, 1.6])
 
     spend(evening())
@@ -49,28 +49,28 @@ def test_who_finds_no_place_has_the_next_that_is_left():
 
 def test_who_has_waited_for_a_place_in_vain_is_told_when_to_come_back():
     async def evening():
-        house = AdmissionControl(places=1)
-        async with house.request():
+        admission = AdmissionControl(places=1)
+        async with admission.request():
             with pytest.raises(ApiError, match="all 1 places are taken") as refusal:
-                await visit(house, 0)
+                await visit(admission, 0)
             assert room.now() == PATIENCE_S
         assert refusal.value.retry_after
-        await visit(house, 0)
+        await visit(admission, 0)
 
     spend(evening())
 
 
 def test_who_finds_a_long_line_is_told_at_once():
     async def evening():
-        house = AdmissionControl(places=1)
-        async with house.request():
-            line = [asyncio.create_task(visit(house, 0)) for _ in range(LINE)]
+        admission = AdmissionControl(places=1)
+        async with admission.request():
+            line = [asyncio.create_task(visit(admission, 0)) for _ in range(LINE)]
             await asyncio.sleep(0)
             with pytest.raises(ApiError, match="all 1 places are taken"):
-                await visit(house, 0)
+                await visit(admission, 0)
             line[0].cancel()  # who goes leaves room
             await asyncio.sleep(0)
-            last = asyncio.create_task(visit(house, 0))
+            last = asyncio.create_task(visit(admission, 0))
             await asyncio.sleep(1)
         assert await last == 1
 
@@ -79,10 +79,13 @@ def test_who_finds_a_long_line_is_told_at_once():
 
 def test_one_client_leaves_others_a_place_however_many_it_takes():
     async def evening():
-        house = AdmissionControl(places=4)
-        greedy = [asyncio.create_task(visit(house, 1, "greedy")) for _ in range(LINE)]
+        admission = AdmissionControl(places=4)
+        greedy = [asyncio.create_task(visit(admission, 1, "greedy")) for _ in range(LINE)]
         await asyncio.sleep(0)
-        assert await asyncio.gather(*(visit(house, 0, name) for name in ("a", "b", "c"))) == [0] * 3
+        assert (
+            await asyncio.gather(*(visit(admission, 0, name) for name in ("a", "b", "c")))
+            == [0] * 3
+        )
         found = await asyncio.gather(*greedy, return_exceptions=True)
         assert [there for there in found if there == 0] == [0] * 4
 
@@ -91,15 +94,15 @@ def test_one_client_leaves_others_a_place_however_many_it_takes():
 
 def test_one_client_leaves_others_room_in_the_line():
     async def evening():
-        house = AdmissionControl(places=1)
+        admission = AdmissionControl(places=1)
         async with AsyncExitStack() as taken:
             for client in ("greedy", "other", "third"):  # all places there are
-                await taken.enter_async_context(house.request(client))
-            line = [asyncio.create_task(visit(house, 0, "greedy")) for _ in range(2 * LINE)]
+                await taken.enter_async_context(admission.request(client))
+            line = [asyncio.create_task(visit(admission, 0, "greedy")) for _ in range(2 * LINE)]
             await asyncio.sleep(0)
             refused = [guest for guest in line if guest.done()]
             assert len(refused) == LINE
-            waiting = asyncio.create_task(visit(house, 0, "fourth"))
+            waiting = asyncio.create_task(visit(admission, 0, "fourth"))
             await asyncio.sleep(1)
         assert await waiting == 1
         await asyncio.gather(*line, return_exceptions=True)
@@ -109,55 +112,58 @@ def test_one_client_leaves_others_room_in_the_line():
 
 def test_a_place_that_comes_as_its_client_leaves_is_the_next_ones():
     async def evening():
-        house = AdmissionControl(places=1)
-        async with house.request("a"):
-            gone = asyncio.create_task(visit(house, 0, "a"))
-            waits = asyncio.create_task(visit(house, 0, "a"))
+        admission = AdmissionControl(places=1)
+        async with admission.request("a"):
+            gone = asyncio.create_task(visit(admission, 0, "a"))
+            waits = asyncio.create_task(visit(admission, 0, "a"))
             await asyncio.sleep(0)
         gone.cancel()  # after it was given the place, before it has noticed
         assert await waits == 0
-        await asyncio.wait_for(visit(house, 0, "a"), 100)
+        await asyncio.wait_for(visit(admission, 0, "a"), 100)
 
     spend(evening())
 
 
 def test_a_house_that_closes_still_serves_who_waits():
     async def evening():
-        house = AdmissionControl(places=1)
-        guests = [asyncio.create_task(visit(house, 1)) for _ in range(2)]
+        admission = AdmissionControl(places=1)
+        guests = [asyncio.create_task(visit(admission, 1)) for _ in range(2)]
         await asyncio.sleep(0)
-        await house.close(5)
+        await admission.close(5)
         assert [guest.result() for guest in guests] == [0, 1]
 
     spend(evening())
 
 
 def test_so_many_conversations_and_no_more():
-    house = AdmissionControl()
-    with house.session(most=2):
-        with house.session(most=2), pytest.raises(ApiError, match="all 2 conversations") as refusal:
-            house.session(most=2).__enter__()
+    admission = AdmissionControl()
+    with admission.session(most=2):
+        with (
+            admission.session(most=2),
+            pytest.raises(ApiError, match="all 2 conversations") as refusal,
+        ):
+            admission.session(most=2).__enter__()
         assert refusal.value.retry_after
-        with house.session(most=2):
+        with admission.session(most=2):
             pass
 
 
 def test_a_conversation_takes_no_place_of_a_request():
     async def evening():
-        with (house := AdmissionControl(places=1)).session(), house.session():
-            assert await visit(house, 0) == 0
+        with (admission := AdmissionControl(places=1)).session(), admission.session():
+            assert await visit(admission, 0) == 0
 
     spend(evening())
 
 
 def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
     async def evening():
-        house = AdmissionControl()
-        with house.session():
-            closing = asyncio.ensure_future(house.close(5))
-            await house.closing.wait()
+        admission = AdmissionControl()
+        with admission.session():
+            closing = asyncio.ensure_future(admission.close(5))
+            await admission.closing.wait()
             with pytest.raises(ApiError, match="shutting down"):
-                await visit(house, 0)
+                await visit(admission, 0)
             assert not closing.done()
         await closing
 
@@ -166,9 +172,9 @@ def test_a_house_that_closes_waits_for_its_guests_and_lets_nobody_in():
 
 def test_a_house_does_not_wait_for_ever():
     async def evening():
-        house = AdmissionControl()
-        with house.session(), pytest.raises(TimeoutError):
-            await house.close(0.01)
+        admission = AdmissionControl()
+        with admission.session(), pytest.raises(TimeoutError):
+            await admission.close(0.01)
 
     asyncio.run(evening())
 

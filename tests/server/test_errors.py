@@ -20,7 +20,7 @@ def costless():
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def admission(tmp_path_factory):
     with (
         embedded(tmp_path_factory.mktemp("house")) as real,
         served(real) as url,
@@ -109,13 +109,13 @@ def test_each_wrong_field_of_a_form_is_named(costless, fields, param, says):
     assert says in refused(hear(costless, **fields), 400, param)
 
 
-def test_a_language_the_engine_does_not_know_is_named(house):
+def test_a_language_the_engine_does_not_know_is_named(admission):
     recording = (EXAMPLES / "question.wav").read_bytes()
-    assert "there is en" in refused(hear(house, recording, language="de"), 400, "language")
+    assert "there is en" in refused(hear(admission, recording, language="de"), 400, "language")
 
 
-def test_only_whisper_translates(house):
-    says = refused(hear(house, route="translations"), 400, "model")
+def test_only_whisper_translates(admission):
+    says = refused(hear(admission, route="translations"), 400, "model")
     assert says == "pocketsphinx cannot translate; Whisper can"
 
 
@@ -169,8 +169,8 @@ def test_what_is_no_form_is_refused(costless, kind, body):
         ({"speed": 4}, "speed", "speed = 4 is not between 0.5 and 2.5"),
     ],
 )
-def test_each_wrong_field_of_a_text_to_speak_is_named(house, fields, param, says):
-    assert says in refused(speak(house, **fields), 400, param)
+def test_each_wrong_field_of_a_text_to_speak_is_named(admission, fields, param, says):
+    assert says in refused(speak(admission, **fields), 400, param)
 
 
 def test_an_engine_that_takes_no_voice_speaks_in_its_own(costless):

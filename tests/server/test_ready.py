@@ -71,13 +71,13 @@ def test_the_model_has_read_the_instructions_before_anybody_asks():
 
 
 def test_what_helps_when_an_answer_is_late_is_there_for_the_first_who_comes():
-    given = replace(parts(), reserve=Fallbacks(canned=PrerenderedSpeech(["Let me see."])))
+    given = replace(parts(), fallbacks=Fallbacks(prerendered=PrerenderedSpeech(["Let me see."])))
     with served(create(given, ServerSettings())) as url:
         for _ in range(10_000):
-            if given.reserve.canned.speech(given.tts, "Let me see."):
+            if given.fallbacks.prerendered.speech(given.tts, "Let me see."):
                 break
             httpx.get(f"{url}/health")
-    assert given.reserve.canned.speech(given.tts, "Let me see.")
+    assert given.fallbacks.prerendered.speech(given.tts, "Let me see.")
 
 
 def test_an_engine_that_fails_is_tried_again(monkeypatch):

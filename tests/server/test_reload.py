@@ -62,7 +62,7 @@ class House:
         self.settings = settings or ServerSettings()
         self.means = lambda now: now
         self.standings = []
-        self.app = create(first, self.settings, again=self.again, news=self.standings.append)
+        self.app = create(first, self.settings, again=self.again, on_change=self.standings.append)
 
     def again(self, now):
         return self.means(now), self.settings
@@ -105,9 +105,9 @@ class House:
 
 def evening(first, script, settings=None):
     async def main():
-        async with House(first, settings).open() as house:
-            await house.until(lambda standing: "loading" not in standing["engines"].values())
-            return await script(house)
+        async with House(first, settings).open() as admission:
+            await admission.until(lambda standing: "loading" not in standing["engines"].values())
+            return await script(admission)
 
     return asyncio.run(main())
 
@@ -115,11 +115,11 @@ def evening(first, script, settings=None):
 def test_a_request_ends_with_the_engine_it_began_with_which_is_closed_then():
     old, new, tts = ChatModel("old"), ChatModel("new"), Synthesizer()
 
-    async def script(house):
-        waiting = asyncio.ensure_future(house.says("wait"))
+    async def script(admission):
+        waiting = asyncio.ensure_future(admission.says("wait"))
         await old.asked.wait()
-        standing = await house.reload(lambda now: with_model(now, new))
-        assert await house.says() == "new"
+        standing = await admission.reload(lambda now: with_model(now, new))
+        assert await admission.says() == "new"
         assert not old.closed.is_set()
         old.told.set()
         assert await waiting == "old"
@@ -136,12 +136,12 @@ def test_a_request_ends_with_the_engine_it_began_with_which_is_closed_then():
 def test_a_conversation_keeps_its_engine_also_when_it_is_resumed():
     old, new = ChatModel("Old."), ChatModel("New.")
 
-    async def script(house):
-        async with calling(house.host) as caller:
+    async def script(admission):
+        async with calling(admission.host) as caller:
             token = caller.ready["token"]
-            await house.reload(lambda now: with_model(now, new))
+            await admission.reload(lambda now: with_model(now, new))
             caller.socket.transport.abort()
-        async with connected(house.host) as again, calling(house.host) as other:
+        async with connected(admission.host) as again, calling(admission.host) as other:
             await again.say(type="resume", token=token, number=0, turn=0, received=0)
             await again.until("resumed")
             said = []
@@ -157,14 +157,14 @@ def test_a_conversation_keeps_its_engine_also_when_it_is_resumed():
 
 
 def test_the_catalogue_and_the_headers_follow():
-    async def script(house):
+    async def script(admission):
         def named():
-            return house.client.get("/v1/models")
+            return admission.client.get("/v1/models")
 
         before = [m["id"] for m in (await named()).json()["data"]]
-        await house.reload(lambda now: with_model(now, ChatModel("new")))
+        await admission.reload(lambda now: with_model(now, ChatModel("new")))
         after = [m["id"] for m in (await named()).json()["data"]]
-        return before, after, (await house.ask()).headers["x-voicebot-llm"]
+        return before, after, (await admission.ask()).headers["x-voicebot-llm"]
 
     before, after, header = evening(parts(), script)
     assert "room:ChatModel" in before
@@ -183,8 +183,8 @@ def test_the_catalogue_and_the_headers_follow():
 def test_an_engine_that_fails_is_not_taken(error, says, caplog):
     old, new, tts = ChatModel("old"), ChatModel("new", error=error), Synthesizer()
 
-    async def script(house):
-        return await house.reload(lambda now: with_model(now, new)), await house.says()
+    async def script(admission):
+        return await admission.reload(lambda now: with_model(now, new)), await admission.says()
 
     standing, said = evening(parts(llm=old, tts=tts), script)
     assert standing["ready"]
@@ -204,8 +204,10 @@ def test_an_engine_that_does_not_answer_is_not_waited_for(monkeypatch, caplog):
             await self.told.wait()
             yield
 
-    async def script(house):
-        return await house.reload(lambda now: with_model(now, Hanging("?"))), await house.says()
+    async def script(admission):
+        return await admission.reload(
+            lambda now: with_model(now, Hanging("?"))
+        ), await admission.says()
 
     standing, said = evening(parts(llm=ChatModel("old")), script)
     assert standing["reload"] == "failed: llm: gave nothing for 0.05 s"
@@ -216,9 +218,9 @@ def test_settings_that_cannot_be_followed_change_nothing(caplog):
     def wrong(now):
         raise ConfigError("voicebot.toml: [lm] is not a section")
 
-    async def script(house):
-        first = await house.reload(wrong)
-        return first, await house.reload(lambda now: with_model(now, ChatModel("new")))
+    async def script(admission):
+        first = await admission.reload(wrong)
+        return first, await admission.reload(lambda now: with_model(now, ChatModel("new")))
 
     first, second = evening(parts(), script)
     assert first["reload"] == "failed: voicebot.toml: [lm] is not a section"
@@ -231,10 +233,10 @@ def test_what_had_failed_before_does_not_hold_up_what_is_new(monkeypatch):
     monkeypatch.setattr(warmup, "AGAIN_S", 0.05)
     tts = room.Synthesizer(fails=True)
 
-    async def script(house):
-        after = await house.reload(lambda now: with_model(now, ChatModel("new")))
+    async def script(admission):
+        after = await admission.reload(lambda now: with_model(now, ChatModel("new")))
         tts.fails = False
-        await house.until(lambda standing: standing["ready"])
+        await admission.until(lambda standing: standing["ready"])
         return after
 
     after = evening(parts(tts=tts), script)
@@ -246,32 +248,32 @@ def test_what_had_failed_before_does_not_hold_up_what_is_new(monkeypatch):
 def test_a_new_recogniser_is_tried_with_speech():
     stt = room.Transcriber(takes=0)
 
-    async def script(house):
+    async def script(admission):
         def means(now):
             chosen = [c for c in now.chosen if c.kind != "stt"]
             return replace(
                 now, stt=stt, chosen=[*chosen, EngineSpec("stt", "room:Transcriber", {"takes": 0})]
             )
 
-        await house.reload(means)
+        await admission.reload(means)
 
     evening(parts(), script)
     assert stt.given == [len(first_request.SAYING.split()) * 0.3]
 
 
 def test_it_is_read_once_more_if_it_is_told_to_meanwhile():
-    async def script(house):
+    async def script(admission):
         read = []
 
         def means(now):
             read.append(1)
             if len(read) == 1:
-                loop.call_soon_threadsafe(house.app.reload)
+                loop.call_soon_threadsafe(admission.app.reload)
             return now
 
         loop = asyncio.get_running_loop()
-        await house.reload(means)
-        await house.until(lambda standing: len(read) == 2)
+        await admission.reload(means)
+        await admission.until(lambda standing: len(read) == 2)
 
     evening(parts(), script)
 
@@ -281,26 +283,26 @@ def test_keys_are_read_again(tmp_path):
     old = keys.add(file, "old")
     settings = ServerSettings(keys=str(file))
 
-    async def script(house):
+    async def script(admission):
         def models(token):
-            return house.client.get("/v1/models", headers={"authorization": f"Bearer {token}"})
+            return admission.client.get("/v1/models", headers={"authorization": f"Bearer {token}"})
 
         held = {"authorization": f"Bearer {old}"}
-        answer = await house.client.post("/v1/realtime/client_secrets", headers=held, json={})
+        answer = await admission.client.post("/v1/realtime/client_secrets", headers=held, json={})
         secret = answer.json()["value"]
         file.unlink()
         new = keys.add(file, "new")
         before = [(await models(token)).status_code for token in (old, new)]
-        await house.reload()
+        await admission.reload()
         after = [(await models(token)).status_code for token in (old, new)]
-        orphan = await house.client.get(
+        orphan = await admission.client.get(
             "/v1/realtime", headers={"authorization": f"Bearer {secret}"}
         )
         file.write_text("[")
-        strangers = (await house.reload())["reload"]
+        strangers = (await admission.reload())["reload"]
         assert strangers == "failed"  # without the path, which is told to those with a key
         failed = (
-            await house.client.get("/ready", headers=bearer(new)["additional_headers"])
+            await admission.client.get("/ready", headers=bearer(new)["additional_headers"])
         ).json()
         return before, after, orphan.status_code, failed["reload"], (await models(new)).status_code
 
@@ -330,22 +332,22 @@ def test_what_was_begun_with_a_key_ends_when_it_is_removed(tmp_path):
     lost, kept = keys.add(file, "lost"), keys.add(file, "kept")
     sections = file.read_text()
 
-    async def script(house):
+    async def script(admission):
         async with (
-            calling_with(house.host, lost) as caller,
-            calling_with(house.host, kept) as other,
-            websockets.connect(f"ws://{house.host}/v1/realtime", **bearer(lost)) as realtime,
+            calling_with(admission.host, lost) as caller,
+            calling_with(admission.host, kept) as other,
+            websockets.connect(f"ws://{admission.host}/v1/realtime", **bearer(lost)) as realtime,
         ):
             file.write_text(sections[sections.index("[kept]") :])
-            await house.reload()
+            await admission.reload()
             await realtime.wait_closed()
             yield realtime.close_code, realtime.close_reason
             yield await caller.closed(), caller.all("error")[0]["reason"]
             await other.say(type="text", text="Are you there?")
             await other.until("turn_ended")
 
-    async def all_of(house):
-        return [answer async for answer in script(house)]
+    async def all_of(admission):
+        return [answer async for answer in script(admission)]
 
     gone = (1008, "this key has been removed")
     assert evening(parts(), all_of, ServerSettings(keys=str(file))) == [gone, gone]
@@ -355,11 +357,11 @@ def test_another_key_of_the_same_name_is_another_key(tmp_path):
     file = tmp_path / "keys"
     old = keys.add(file, "laptop")
 
-    async def script(house):
-        async with calling_with(house.host, old) as caller:
+    async def script(admission):
+        async with calling_with(admission.host, old) as caller:
             file.unlink()
             keys.add(file, "laptop")
-            await house.reload()
+            await admission.reload()
             return await caller.closed()
 
     assert evening(parts(), script, ServerSettings(keys=str(file))) == 1008
@@ -370,13 +372,13 @@ def test_a_secret_does_not_come_back_with_its_key(tmp_path):
     key, _ = keys.add(file, "laptop"), keys.add(file, "other")
     sections = file.read_text()
 
-    async def script(house):
+    async def script(admission):
         held = {"authorization": f"Bearer {key}"}
-        made = await house.client.post("/v1/realtime/client_secrets", headers=held, json={})
+        made = await admission.client.post("/v1/realtime/client_secrets", headers=held, json={})
         for now in (sections[sections.index("[other]") :], sections):
             file.write_text(now)
-            await house.reload()
-        url = f"ws://{house.host}/v1/realtime"
+            await admission.reload()
+        url = f"ws://{admission.host}/v1/realtime"
         async with websockets.connect(url, **bearer(key)):
             pass  # the key is good again
         with pytest.raises(websockets.InvalidStatus) as refused:
@@ -390,10 +392,10 @@ def test_a_door_that_is_opened_ends_nobodys_conversation(tmp_path):
     file = tmp_path / "keys"
     key = keys.add(file, "laptop")
 
-    async def script(house):
-        async with calling_with(house.host, key) as caller:
-            house.settings = ServerSettings()
-            await house.reload()
+    async def script(admission):
+        async with calling_with(admission.host, key) as caller:
+            admission.settings = ServerSettings()
+            await admission.reload()
             await caller.say(type="text", text="Are you there?")
             await caller.until("turn_ended")
 
@@ -405,13 +407,13 @@ def test_a_conversation_that_waits_for_its_client_ends_with_its_key(tmp_path):
     key, _ = keys.add(file, "laptop"), keys.add(file, "other")
     sections = file.read_text()
 
-    async def script(house):
-        async with calling_with(house.host, key) as caller:
+    async def script(admission):
+        async with calling_with(admission.host, key) as caller:
             caller.socket.transport.abort()
         for now in (sections[sections.index("[other]") :], sections):
             file.write_text(now)
-            await house.reload()
-        async with connected(house.host, **bearer(key)) as again:
+            await admission.reload()
+        async with connected(admission.host, **bearer(key)) as again:
             await again.say(type="resume", token=caller.token, number=0, turn=0, received=0)
             return (await again.until("error"))["code"]
 
@@ -420,14 +422,14 @@ def test_a_conversation_that_waits_for_its_client_ends_with_its_key(tmp_path):
 
 def test_in_the_end_all_engines_are_closed_once_and_also_those_still_in_use():
     old, new, tts = ChatModel("old"), ChatModel("new"), Synthesizer()
-    house = House(parts(llm=old, tts=tts))
+    admission = House(parts(llm=old, tts=tts))
 
     async def main():
-        async with house.open():
-            waiting = asyncio.ensure_future(house.says("wait"))
+        async with admission.open():
+            waiting = asyncio.ensure_future(admission.says("wait"))
             await old.asked.wait()
-            await house.reload(lambda now: with_model(now, new))
-            house.app.close()
+            await admission.reload(lambda now: with_model(now, new))
+            admission.app.close()
             closed = old.closed.is_set(), new.closed.is_set(), tts.closed
             waiting.cancel()
             await asyncio.wait([waiting])
@@ -442,8 +444,8 @@ def test_a_voice_that_fails_does_not_hold_up_a_new_recogniser():
         new = EngineSpec("stt", "room:Transcriber", {"takes": 0})
         return replace(now, stt=room.Transcriber(takes=0), chosen=[*chosen, new])
 
-    async def script(house):
-        return await house.reload(means)
+    async def script(admission):
+        return await admission.reload(means)
 
     standing = evening(parts(tts=room.Synthesizer(fails=True)), script)
     assert standing["reload"] == "done"
@@ -455,15 +457,15 @@ def test_what_a_key_has_used_stays_used_and_its_new_limits_count(tmp_path):
     held = {"authorization": f"Bearer {keys.add(file, 'laptop')}"}
     file.write_text(file.read_text() + "requests_per_day = 1\n")
 
-    async def script(house):
+    async def script(admission):
         async def status():
-            return (await house.client.get("/v1/models", headers=held)).status_code
+            return (await admission.client.get("/v1/models", headers=held)).status_code
 
         found = [await status()]
-        await house.reload()
+        await admission.reload()
         found.append(await status())
         file.write_text(file.read_text().replace("day = 1", "day = 2"))
-        await house.reload()
+        await admission.reload()
         return [*found, await status(), await status()]
 
     settings = ServerSettings(keys=str(file))

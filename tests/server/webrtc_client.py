@@ -54,7 +54,7 @@ class Client:
         self.microphone = Microphone()
         self.connection.addTrack(self.microphone)
         self.events, self.heard = [], []
-        self.news = asyncio.Event()
+        self.on_change = asyncio.Event()
         self.status = self.location = None
         self.closed = asyncio.Event()
         if channel:
@@ -64,7 +64,7 @@ class Client:
 
     def _told(self, message):
         self.events.append((asyncio.get_running_loop().time(), json.loads(message)))
-        self.news.set()
+        self.on_change.set()
 
     async def _listen(self, track):
         while True:
@@ -73,7 +73,7 @@ class Client:
             except MediaStreamError:
                 return
             self.heard.append((asyncio.get_running_loop().time(), frame.to_ndarray()[0, ::2]))
-            self.news.set()
+            self.on_change.set()
 
     async def offer(self):
         await self.connection.setLocalDescription()
@@ -106,8 +106,8 @@ class Client:
         """Wait until it holds."""
         async with asyncio.timeout(seconds):
             while not claim():
-                self.news.clear()
-                await self.news.wait()
+                self.on_change.clear()
+                await self.on_change.wait()
 
     async def until_closed(self):
         try:

@@ -261,7 +261,7 @@ class EngineSet(SpeechInput):
     llm: ChatModel
     tts: Synthesizer
     assistant: AssistantSettings
-    reserve: Fallbacks = field(default_factory=Fallbacks, compare=False)
+    fallbacks: Fallbacks = field(default_factory=Fallbacks, compare=False)
     observers: list[Callable[[], Observer]] = field(default_factory=list, compare=False)
     """Each makes one for every conversation that begins; a reload keeps them."""
     recorder: Recorder | None = field(default=None, compare=False)
@@ -274,8 +274,8 @@ class EngineSet(SpeechInput):
     )
 
     def __post_init__(self) -> None:
-        told: list[Any] = [self.settings, self.assistant, self.reserve.policy.budget]
-        told.append(self.reserve.speech)
+        told: list[Any] = [self.settings, self.assistant, self.fallbacks.policy.budget]
+        told.append(self.fallbacks.speech)
         told += [each.faults for each in self.chosen]
         settings = [
             *map(asdict, told),
@@ -296,7 +296,7 @@ class EngineSet(SpeechInput):
             endpointing=self.settings,
             instructions=self.assistant.instructions,
             patience=self.assistant.engine_timeout_s,
-            reserve=self.reserve,
+            fallbacks=self.fallbacks,
         )
         if self.recorder:
             self.recorder.record(conversation, spoke=self.identity.as_json())
@@ -360,7 +360,7 @@ class EngineSet(SpeechInput):
 
     def _all(self) -> list[Any]:
         wrapper = [] if self.llm is self.plain else [self.llm]
-        others = [other for other in (self.reserve.light, self.recorder) if other]
+        others = [other for other in (self.fallbacks.second_voice, self.recorder) if other]
         return [self.stt, self.plain, *wrapper, self.tts, *others, *self.further]
 
 
@@ -420,11 +420,11 @@ def build(config: Config, models: Path, now: EngineSet | None = None) -> EngineS
             llm = RetrievalChatModel(llm, library, passages=config.documents.passages)
             undoing.callback(llm.close)
         usual = next(c for c in chosen if c.kind == "tts")
-        reserve = _reserve(config, usual, tts, now, undoing)
+        fallbacks = _fallbacks(config, usual, tts, now, undoing)
         observers = now.observers if now else []
         recorder = _recorder(config.record, now.recorder if now else None, undoing)
         parts = EngineSet(
-            stt, config.turn_detection, chosen, llm, tts, config.assistant, reserve, observers,
+            stt, config.turn_detection, chosen, llm, tts, config.assistant, fallbacks, observers,
             recorder, further,
         )  # fmt: skip
         parts.vad()
@@ -483,23 +483,23 @@ def _check_further(model: OnDemand, config: Config, usual: list[EngineSpec]) -> 
             )
 
 
-def _reserve(
+def _fallbacks(
     config: Config, usual: EngineSpec, tts: Any, now: EngineSet | None, undoing: ExitStack
 ) -> Fallbacks:
     budget = config.latency
     language = tts.language_of(None) if hasattr(tts, "language_of") else ""
-    chosen = _light(usual.name, language) if "fallback_voice" in budget.enabled else None
-    light: Synthesizer | None = None
+    chosen = _second_voice(usual.name, language) if "fallback_voice" in budget.enabled else None
+    second_voice: Synthesizer | None = None
     if chosen:
         # The same voice has the same one in reserve.
-        same = now and now.reserve.light and usual in now.chosen
-        light = now.reserve.light if now and same else _load(chosen, undoing)
+        same = now and now.fallbacks.second_voice and usual in now.chosen
+        second_voice = now.fallbacks.second_voice if now and same else _load(chosen, undoing)
     return Fallbacks(
-        DegradationPolicy(budget), PrerenderedSpeech(budget.sentences), light, config.speech
+        DegradationPolicy(budget), PrerenderedSpeech(budget.sentences), second_voice, config.speech
     )
 
 
-def _light(usual: str, language: str) -> EngineSpec | None:
+def _second_voice(usual: str, language: str) -> EngineSpec | None:
     """The voice in reserve of one that speaks `language`: it takes some milliseconds a clause.
 
     hibari sounds like Kokoro, which it learnt from; espeak-ng has a process of its own, which is

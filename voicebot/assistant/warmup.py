@@ -35,9 +35,9 @@ class Warmup:
         self,
         parts: EngineSet,
         known: Mapping[Kind, str] | None = None,
-        news: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._parts, self._news = parts, news
+        self._parts, self._on_change = parts, on_change
         self._spoken = silence(1.0, 16000)
         # The voice goes before the ear, which then hears it: silence would reach no recogniser.
         self._questions: dict[Kind, Callable[[], Awaitable[None]]] = {
@@ -65,9 +65,9 @@ class Warmup:
         for kind, ask in self._questions.items():
             if self.states[kind] != READY:
                 self.states[kind] = await _state(ask)
-                self._news()
+                self._on_change()
         if self.states["tts"] == READY:
-            await _state(lambda: self._parts.reserve.keep_ready(self._parts.tts))
+            await _state(lambda: self._parts.fallbacks.keep_ready(self._parts.tts))
 
     async def require(self, kinds: Container[Kind]) -> None:
         """Ask the engines of these kinds once.

@@ -39,10 +39,10 @@ def listen(tts: Synthesizer, reply: str = REPLY) -> TurnEnded:
 
 async def _spoken(tts: Synthesizer, reply: str) -> TurnEnded:
     # As at the start of a server: these sentences show how fast the voice is.
-    reserve = Fallbacks(canned=PrerenderedSpeech(LatencySettings().sentences))
-    await reserve.keep_ready(tts)
+    fallbacks = Fallbacks(prerendered=PrerenderedSpeech(LatencySettings().sentences))
+    await fallbacks.keep_ready(tts)
     speaker = _Loudspeaker()
-    turn = Turn(speaker, lambda event: None, 0.0, 600.0, reserve=reserve)
+    turn = Turn(speaker, lambda event: None, 0.0, 600.0, fallbacks=fallbacks)
     turn.open()
     await turn.speak(tts, _written(reply))
     await speaker.drain()

@@ -86,12 +86,12 @@ class Conversation:
         endpointing: EndpointingSettings | None = None,
         instructions: str = "",
         patience: float = 30.0,
-        reserve: Fallbacks | None = None,
+        fallbacks: Fallbacks | None = None,
     ) -> None:
         self.vad, self.stt, self.llm, self.tts = vad, stt, llm, tts
         self.speaker, self.emit = speaker, emit
         self.endpointing = endpointing or EndpointingSettings()
-        self.patience, self.reserve = patience, reserve or Fallbacks()
+        self.patience, self.fallbacks = patience, fallbacks or Fallbacks()
         self.history: list[Message] = [Message("system", instructions)] if instructions else []
         self.interim = False
         """Tell what is being said as `InterimTranscript`s while it is being said."""
@@ -170,7 +170,7 @@ class Conversation:
         due.set(lambda: inf)
         while True:
             self._chosen.clear()
-            await self.reserve.keep_ready(self.tts)
+            await self.fallbacks.keep_ready(self.tts)
             await self._chosen.wait()
 
     async def ask(self, text: str) -> None:
@@ -191,8 +191,8 @@ class Conversation:
             self.emit,
             late,
             self.patience,
-            deadline=self.reserve.policy.budget.deadline(self.endpointing),
-            reserve=self.reserve,
+            deadline=self.fallbacks.policy.budget.deadline(self.endpointing),
+            fallbacks=self.fallbacks,
             typed=typed,
             at_once=self.at_once,
         )
@@ -251,7 +251,7 @@ class Conversation:
                 if not turn.is_held:  # else it is the one that waits to be let go
                     await self._let_go()
                 turn.tell(Failed(error.stage, error.reason, error.kind))
-                await turn.apologise(self.tts)
+                await turn.play_apology(self.tts)
             await turn.gate.wait()
             if self._held and not question.text:
                 return self._go_on(turn)
@@ -291,7 +291,7 @@ class Conversation:
 
     def _end(self, turn: Turn) -> None:
         self._turns += 1
-        self.reserve.policy.learn_from(turn.timeline)
+        self.fallbacks.policy.learn_from(turn.timeline)
         self.emit(turn.timeline.end())
 
     async def _reply(self, turn: Turn, question: _Question) -> None:

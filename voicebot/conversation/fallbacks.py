@@ -24,8 +24,8 @@ class Fallbacks:
     policy: DegradationPolicy = field(
         default_factory=lambda: DegradationPolicy(LatencySettings(degradations=""))
     )
-    canned: PrerenderedSpeech = field(default_factory=lambda: PrerenderedSpeech([]))
-    light: Synthesizer | None = None
+    prerendered: PrerenderedSpeech = field(default_factory=lambda: PrerenderedSpeech([]))
+    second_voice: Synthesizer | None = None
     """A voice that is quick and does not fail; worse, or it would be the usual one."""
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     """The pauses that every voice makes."""
@@ -34,13 +34,13 @@ class Fallbacks:
 
     async def keep_ready(self, tts: Synthesizer) -> None:
         """Have spoken in the voice of `tts` what helps when it is late, before that is needed."""
-        await self.canned.make(tts, self.paces.of(tts))
+        await self.prerendered.make(tts, self.paces.of(tts))
 
     def filler(self, tts: Synthesizer) -> tuple[Speech, ...]:
         """What to say in the voice of `tts` while an answer is late; nothing where that is."""
         if "filler" not in self.policy.budget.enabled:
             return ()
-        return self.canned.speech(tts, self.policy.budget.filler)
+        return self.prerendered.speech(tts, self.policy.budget.filler)
 
     def filler_at(self, deadline: float, filler: Sequence[Speech]) -> float:
         """Seconds after the end of speech at which `filler` is to be spoken, if there is still no
@@ -51,7 +51,7 @@ class Fallbacks:
 
     def spare(self) -> Synthesizer | None:
         """The voice that goes on where the usual one fails."""
-        return self.light if "fallback_voice" in self.policy.budget.enabled else None
+        return self.second_voice if "fallback_voice" in self.policy.budget.enabled else None
 
     def apology(self) -> str:
         """What to say where there is no answer."""

@@ -72,7 +72,7 @@ class Turn:
         patience: float,
         *,
         deadline: float = inf,
-        reserve: Fallbacks | None = None,
+        fallbacks: Fallbacks | None = None,
         typed: bool = False,
         at_once: bool = True,
     ) -> None:
@@ -105,7 +105,7 @@ class Turn:
         self._giving: asyncio.Task[None] | None = None
         """What the speaker is being given now."""
         self._speaker, self._emit = speaker, emit
-        self._reserve = reserve or Fallbacks()
+        self._fallbacks = fallbacks or Fallbacks()
         promised = PROMISED if deadline == inf else deadline
         self._lead = PlayoutEstimate(self.timeline.at(promised))
         self._voice: Synthesizer | None = None
@@ -209,14 +209,14 @@ class Turn:
 
     def begin(self) -> None:
         """Call this first in the turn's task: what follows does what it can to be in time."""
-        preemptive = frozenset(self._reserve.policy.preemptive)
+        preemptive = frozenset(self._fallbacks.policy.preemptive)
         active_degradations.set(preemptive)
         for degradation in sorted(preemptive):
             self.tell(Degraded(degradation, preemptive=True))
 
     def _degrade_if_late(self, stage: Stage) -> None:
         """A stage begins: give up what it takes to be in time again."""
-        for degradation in self._reserve.policy.short_of_time(stage, self.timeline.left):
+        for degradation in self._fallbacks.policy.short_of_time(stage, self.timeline.left):
             if degradation not in active_degradations.get():
                 active_degradations.set(active_degradations.get() | {degradation})
                 self._took(degradation)
@@ -261,8 +261,8 @@ class Turn:
 
     async def speak(self, tts: Synthesizer, text: Stream[str]) -> None:
         """Speak `text` as it is written, once the gate is open; its end may still be unheard."""
-        pace = self._reserve.paces.of(tts)
-        pieces = Pieces(pace, self._lead, self._reserve.speech, at_once=self._at_once)
+        pace = self._fallbacks.paces.of(tts)
+        pieces = Pieces(pace, self._lead, self._fallbacks.speech, at_once=self._at_once)
         async with (
             background(self._read(text, pieces)),
             buffered(self._synthesize(tts, pieces, pace), items=0) as speech,
@@ -292,7 +292,7 @@ class Turn:
         # What was said while the answer was late is a sentence of its own.
         pause = line.pause or ("stop" if self._aside_ended else "")
         self._aside_ended = False
-        meant = self._reserve.speech.seconds(pause)
+        meant = self._fallbacks.speech.seconds(pause)
         late = self._late()
         self._ran_dry(late - meant)
         # Of a pause that sound is late for, only the rest is still to come.
@@ -330,10 +330,10 @@ class Turn:
 
     async def fill(self, tts: Synthesizer) -> None:
         """Say in the voice of `tts` that the answer is being sought, should it be late."""
-        if not (speech := self._reserve.filler(tts)):
+        if not (speech := self._fallbacks.filler(tts)):
             return
         await self.gate.wait()
-        late = self._reserve.filler_at(self.timeline.deadline, speech)
+        late = self._fallbacks.filler_at(self.timeline.deadline, speech)
         await asyncio.sleep(late - self.timeline.now)
         if (
             self.is_question
@@ -341,17 +341,17 @@ class Turn:
             and "speaker.first" not in self.timeline.marks
         ):
             with suppress(VoicebotError):  # a speaker that is gone: the answer finds it so, too
-                await self._aside("filler", self._reserve.policy.budget.filler, speech)
+                await self._aside("filler", self._fallbacks.policy.budget.filler, speech)
 
-    async def apologise(self, tts: Synthesizer) -> None:
+    async def play_apology(self, tts: Synthesizer) -> None:
         """Say that there is no answer, if there is a voice that can."""
-        if not (text := self._reserve.apology()):
+        if not (text := self._fallbacks.apology()):
             return
         await self.allowed()
-        speech = self._reserve.canned.speech(tts, text)
-        if not speech and (light := self._reserve.spare()):
+        speech = self._fallbacks.prerendered.speech(tts, text)
+        if not speech and (second_voice := self._fallbacks.spare()):
             with suppress(EngineError):
-                made = self.timeline.timed("tts", light.synthesize(text))
+                made = self.timeline.timed("tts", second_voice.synthesize(text))
                 async with aclosing(trimmed(made)) as chunks:
                     speech = tuple([chunk async for chunk in chunks])
         if speech:
@@ -443,8 +443,8 @@ class Turn:
 
     async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:
         """Yield `text` spoken by `tts`, or from where that fails on by the voice in reserve."""
-        light = self._reserve.spare()
-        patience = VOICE_S if light and not self._voice else inf
+        second_voice = self._fallbacks.spare()
+        patience = VOICE_S if second_voice and not self._voice else inf
         begun = False
         try:
             voice = (self._voice or tts).synthesize(text)
@@ -457,10 +457,10 @@ class Turn:
                     self.timeline.count("tts.sound", chunk.audio.seconds)
                     yield chunk
         except EngineError as error:
-            if begun or self._voice or light is None:
+            if begun or self._voice or second_voice is None:
                 raise
             log.warning("the voice in reserve speaks: %s", error)
-            self._voice = light
+            self._voice = second_voice
             self._took("fallback_voice")
             async with aclosing(self._voiced(tts, text)) as chunks:
                 async for chunk in chunks:

@@ -125,52 +125,52 @@ class Archive:
         return self._taken - self._written
 
     def take(
-        self, tape: RecordingHandle, line: Line, sound: Audio | None, track: str, size: int
+        self, handle: RecordingHandle, line: Line, sound: Audio | None, track: str, size: int
     ) -> None:
         """See `Tape.write`."""
-        if tape.lost:
+        if handle.lost:
             return
         size += _LINE + (sound.samples.nbytes if sound else 0)
         if self.waiting + size > self._most:
-            self._lose(tape, "the disk is too slow")
+            self._lose(handle, "the disk is too slow")
             return
         self._taken += size
-        self._queue.put((tape, line, sound, track, size))
+        self._queue.put((handle, line, sound, track, size))
 
-    def finish(self, tape: RecordingHandle, keep: bool) -> None:
+    def finish(self, handle: RecordingHandle, keep: bool) -> None:
         """See `Tape.end`."""
-        self._queue.put((tape, keep and not tape.lost))
+        self._queue.put((handle, keep and not handle.lost))
 
     def close(self) -> None:
         """Write what waits. What takes too long is given up."""
         self._queue.put(None)
         self._thread.join(LAST_S)
 
-    def _lose(self, tape: RecordingHandle, why: object) -> None:
-        tape.lost = True
-        log.warning("the recording %s is lost: %s", tape.name, why)
+    def _lose(self, handle: RecordingHandle, why: object) -> None:
+        handle.lost = True
+        log.warning("the recording %s is lost: %s", handle.name, why)
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
-            tape = job[0]
+            handle = job[0]
             try:
                 self._do(job)
             # An engine of anybody's own may give what cannot be written down.
             except (OSError, ConfigError, TypeError, ValueError) as error:
-                if not tape.lost:
-                    self._lose(tape, error)
+                if not handle.lost:
+                    self._lose(handle, error)
         for files in self._open.values():
             with suppress(OSError):
                 files.close()
 
     def _do(self, job: _Job) -> None:
         match job:
-            case (tape, keep):
-                self._end(tape.name, keep)
-            case (tape, line, sound, track, size):
+            case (handle, keep):
+                self._end(handle.name, keep)
+            case (handle, line, sound, track, size):
                 try:
-                    if not tape.lost:
-                        self._write(tape.name, line, sound, track)
+                    if not handle.lost:
+                        self._write(handle.name, line, sound, track)
                 finally:
                     self._written += size
 

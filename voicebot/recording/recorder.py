@@ -71,7 +71,7 @@ class Recording:
 
     def __init__(self, archive: Archive, failed_only: bool) -> None:
         self._archive, self._failed_only = archive, failed_only
-        self._tape: RecordingHandle | None = None  # while it goes on
+        self._handle: RecordingHandle | None = None  # while it goes on
         self._zero = 0.0
         self._failed = False
         self._calls = count(1)
@@ -86,12 +86,12 @@ class Recording:
         vad: VoiceDetector,
         endpointing: EndpointingSettings,
         patience: float,
-        reserve: Fallbacks,
+        fallbacks: Fallbacks,
         tts: Synthesizer,
         **about: Any,
     ) -> Iterator[None]:
         """The whole of a conversation that has these. about: what else to write down of it."""
-        self._zero, self._tape = asyncio.get_running_loop().time(), RecordingHandle(self._archive)
+        self._zero, self._handle = asyncio.get_running_loop().time(), RecordingHandle(self._archive)
         self._rate = vad.rate
         self.write(
             "session",
@@ -99,13 +99,13 @@ class Recording:
             request=context.current(),
             rate=vad.rate,
             window=vad.window,
-            light=reserve.light is not None,
-            preemptive=sorted(reserve.policy.preemptive),
-            pace=reserve.paces.of(tts).shown,
+            second_voice=fallbacks.second_voice is not None,
+            preemptive=sorted(fallbacks.policy.preemptive),
+            pace=fallbacks.paces.of(tts).shown,
             settings={
                 "turn_detection": asdict(endpointing),
-                "budget": asdict(reserve.policy.budget),
-                "speech": asdict(reserve.speech),
+                "budget": asdict(fallbacks.policy.budget),
+                "speech": asdict(fallbacks.speech),
                 "assistant": {"engine_timeout_s": patience},
             },
             **about,
@@ -120,8 +120,8 @@ class Recording:
         finally:
             self._flush()
             self.write("over", cut)
-            self._tape.end(keep=self._failed or not self._failed_only)
-            self._tape = None
+            self._handle.end(keep=self._failed or not self._failed_only)
+            self._handle = None
 
     def write(
         self,
@@ -133,8 +133,8 @@ class Recording:
         **more: Any,
     ) -> None:
         """Write down that something happened now. sound, track, size: as `Tape.write` has them."""
-        if self._tape:
-            self._tape.write({"at": self.now, what: value, **more}, sound, track, size)
+        if self._handle:
+            self._handle.write({"at": self.now, what: value, **more}, sound, track, size)
 
     def listened(self, samples: Samples, probability: float) -> None:
         """So much more was listened to, and it is speech as probably as that."""
@@ -152,12 +152,12 @@ class Recording:
         self._failed = self._failed or isinstance(event, Failed)
         self.write("event", as_json(event))
 
-    def helped(self, degradation: str, reserve: Fallbacks, voice: Synthesizer) -> None:
+    def helped(self, degradation: str, fallbacks: Fallbacks, voice: Synthesizer) -> None:
         """What is said in `voice` where an answer is late was perhaps made before all began."""
-        budget = reserve.policy.budget
+        budget = fallbacks.policy.budget
         text = {"filler": budget.filler, "apology": budget.apology}.get(degradation, "")
-        if speech := reserve.canned.speech(voice, text):
-            self.write("canned", text, speech=[as_plain(chunk) for chunk in speech])
+        if speech := fallbacks.prerendered.speech(voice, text):
+            self.write("prerendered", text, speech=[as_plain(chunk) for chunk in speech])
 
     def call(self) -> int:
         """The number of a call that begins."""
@@ -190,9 +190,9 @@ class _Conversation:
         conversation.stt = RecordedEngine("stt", conversation.stt, recording)
         conversation.llm = RecordedEngine("llm", conversation.llm, recording)
         conversation.tts = RecordedEngine("tts", conversation.tts, recording)
-        if light := conversation.reserve.light:
-            light = RecordedEngine("light", light, recording)
-            conversation.reserve = replace(conversation.reserve, light=light)
+        if second_voice := conversation.fallbacks.second_voice:
+            second_voice = RecordedEngine("second_voice", second_voice, recording)
+            conversation.fallbacks = replace(conversation.fallbacks, second_voice=second_voice)
         conversation.speaker = RecordedSpeaker(conversation.speaker, recording)
         conversation.emit = functools.partial(self._tell, conversation, conversation.emit)
         # Not kept here: what is made in a voice, and kept with us, outlives the conversation.
@@ -207,7 +207,7 @@ class _Conversation:
             conversation.vad,
             conversation.endpointing,
             conversation.patience,
-            conversation.reserve,
+            conversation.fallbacks,
             conversation.tts,
             interim=conversation.interim,
             **self._about,
@@ -228,6 +228,6 @@ class _Conversation:
         self, conversation: Conversation, emit: Callable[[Event], None], event: Event
     ) -> None:
         if isinstance(event, Degraded):
-            self._recording.helped(event.degradation, conversation.reserve, conversation.tts)
+            self._recording.helped(event.degradation, conversation.fallbacks, conversation.tts)
         self._recording.happened(event)
         emit(event)

@@ -35,7 +35,7 @@ class RecordedDetector:
         return probability
 
 
-_METHODS = {"stt": "transcribe", "llm": "reply", "tts": "synthesize", "light": "synthesize"}
+_METHODS = {"stt": "transcribe", "llm": "reply", "tts": "synthesize", "second_voice": "synthesize"}
 
 
 class RecordedEngine:

@@ -72,7 +72,7 @@ class ReplayedEngines:
     """All but the detector: each gives what it gave when it was asked the same."""
 
     def __init__(self, session: Recorded, detector: ReplayedDetector) -> None:
-        self._calls, self._canned = session.calls.values(), session.canned
+        self._calls, self._prerendered = session.calls.values(), session.prerendered
         self._detector = detector
 
     def transcribe(self, audio: Audio) -> Stream[Segment]:
@@ -98,11 +98,11 @@ class ReplayedEngines:
     def synthesize(self, text: str) -> Stream[Speech]:
         return self.speak("tts", text)
 
-    def speak(self, kind: Literal["tts", "light"], text: str) -> Stream[Speech]:
+    def speak(self, kind: Literal["tts", "second_voice"], text: str) -> Stream[Speech]:
         """In the usual voice, or in that in reserve."""
         found = self._best(kind, text, lambda call: 0)
         if kind == "tts":
-            found = found or self._canned.get(text)
+            found = found or self._prerendered.get(text)
         return _again(found, "tts", f"no voice was recorded saying {text!r}")
 
     def _reply_to(self, messages: Sequence[Message]) -> RecordedEngineCall | None:
@@ -131,7 +131,7 @@ class ReplayedFallback:
         self._engines = engines
 
     def synthesize(self, text: str) -> Stream[Speech]:
-        return self._engines.speak("light", text)
+        return self._engines.speak("second_voice", text)
 
 
 class ReplayedSpeaker:

@@ -87,7 +87,7 @@ def begun(about: dict[str, Any]) -> Realtime:
 LOUD = 0.1
 """Level of sound that was spoken: anything that is not taken for silence."""
 
-_ITEMS = {"stt": Segment, "llm": Delta, "tts": Speech, "light": Speech}
+_ITEMS = {"stt": Segment, "llm": Delta, "tts": Speech, "second_voice": Speech}
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 
 
@@ -137,7 +137,7 @@ class Recorded:
     rate: int = 0
     window: int = 0
     interim: bool = False
-    light: bool = False
+    second_voice: bool = False
     """There was a voice in reserve."""
     preemptive: list[Degradation] = field(default_factory=list)
     pace: list[float] = field(default_factory=lambda: Pace().shown)
@@ -147,7 +147,7 @@ class Recorded:
     """When each window of the user's sound was listened to, and how probably it is speech."""
     inputs: list[tuple[float, Typed | StopReply]] = field(default_factory=list)
     calls: dict[int, RecordedEngineCall] = field(default_factory=dict)
-    canned: dict[str, RecordedEngineCall] = field(default_factory=dict)
+    prerendered: dict[str, RecordedEngineCall] = field(default_factory=dict)
     """Of each sentence that was made before it was needed, the sound, there at once."""
     sounded: list[Sounded] = field(default_factory=list)
     realtime: Realtime | None = None
@@ -218,7 +218,7 @@ def _begin(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
             f"{recorded.path}: recorded as version {given['session']}, and this is {VERSION}"
         )
     recorded.window = amounts.whole(given["window"])
-    recorded.interim, recorded.light = bool(given["interim"]), bool(given["light"])
+    recorded.interim, recorded.second_voice = bool(given["interim"]), bool(given["second_voice"])
     recorded.preemptive = [
         degradation for degradation in DEGRADATIONS if degradation in given["preemptive"]
     ]
@@ -245,9 +245,11 @@ def _note(recorded: Recorded, at: float, given: dict[str, Any]) -> None:
             recorded.realtime.note(at, given)
         case {"call": _} | {"gave": _} | {"ended": _}:
             _note_call(recorded.calls, at, given)
-        case {"canned": str(text), "speech": speech}:
+        case {"prerendered": str(text), "speech": speech}:
             chunks = [(0.0, _built(Speech, chunk)) for chunk in speech]
-            recorded.canned[text] = RecordedEngineCall("tts", at, text, items=chunks, stopped=False)
+            recorded.prerendered[text] = RecordedEngineCall(
+                "tts", at, text, items=chunks, stopped=False
+            )
         case {"played": _} | {"drained": _} | {"stopped": _}:
             _note_sound(recorded.sounded, at, given)
         case {"event": {"event": str()} as event}:
@@ -268,7 +270,7 @@ def _note_call(calls: dict[int, RecordedEngineCall], at: float, given: dict[str,
             )
         case {"call": int(number), "kind": "llm", "text": str(text), "before": str(before)}:
             calls[number] = RecordedEngineCall("llm", at, text=text, before=before)
-        case {"call": int(number), "kind": "tts" | "light" as kind, "text": str(text)}:
+        case {"call": int(number), "kind": "tts" | "second_voice" as kind, "text": str(text)}:
             calls[number] = RecordedEngineCall(kind, at, text=text)
         case {"gave": int(number), "item": item}:
             call = calls[number]

@@ -49,7 +49,7 @@ def surrounded(
     stt: Transcriber,
     llm: ChatModel,
     tts: Synthesizer,
-    reserve: Fallbacks,
+    fallbacks: Fallbacks,
 ) -> SessionDependencies:
     """What it meets outside of itself: these engines. parts: what they are of, where they live."""
     takes = realtime.takes
@@ -59,8 +59,8 @@ def surrounded(
         parts = replace(parts, further=OnDemandEngines())
     else:
         chosen = [EngineSpec(kind, f"{__name__}:Recorded", {}) for kind in ENGINES]
-        parts = EngineSet(stt, config.turn_detection, chosen, llm, tts, config.assistant, reserve)
-    return SessionDependencies(parts, vad, stt, llm, tts, reserve, takes)
+        parts = EngineSet(stt, config.turn_detection, chosen, llm, tts, config.assistant, fallbacks)
+    return SessionDependencies(parts, vad, stt, llm, tts, fallbacks, takes)
 
 
 async def hold(

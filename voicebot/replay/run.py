@@ -102,7 +102,7 @@ async def _converse(
 ) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualClockLoop)
-    vad, stt, llm, tts, light = _live(session, parts, loop) if parts else _recorded(session)
+    vad, stt, llm, tts, second_voice = _live(session, parts, loop) if parts else _recorded(session)
     budget = config.latency
     policy = DegradationPolicy(budget)
     policy.preemptive.update(
@@ -110,9 +110,11 @@ async def _converse(
     )
 
     paces = Paces(session.pace)
-    reserve = Fallbacks(policy, PrerenderedSpeech(budget.sentences), light, config.speech, paces)
+    fallbacks = Fallbacks(
+        policy, PrerenderedSpeech(budget.sentences), second_voice, config.speech, paces
+    )
     if session.realtime:
-        outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, reserve)
+        outside = surrounded(session.realtime, config, parts, vad, stt, llm, tts, fallbacks)
         await hold(session, session.realtime, outside, story, aloud=parts is not None)
         return
 
@@ -129,7 +131,7 @@ async def _converse(
         endpointing=config.turn_detection,
         instructions=config.assistant.instructions,
         patience=config.assistant.engine_timeout_s,
-        reserve=reserve,
+        fallbacks=fallbacks,
     )
     conversation.interim = session.interim
     sound = heard(session) if parts else quiet(session)
@@ -141,17 +143,26 @@ async def _converse(
 def _recorded(session: Recorded) -> tuple[Any, ...]:
     detector = ReplayedDetector(session)
     engines = ReplayedEngines(session, detector)
-    return detector, engines, engines, engines, ReplayedFallback(engines) if session.light else None
+    return (
+        detector,
+        engines,
+        engines,
+        engines,
+        ReplayedFallback(engines) if session.second_voice else None,
+    )
 
 
 def _live(session: Recorded, parts: EngineSet, loop: VirtualClockLoop) -> tuple[Any, ...]:
     recorded = ReplayedEngines(session, ReplayedDetector(session))
-    llm, light = SeededChatModel(parts.llm, parts.plain, recorded), parts.reserve.light
+    llm, second_voice = (
+        SeededChatModel(parts.llm, parts.plain, recorded),
+        parts.fallbacks.second_voice,
+    )
     others = [RealTimeEngine(engine, loop) for engine in (parts.stt, llm, parts.tts)]
     return (
         RealTimeDetector(parts.vad(), loop),
         *others,
-        RealTimeEngine(light, loop) if light else None,
+        RealTimeEngine(second_voice, loop) if second_voice else None,
     )
 
 

@@ -167,8 +167,8 @@ def client_of(scope: Scope) -> str:
 class AdmissionMiddleware:
     """ASGI middleware: a place from before the body is read until the last byte is sent."""
 
-    def __init__(self, app: ASGIApp, house: AdmissionControl) -> None:
-        self._app, self._house = app, house
+    def __init__(self, app: ASGIApp, admission: AdmissionControl) -> None:
+        self._app, self._admission = app, admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -179,10 +179,10 @@ class AdmissionMiddleware:
             await send(message)
 
         try:
-            async with self._house.request(client_of(scope)):
+            async with self._admission.request(client_of(scope)):
                 await self._app(scope, receive, watched)
         except asyncio.CancelledError:
-            if not self._house.closing.is_set():
+            if not self._admission.closing.is_set():
                 raise
             # The server ends before the reply does: that is no failure of anybody's.
             if not begun:

@@ -45,7 +45,7 @@ def create(
     settings: ServerSettings,
     *,
     again: Again | None = None,
-    news: Callable[[Status], None] = lambda standing: None,
+    on_change: Callable[[Status], None] = lambda standing: None,
 ) -> App:
     """The application that serves these engines, which it owns from now on: `close` closes them.
 
@@ -57,7 +57,7 @@ def create(
     """
     with ExitStack() as undoing:
         undoing.callback(parts.close)
-        app = App(parts, settings, again or (lambda now: (now, settings)), news)
+        app = App(parts, settings, again or (lambda now: (now, settings)), on_change)
         undoing.pop_all()
     return app
 
@@ -74,20 +74,20 @@ class App:
         parts: EngineSet,
         settings: ServerSettings,
         again: Again,
-        news: Callable[[Status], None],
+        on_change: Callable[[Status], None],
     ) -> None:
-        self._again, self._told = again, news
+        self._again, self._told = again, on_change
         self._lasting = SharedState()
         self._reload = NONE
         self._asked = asyncio.Event()
-        warmth = Warmup(parts, news=self._news)
+        warmth = Warmup(parts, on_change=self._on_change)
         first = self._generation(parts, settings, warmth)
         self._generations = HotSwap(first, self._returned)
 
     @property
-    def house(self) -> AdmissionControl:
+    def admission(self) -> AdmissionControl:
         """Who is inside. It is told when to close."""
-        return self._lasting.house
+        return self._lasting.admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -98,7 +98,7 @@ class App:
 
     def standing(self) -> Status:
         warmth = self._generations.current.warmth
-        is_open = warmth.ready and not self.house.closing.is_set()
+        is_open = warmth.ready and not self.admission.closing.is_set()
         return Status(is_open, warmth.states.copy(), self._reload)
 
     def reload(self) -> None:
@@ -153,7 +153,7 @@ class App:
             with ExitStack() as undoing:
                 parts, settings = await worker.run(self._again, now.parts)
                 undoing.callback(parts.close, but=[now.parts])
-                warmth = Warmup(parts, now.warmth.states, self._news)
+                warmth = Warmup(parts, now.warmth.states, self._on_change)
                 new = await worker.run(self._generation, parts, settings, warmth)
                 await warmth.require(parts.new(now.parts))
                 undoing.pop_all()
@@ -176,7 +176,7 @@ class App:
 
     def _note(self, reload: str) -> None:
         self._reload = reload
-        self._news()
+        self._on_change()
 
-    def _news(self) -> None:
+    def _on_change(self) -> None:
         self._told(self.standing())

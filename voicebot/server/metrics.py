@@ -26,9 +26,11 @@ _BEGINS = ("http.response.start", "websocket.http.response.start", "websocket.ac
 _COMPUTING: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 
-def route(metrics: Metrics, parts: EngineSet, house: AdmissionControl) -> Route:
+def route(metrics: Metrics, parts: EngineSet, admission: AdmissionControl) -> Route:
     async def page(request: Request) -> Response:
-        sessions = {speaks: house.sessions[speaks] for speaks in ("talk", "realtime", "responses")}
+        sessions = {
+            speaks: admission.sessions[speaks] for speaks in ("talk", "realtime", "responses")
+        }
         text = await metrics.page(sessions, _calls(parts), _windows(parts))
         return Response(text, headers={"content-type": MEDIA_TYPE})
 

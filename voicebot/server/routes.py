@@ -62,7 +62,7 @@ NONE, UNDER_WAY, DONE, FAILED = "none", "under way", "done", "failed: "
 class SharedState:
     """What is the same before and after a change of engines or settings."""
 
-    house: AdmissionControl = field(default_factory=AdmissionControl)
+    admission: AdmissionControl = field(default_factory=AdmissionControl)
     secrets: EphemeralKeys = field(default_factory=EphemeralKeys)
     allowances: dict[str, Quota] = field(default_factory=dict)
     """What each key has left, by its hash."""
@@ -79,7 +79,7 @@ class SharedState:
     def follow(self, keys: Keys) -> None:
         """End what goes on with keys that are none any more."""
         for gone in [hash for hash in self.allowances if not keys.known(hash)]:
-            self.allowances.pop(gone).withdrawn.set()
+            self.allowances.pop(gone).revoked.set()
             self.secrets.revoke(gone)
             self.responses.forget(gone)
             self.spoken.forget(gone)
@@ -114,7 +114,7 @@ def site(
     standing: Callable[[], Status],
 ) -> Starlette:
     """The application that serves these engines to whoever has a key; to all where keys is None."""
-    house, catalogue = lasting.house, ModelCatalog(parts)
+    admission, catalogue = lasting.admission, ModelCatalog(parts)
     responder = responses.Responder(catalogue, lasting.responses)
     described = openapi.description()
     if lasting.metrics.observer not in parts.observers:  # after a reload they may be the same
@@ -142,16 +142,16 @@ def site(
             Route("/health", health),
             Route("/ready", ready),
             Route("/openapi.json", description),
-            measured.route(lasting.metrics, parts, house),
-            *openai_audio.routes(catalogue, house),
-            *openai_text.routes(parts, catalogue, house, lasting.spoken),
+            measured.route(lasting.metrics, parts, admission),
+            *openai_audio.routes(catalogue, admission),
+            *openai_text.routes(parts, catalogue, admission, lasting.spoken),
             documents.route(parts),
-            *completions.routes(catalogue, house),
-            *responses.routes(responder, house),
-            *responses_socket.routes(responder, house, settings.sessions),
-            *realtime_socket.routes(parts, house, lasting.secrets, settings.sessions),
-            *webrtc.routes(parts, house, lasting.secrets, settings, lasting.webrtc),
-            *talk_socket.routes(parts, house, lasting.calls, settings.sessions),
+            *completions.routes(catalogue, admission),
+            *responses.routes(responder, admission),
+            *responses_socket.routes(responder, admission, settings.sessions),
+            *realtime_socket.routes(parts, admission, lasting.secrets, settings.sessions),
+            *webrtc.routes(parts, admission, lasting.secrets, settings, lasting.webrtc),
+            *talk_socket.routes(parts, admission, lasting.calls, settings.sessions),
             Route("/v1/realtime", _no_websocket, methods=["GET"]),
             Route("/v1/responses", _no_websocket, methods=["GET"]),
             WebSocketRoute("/{path:path}", _nowhere),

@@ -116,7 +116,7 @@ def run(
         parts = build(config, models)
         print(*parts.describe(), *offers(config), sep="\n", file=sys.stderr)
         _point(elsewhere, certified, qr=qr)
-        app = create(parts, settings, again=again, news=partial(_report, manager, url))
+        app = create(parts, settings, again=again, on_change=partial(_report, manager, url))
         closing.callback(app.close)
         site: ASGIApp = app
         if spans:
@@ -242,7 +242,7 @@ class _Server(uvicorn.Server):
         await self._ending.wait()
         self._manager.stopping()
         try:
-            await self._app.house.close(DRAIN_S)
+            await self._app.admission.close(DRAIN_S)
         except TimeoutError:
             log.warning("some replies did not end within %g s and are cut off", DRAIN_S)
         self.should_exit = True

@@ -14,7 +14,7 @@ from ..concurrency.worker import Stream, buffered
 from ..conversation.clauses import clauses
 from ..conversation.trim import trimmed
 from ..engines import Speech
-from .auth.middleware import allowance, charge
+from .auth.middleware import charge, quota
 from .errors import ApiError
 
 AHEAD = 2
@@ -37,7 +37,7 @@ async def _pieces(parts: EngineSet, text: Stream[str], options: dict[str, Any]) 
         async for piece in pieces:
             if piece.silent:
                 continue
-            pause = parts.reserve.speech.seconds(piece.pause)
+            pause = parts.fallbacks.speech.seconds(piece.pause)
             async with aclosing(trimmed(synthesize(piece.spoken, **options))) as speech:
                 async for chunk in speech:
                     if pause:
@@ -65,7 +65,7 @@ class Counted:
             async for audio in self._sound:
                 self.seconds += audio.seconds
                 charge(self._scope, audio_s=audio.seconds)
-                if over := allowance(self._scope).overdrawn(asyncio.get_running_loop().time()):
+                if over := quota(self._scope).overdrawn(asyncio.get_running_loop().time()):
                     raise ApiError(
                         429, str(over), code="rate_limit_exceeded", retry_after=over.retry_after
                     )

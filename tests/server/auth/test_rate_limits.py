@@ -27,32 +27,32 @@ def test_what_was_taken_too_much_is_owed():
 
 
 def test_so_many_requests_a_minute_and_then_one_in_turn():
-    allowance = Quota(Limits(requests_per_minute=2), now=0)
-    allowance.admit(now=0)
-    allowance.admit(now=0)
+    quota = Quota(Limits(requests_per_minute=2), now=0)
+    quota.admit(now=0)
+    quota.admit(now=0)
     with pytest.raises(
         RateLimitExceeded, match="requests of this minute; try again in 30 s"
     ) as refused:
-        allowance.admit(now=0)
+        quota.admit(now=0)
     assert refused.value.retry_after == 30
-    allowance.admit(now=30)
+    quota.admit(now=30)
 
 
 def test_a_day_is_not_used_up_in_its_first_minutes_unless_it_is():
-    allowance = Quota(Limits(requests_per_minute=2, requests_per_day=3), now=0)
+    quota = Quota(Limits(requests_per_minute=2, requests_per_day=3), now=0)
     for now in (0, 0, 60):
-        allowance.admit(now)
+        quota.admit(now)
     with pytest.raises(RateLimitExceeded, match="requests of this day"):
-        allowance.admit(now=120)
+        quota.admit(now=120)
 
 
 def test_a_refused_request_is_not_counted():
-    allowance = Quota(Limits(requests_per_minute=1), now=0)
-    allowance.admit(now=0)
+    quota = Quota(Limits(requests_per_minute=1), now=0)
+    quota.admit(now=0)
     for _ in range(5):
         with pytest.raises(RateLimitExceeded):
-            allowance.admit(now=30)
-    allowance.admit(now=60)
+            quota.admit(now=30)
+    quota.admit(now=60)
 
 
 @pytest.mark.parametrize(
@@ -63,41 +63,41 @@ def test_a_refused_request_is_not_counted():
     ],
 )
 def test_what_was_used_keeps_the_next_one_out(limits, used, word):
-    allowance = Quota(limits, now=0)
-    allowance.admit(now=0)
-    assert allowance.exhausted(now=0) == ""
-    allowance.charge(0, **used)
-    assert allowance.exhausted(now=0) == word
+    quota = Quota(limits, now=0)
+    quota.admit(now=0)
+    assert quota.exhausted(now=0) == ""
+    quota.charge(0, **used)
+    assert quota.exhausted(now=0) == word
     with pytest.raises(RateLimitExceeded, match=word):
-        allowance.admit(now=0)
+        quota.admit(now=0)
 
 
 def test_so_many_conversations_at_once():
-    allowance = Quota(Limits(sessions=1), now=0)
+    quota = Quota(Limits(sessions=1), now=0)
     for _ in range(2):
-        with allowance.session(), pytest.raises(RateLimitExceeded, match="1 conversations at once"):
-            allowance.session().__enter__()
+        with quota.session(), pytest.raises(RateLimitExceeded, match="1 conversations at once"):
+            quota.session().__enter__()
 
 
 def test_what_is_left_is_told():
-    allowance = Quota(Limits(requests_per_minute=60, tokens_per_day=86400), now=0)
-    allowance.admit(now=0)
-    allowance.charge(0, tokens=400)
-    assert allowance.told(now=0) == [
+    quota = Quota(Limits(requests_per_minute=60, tokens_per_day=86400), now=0)
+    quota.admit(now=0)
+    quota.charge(0, tokens=400)
+    assert quota.told(now=0) == [
         {"name": "requests", "limit": 60, "remaining": 59, "reset_seconds": 1.0},
         {"name": "tokens", "limit": 86400, "remaining": 86000, "reset_seconds": 400.0},
     ]
 
 
 def test_no_limits_hold_nobody_back():
-    allowance = Quota(Limits(), now=0)
+    quota = Quota(Limits(), now=0)
     with ExitStack() as all_of_them:
         for _ in range(1000):
-            allowance.admit(now=0)
-            all_of_them.enter_context(allowance.session())
-    allowance.charge(0, tokens=10**9, audio_s=1e9)
-    assert allowance.exhausted(now=0) == ""
-    assert allowance.told(now=0) == []
+            quota.admit(now=0)
+            all_of_them.enter_context(quota.session())
+    quota.charge(0, tokens=10**9, audio_s=1e9)
+    assert quota.exhausted(now=0) == ""
+    assert quota.told(now=0) == []
 
 
 @pytest.mark.parametrize("table", [{"requests": 1}, {"sessions": -1}, {"sessions": True}])
@@ -107,16 +107,16 @@ def test_a_limit_that_is_none_is_an_error(table):
 
 
 def test_new_limits_count_what_was_used_under_the_old_ones():
-    allowance = Quota(Limits(requests_per_minute=3, sessions=1), now=0)
+    quota = Quota(Limits(requests_per_minute=3, sessions=1), now=0)
     for _ in range(3):
-        allowance.admit(0)
-    with allowance.session():
-        allowance.limit(Limits(requests_per_minute=4, sessions=1), 0)
-        allowance.admit(0)
+        quota.admit(0)
+    with quota.session():
+        quota.limit(Limits(requests_per_minute=4, sessions=1), 0)
+        quota.admit(0)
         with pytest.raises(RateLimitExceeded, match="requests"):
-            allowance.admit(0)
+            quota.admit(0)
         with pytest.raises(RateLimitExceeded, match="1 conversations at once"):
-            allowance.session().__enter__()
+            quota.session().__enter__()
 
 
 def test_a_key_may_send_less_than_others_but_not_more():

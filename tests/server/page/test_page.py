@@ -212,7 +212,7 @@ class Hurried(Parts):
         conversation = super().conversation(speaker, emit)
         policy = DegradationPolicy(LatencySettings())
         policy.preemptive = {"single_decode", "fewer_passages"}
-        conversation.reserve = Fallbacks(policy, PrerenderedSpeech([]))
+        conversation.fallbacks = Fallbacks(policy, PrerenderedSpeech([]))
         return conversation
 
 
@@ -231,7 +231,7 @@ class Patient(Parts):
     def conversation(self, speaker, emit):
         conversation = super().conversation(speaker, emit)
         budget = LatencySettings()
-        conversation.reserve = Fallbacks(
+        conversation.fallbacks = Fallbacks(
             DegradationPolicy(budget), PrerenderedSpeech([budget.filler])
         )
         return conversation

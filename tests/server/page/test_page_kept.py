@@ -154,11 +154,11 @@ def test_a_page_that_is_refused_says_why(tmp_path):
 
 
 def test_a_server_without_a_place_says_so_and_is_asked_again(tmp_path):
-    parts, house = Parts("Good", "morning."), AdmissionControl()
-    routes = talk_socket.routes(parts, house, sessions=1)
+    parts, admission = Parts("Good", "morning."), AdmissionControl()
+    routes = talk_socket.routes(parts, admission, sessions=1)
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     with visiting(parts, tmp_path, app) as person:
-        with house.session():
+        with admission.session():
             person.type("hello")
             person.waits_for(lambda: "conversations are taken" in person.sees("#notice")[0])
         person.waits_for_state("Type a question")

@@ -178,11 +178,11 @@ def test_a_recording_holds_what_the_chosen_model_wrote(tmp_path):
     recorder = Recorder(RecordSettings(folder=str(tmp_path)))
     other = further("llm", "other", Loads(Writer("Otherwise.")))
     recorded = replace(parts(), further=OnDemandEngines([other]), recorder=recorder)
-    house = create(recorded, ServerSettings())
-    with served(house) as url, session(url) as now:
+    admission = create(recorded, ServerSettings())
+    with served(admission) as url, session(url) as now:
         now.update(model="other")
         now.answer(output_modalities=["text"])
-    house.close()
+    admission.close()
     kept = "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
     given = [line for line in kept.splitlines() if "gave" in line]
     assert any("Otherwise." in line for line in given)

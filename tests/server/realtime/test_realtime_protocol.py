@@ -44,20 +44,20 @@ class Table:
         )
         self.events = []
         self.known = TypeAdapter(schema)
-        self.created = self.news()
+        self.created = self.on_change()
 
-    def news(self):
+    def on_change(self):
         """What the client has been told since it last asked."""
-        news = [json.loads(as_text(event)) for event in self.protocol.take()]
-        for event in news:
+        on_change = [json.loads(as_text(event)) for event in self.protocol.take()]
+        for event in on_change:
             self.known.validate_python(event)
-        self.events += news
-        return news
+        self.events += on_change
+        return on_change
 
     def says(self, type, **fields):
         """The client sends a message; what the server is to do about it is kept."""
         self.action = self.protocol.receive(json.dumps({"type": type, **fields}))
-        return self.news()
+        return self.on_change()
 
     def update(self, **session):
         return self.says("session.update", session=session)
@@ -80,8 +80,8 @@ class Table:
         spoken.end()
         return response
 
-    def error(self, news):
-        (event,) = news
+    def error(self, on_change):
+        (event,) = on_change
         assert event["type"] == "error"
         return event["error"]
 
@@ -90,8 +90,8 @@ class Table:
         return [(m.role, m.text) for m in messages(list(self.protocol.items))]
 
 
-def kinds(news):
-    return [event["type"] for event in news]
+def kinds(on_change):
+    return [event["type"] for event in on_change]
 
 
 # The session
@@ -333,7 +333,7 @@ def test_speech_is_told_and_becomes_an_item():
     table.protocol.hearing.stopped(2.5)
     item = table.protocol.hearing.committed(silence(1.5, 16000))
     table.protocol.hearing.transcribed(item, item.content[0], "hello there")
-    started, stopped, committed, added, done, delta, completed = table.news()
+    started, stopped, committed, added, done, delta, completed = table.on_change()
     assert (started["audio_start_ms"], stopped["audio_end_ms"]) == (1000, 2500)
     assert {started["item_id"], stopped["item_id"], committed["item_id"]} == {item.id}
     assert committed["previous_item_id"] == added["previous_item_id"] == before
@@ -348,11 +348,11 @@ def test_a_transcript_nobody_asked_for_is_not_sent_but_can_be_retrieved():
     table = Table()
     item = table.protocol.hearing.committed(silence(1.5, 16000))
     table.protocol.hearing.transcribed(item, item.content[0], "hello there")
-    assert kinds(table.news())[-1] == "conversation.item.done"
+    assert kinds(table.on_change())[-1] == "conversation.item.done"
     assert table.says("conversation.item.retrieve", item_id=item.id) == []
     assert table.action == Retrieve(item)
     table.protocol.retrieved(item, {0: "AAAA"})
-    (retrieved,) = table.news()
+    (retrieved,) = table.on_change()
     heard = {"type": "input_audio", "transcript": "hello there"}
     assert retrieved["item"]["content"] == [{**heard, "audio": "AAAA"}]
     table.protocol.items.forget(item, item.content[0])
@@ -364,7 +364,7 @@ def test_a_silence_that_lasts_becomes_an_item():
     table = Table()
     table.update(audio={"input": {"transcription": {}}})
     table.protocol.hearing.timed_out(2.0, 7.0)
-    triggered, committed, added, _, completed = table.news()
+    triggered, committed, added, _, completed = table.on_change()
     assert triggered["type"] == "input_audio_buffer.timeout_triggered"
     assert (triggered["audio_start_ms"], triggered["audio_end_ms"]) == (2000, 7000)
     ids = {triggered["item_id"], committed["item_id"], added["item"]["id"], completed["item_id"]}
@@ -412,7 +412,7 @@ def test_what_cannot_be_recognised_is_told():
     table.update(audio={"input": {"transcription": {}}})
     item = table.protocol.hearing.committed(silence(1.5, 16000))
     table.protocol.hearing.not_transcribed(item, item.content[0], "stt: deaf")
-    assert table.news()[-1]["error"]["message"] == "stt: deaf"
+    assert table.on_change()[-1]["error"]["message"] == "stt: deaf"
 
 
 def test_committing_and_clearing_are_left_to_the_server():
@@ -422,7 +422,7 @@ def test_committing_and_clearing_are_left_to_the_server():
     table.says("input_audio_buffer.clear")
     assert table.action == Clear()
     table.protocol.hearing.cleared()
-    assert kinds(table.news()) == ["input_audio_buffer.cleared"]
+    assert kinds(table.on_change()) == ["input_audio_buffer.cleared"]
 
 
 # Items
@@ -537,16 +537,16 @@ def test_a_spoken_answer_is_told_in_the_order_clients_rely_on():
     assert isinstance(table.action, Respond)
     table.speaks("Good", "morning.")
     table.protocol.end("completed", tokens=Tokens(read=10, kept=6))
-    news = table.news()
-    assert kinds(news) == SPOKEN
-    done = news[-1]["response"]
+    on_change = table.on_change()
+    assert kinds(on_change) == SPOKEN
+    done = on_change[-1]["response"]
     assert done["status"] == "completed"
     assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": "Good morning."}]
     assert done["usage"]["output_token_details"] == {"text_tokens": 4, "audio_tokens": 20}
     assert done["usage"]["total_tokens"] == 34
     assert done["usage"]["input_token_details"]["cached_tokens"] == 6
-    assert news[3]["previous_item_id"] == question
-    assert base64.b64decode(news[6]["delta"]) == to_pcm16(silence(0.5, 24000))
+    assert on_change[3]["previous_item_id"] == question
+    assert base64.b64decode(on_change[6]["delta"]) == to_pcm16(silence(0.5, 24000))
 
 
 def test_a_written_answer_has_no_sound():
@@ -556,11 +556,11 @@ def test_a_written_answer_has_no_sound():
     response.write("Good ")
     response.write("morning.\n")
     table.protocol.end("completed")
-    news = table.news()
-    assert kinds(news)[5:8] == [
+    on_change = table.on_change()
+    assert kinds(on_change)[5:8] == [
         "response.output_text.delta", "response.output_text.delta", "response.output_text.done",
     ]  # fmt: skip
-    assert news[7]["text"] == "Good morning.\n"
+    assert on_change[7]["text"] == "Good morning.\n"
     assert table.told == [("assistant", "Good morning.\n")]
 
 
@@ -583,10 +583,10 @@ def test_one_response_may_differ_from_the_session():
     response = table.protocol.begin(wish, [])
     response.write("Weather.")
     table.protocol.end("completed")
-    news = table.news()
-    assert "conversation.item.added" not in kinds(news)
-    assert news[-1]["response"]["metadata"] == about
-    assert news[-1]["response"]["conversation_id"] is None
+    on_change = table.on_change()
+    assert "conversation.item.added" not in kinds(on_change)
+    assert on_change[-1]["response"]["metadata"] == about
+    assert on_change[-1]["response"]["conversation_id"] is None
     assert table.told == [("user", "Kept.")]
 
 
@@ -595,21 +595,21 @@ def test_a_function_call_is_told():
     response = table.protocol.begin(table.protocol.wish(), [])
     response.call(ToolCall("c", "weather", '{"city": "Paris"}'))
     table.protocol.end("completed")
-    news = table.news()
-    assert kinds(news)[2:8] == [
+    on_change = table.on_change()
+    assert kinds(on_change)[2:8] == [
         "response.output_item.added", "conversation.item.added",
         "response.function_call_arguments.delta", "response.function_call_arguments.done",
         "response.output_item.done", "conversation.item.done",
     ]  # fmt: skip
-    done = news[6]["item"]
+    done = on_change[6]["item"]
     assert (done["type"], done["status"], done["name"]) == ("function_call", "completed", "weather")
-    assert news[5]["arguments"] == '{"city": "Paris"}'
+    assert on_change[5]["arguments"] == '{"city": "Paris"}'
 
 
 def test_a_second_response_at_once_is_refused():
     table = Table()
     table.speaks("Well.")
-    table.news()
+    table.on_change()
     error = table.error(table.says("response.create"))
     assert error["code"] == "conversation_already_has_active_response"
 
@@ -618,7 +618,7 @@ def test_cancelling_nothing_is_a_soft_error():
     table = Table()
     assert table.error(table.says("response.cancel"))["code"] == "response_cancel_not_active"
     response = table.speaks("Well.")
-    table.news()
+    table.on_change()
     assert table.error(table.says("response.cancel", response_id="resp_0"))
     table.says("response.cancel", response_id=response.id)
     assert table.action == Cancel()
@@ -628,7 +628,7 @@ def test_a_cancelled_answer_keeps_only_what_was_heard():
     table = Table()
     table.speaks("one", "two", "three").cut(1.1)
     table.protocol.end("cancelled", "turn_detected")
-    response = table.news()[-1]["response"]
+    response = table.on_change()[-1]["response"]
     assert response["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
     (item,) = response["output"]
     assert item["status"] == "incomplete"
@@ -640,7 +640,7 @@ def test_a_failed_answer_says_why():
     table = Table()
     table.protocol.begin(table.protocol.wish(), [])
     table.protocol.end("failed", error="tts: no voice")
-    details = table.news()[-1]["response"]["status_details"]
+    details = table.on_change()[-1]["response"]["status_details"]
     assert details["error"]["message"] == "tts: no voice"
 
 
@@ -650,7 +650,7 @@ def test_a_failed_answer_says_why():
 def spoken(table, *words):
     table.speaks(*words)
     table.protocol.end("completed")
-    return table.news()[-1]["response"]["output"][0]["id"]
+    return table.on_change()[-1]["response"]["output"][0]["id"]
 
 
 def truncate(table, item, ms, index=0):
@@ -700,7 +700,7 @@ def test_the_client_knows_better_than_we_what_was_heard():
     table = Table()
     table.speaks("one", "two", "three").cut(0.6)
     table.protocol.end("cancelled", "turn_detected")
-    item = table.news()[-1]["response"]["output"][0]["id"]
+    item = table.on_change()[-1]["response"]["output"][0]["id"]
     truncate(table, item, 1000)
     assert table.told == [("assistant", "one two")]
 
@@ -708,7 +708,9 @@ def test_the_client_knows_better_than_we_what_was_heard():
 def test_an_answer_can_be_truncated_while_it_is_made():
     table = Table()
     response = table.speaks("one", "two", "three")
-    item = next(e["item"]["id"] for e in table.news() if e["type"] == "conversation.item.added")
+    item = next(
+        e["item"]["id"] for e in table.on_change() if e["type"] == "conversation.item.added"
+    )
     truncate(table, item, 600)
     response.cut(1.5)
     table.protocol.end("cancelled", "turn_detected")
@@ -769,7 +771,7 @@ def test_an_answer_in_the_first_dialect():
     table.says("response.create", response={"modalities": ["audio", "text"]})
     table.speaks("Good", "morning.")
     table.protocol.end("completed")
-    news = table.news()
+    on_change = table.on_change()
     renamed = {
         "conversation.item.added": "conversation.item.created",
         "response.output_audio.delta": "response.audio.delta",
@@ -778,8 +780,8 @@ def test_an_answer_in_the_first_dialect():
         "response.output_audio_transcript.done": "response.audio_transcript.done",
     }
     expected = [renamed.get(k, k) for k in SPOKEN if k != "conversation.item.done"]
-    assert kinds(news) == expected
-    response = news[-1]["response"]
+    assert kinds(on_change) == expected
+    response = on_change[-1]["response"]
     assert response["modalities"] == ["audio", "text"]
     assert response["output"][0]["content"] == [{"type": "audio", "transcript": "Good morning."}]
 
@@ -809,5 +811,5 @@ def test_a_transcription_session_of_the_first_dialect():
 def test_what_is_no_message_is_refused_and_nothing_ends(text):
     table = Table()
     assert table.protocol.receive(text) is None
-    assert table.error(table.news())["type"] == "invalid_request_error"
+    assert table.error(table.on_change())["type"] == "invalid_request_error"
     assert kinds(table.update(instructions="On.")) == ["session.updated"]

@@ -403,7 +403,7 @@ def story(*lines):
     return "".join(json.dumps({"at": 0, **line}) + "\n" for line in lines)
 
 
-SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "light": False,
+SESSION = {"session": 1, "rate": 16000, "window": 512, "interim": False, "second_voice": False,
            "preemptive": [], "settings": {},
            "realtime": {"changes": [], "speaks_beta": False, "has_track": False, "root": "mine",
                         "takes": [],

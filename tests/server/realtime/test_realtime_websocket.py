@@ -30,8 +30,8 @@ class Line:
     def __init__(self, *script, reads=True, subprotocols=(), headers=(), **engines):
         self.script, self.reads = list(script), reads
         self.sent, self.heard, self.ended = [], 0, None
-        self.house = AdmissionControl()
-        self.realtime = RealtimeWebSocket(parts(**engines), self.house, EphemeralKeys())
+        self.admission = AdmissionControl()
+        self.realtime = RealtimeWebSocket(parts(**engines), self.admission, EphemeralKeys())
         self.scope = {
             "type": "websocket", "path": "/v1/realtime", "query_string": b"", "scheme": "ws",
             "headers": list(headers), "subprotocols": list(subprotocols),
@@ -49,7 +49,7 @@ class Line:
         self.heard += 1
         message = self.script.pop(0)
         if message == "close the house":
-            self.house.closing.set()
+            self.admission.closing.set()
             await asyncio.Event().wait()
         if isinstance(message, bytes):
             return {"type": "websocket.receive", "bytes": message}
@@ -150,7 +150,7 @@ def test_a_server_that_closes_lets_the_answer_end():
 
 def test_a_server_that_has_closed_lets_nobody_in():
     line = Line()
-    line.house.closing.set()
+    line.admission.closing.set()
     line.lives()
     ((_, start), *_) = line.sent
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)

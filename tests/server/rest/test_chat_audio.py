@@ -20,7 +20,7 @@ def client(url):
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def admission(tmp_path_factory):
     """A client of the engines that come with voicebot."""
     with (
         embedded(tmp_path_factory.mktemp("house")) as real,
@@ -48,8 +48,8 @@ def length(data):
         return sum(f.samples / f.sample_rate for f in container.decode(audio=0))
 
 
-def test_a_spoken_question_is_answered_aloud(house):
-    answer = house.chat.completions.create(
+def test_a_spoken_question_is_answered_aloud(admission):
+    answer = admission.chat.completions.create(
         model="gpt-4o-audio-preview",
         messages=[{"role": "user", "content": [spoken(QUESTION)]}],
         **ALOUD,
@@ -156,8 +156,8 @@ def test_an_answer_with_nothing_to_say_has_no_sound(stream):
             assert answer.choices[0].message.audio.data == ""
 
 
-def test_an_unknown_voice_is_refused_before_anything_is_asked(house):
+def test_an_unknown_voice_is_refused_before_anything_is_asked(admission):
     with pytest.raises(openai.BadRequestError, match="no voice 'nobody'"):
-        house.chat.completions.create(
+        admission.chat.completions.create(
             model="gpt-4o", messages=HELLO, **ALOUD | {"audio": {"voice": "nobody"}}
         )

@@ -52,8 +52,8 @@ def ids(listed):
 
 def test_recordings_are_heard_by_the_model_that_is_named():
     loads = Loads(Ears("accurate"))
-    house = app(further("stt", "accurate", loads), stt=Ears("usual"))
-    with served(house) as url:
+    admission = app(further("stt", "accurate", loads), stt=Ears("usual"))
+    with served(admission) as url:
         assert heard(url, "whisper-1").json()["text"] == "usual en"
         assert loads.count == 0
         answer = heard(url, "accurate")
@@ -63,7 +63,7 @@ def test_recordings_are_heard_by_the_model_that_is_named():
         assert heard(url, "whisper-1").headers["x-voicebot-stt"].startswith("room:Transcriber")
     assert loads.count == 1
     assert not loads.engine.closed
-    house.close()
+    admission.close()
     assert loads.engine.closed
 
 

@@ -19,7 +19,7 @@ HELLO = [{"role": "user", "content": "What time is it?"}]
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def admission(tmp_path_factory):
     """A client of the engines that come with voicebot."""
     with (
         embedded(tmp_path_factory.mktemp("house")) as real,
@@ -47,13 +47,13 @@ def length(data):
 # Transcription
 
 
-def test_a_recording_is_written_down(house):
-    heard = house.audio.transcriptions.create(model="whisper-1", file=QUESTION)
+def test_a_recording_is_written_down(admission):
+    heard = admission.audio.transcriptions.create(model="whisper-1", file=QUESTION)
     assert heard.text == "when was the old apple tree planted"
 
 
-def test_a_verbose_transcript_has_times_of_segments_and_words(house):
-    heard = house.audio.transcriptions.create(
+def test_a_verbose_transcript_has_times_of_segments_and_words(admission):
+    heard = admission.audio.transcriptions.create(
         model="pocketsphinx",
         file=QUESTION,
         language="en",
@@ -66,9 +66,9 @@ def test_a_verbose_transcript_has_times_of_segments_and_words(house):
     assert heard.segments[0].start == heard.words[0].start < heard.words[-1].end < heard.duration
 
 
-def test_a_transcript_can_be_subtitles(house):
+def test_a_transcript_can_be_subtitles(admission):
     def heard(form):
-        return house.audio.transcriptions.create(
+        return admission.audio.transcriptions.create(
             model="whisper-1", file=QUESTION, response_format=form
         )
 
@@ -115,25 +115,25 @@ def test_silence_is_an_empty_transcript(costless):
 
 
 @pytest.mark.parametrize("form", ["wav", "mp3", "flac", "opus", "aac"])
-def test_a_text_is_spoken_in_any_form(house, form):
-    spoken = house.audio.speech.create(
+def test_a_text_is_spoken_in_any_form(admission, form):
+    spoken = admission.audio.speech.create(
         model="tts-1", voice="alloy", input="Good morning. How are you?", response_format=form
     )
     assert 1 < length(spoken.read()) < 5
 
 
-def test_raw_speech_is_of_24_khz(house):
+def test_raw_speech_is_of_24_khz(admission):
     def spoken(form):
-        return house.audio.speech.create(
+        return admission.audio.speech.create(
             model="tts-1", voice="alloy", input="Good morning.", response_format=form
         ).read()
 
     assert len(spoken("pcm")) / 48000 == pytest.approx(length(spoken("wav")), abs=0.02)
 
 
-def test_speech_can_be_faster_and_in_another_voice(house):
+def test_speech_can_be_faster_and_in_another_voice(admission):
     def spoken(**options):
-        with house.audio.speech.with_streaming_response.create(
+        with admission.audio.speech.with_streaming_response.create(
             model="tts-1", input="Good morning everybody.", response_format="wav", **options
         ) as response:
             return response.headers["x-voicebot-voice"], length(response.read())
@@ -195,11 +195,11 @@ def test_speech_can_be_told_as_events(costless):
 # Chat
 
 
-def test_a_reply_is_drawn_from_the_documents(house):
+def test_a_reply_is_drawn_from_the_documents(admission):
     question = [{"role": "user", "content": "When was the old apple tree planted?"}]
-    reply = house.chat.completions.create(model="gpt-4o-mini", messages=question)
+    reply = admission.chat.completions.create(model="gpt-4o-mini", messages=question)
     assert "1931" in reply.choices[0].message.content
-    plain = house.chat.completions.create(model="extractive:no-documents", messages=question)
+    plain = admission.chat.completions.create(model="extractive:no-documents", messages=question)
     assert "1931" not in plain.choices[0].message.content
 
 
@@ -219,8 +219,8 @@ def test_a_streamed_reply_is_the_same_and_ends_the_same():
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_reply_cut_short_says_so_both_ways(house, stream):
-    answer = house.chat.completions.create(
+def test_a_reply_cut_short_says_so_both_ways(admission, stream):
+    answer = admission.chat.completions.create(
         model="extractive",
         messages=[{"role": "user", "content": "When was the old apple tree planted?"}],
         max_tokens=3,
@@ -325,12 +325,12 @@ def test_who_hangs_up_stops_the_reply():
 # Models
 
 
-def test_every_model_is_listed_and_described(house):
-    names = [model.id for model in house.models.list()]
+def test_every_model_is_listed_and_described(admission):
+    names = [model.id for model in admission.models.list()]
     assert names == ["pocketsphinx", "extractive", "extractive:no-documents", "espeak"]
-    assert [house.models.retrieve(name).id for name in names] == names
+    assert [admission.models.retrieve(name).id for name in names] == names
     with pytest.raises(openai.NotFoundError, match=r"there is pocketsphinx, .*, espeak"):
-        house.models.retrieve("nobody-knows-this")
+        admission.models.retrieve("nobody-knows-this")
 
 
 @pytest.mark.parametrize(
@@ -343,26 +343,26 @@ def test_every_model_is_listed_and_described(house):
                         "meta-llama/Llama-3.1-8B-Instruct", "gemma3"]),
     ],
 )  # fmt: skip
-def test_what_people_call_models_is_one_of_ours(house, kind, names):
+def test_what_people_call_models_is_one_of_ours(admission, kind, names):
     for name in names:
-        found = house.models.retrieve(name)
+        found = admission.models.retrieve(name)
         assert (found.id, found.root) == (name, kind)
 
 
-def test_models_are_taken_by_the_names_people_type(house):
-    heard = house.audio.transcriptions.create(model="large-v3", file=QUESTION)
+def test_models_are_taken_by_the_names_people_type(admission):
+    heard = admission.audio.transcriptions.create(model="large-v3", file=QUESTION)
     assert heard.text == "when was the old apple tree planted"
-    assert house.audio.speech.create(model="kokoro", voice="alloy", input="Hello.").read()
-    asked = house.chat.completions.create(model="llama3.2:3b", messages=HELLO)
+    assert admission.audio.speech.create(model="kokoro", voice="alloy", input="Hello.").read()
+    asked = admission.chat.completions.create(model="llama3.2:3b", messages=HELLO)
     assert asked.model == "llama3.2:3b"
 
 
-def test_voices_and_audio_models_are_listed_as_others_list_them(house, costless):
-    voices = house.get("/audio/voices", cast_to=object)["voices"]
+def test_voices_and_audio_models_are_listed_as_others_list_them(admission, costless):
+    voices = admission.get("/audio/voices", cast_to=object)["voices"]
     assert {"id": "en-us", "name": "en-us"} in voices
-    spoken = house.audio.speech.create(model="tts-1", voice=voices[3]["id"], input="Hello.")
+    spoken = admission.audio.speech.create(model="tts-1", voice=voices[3]["id"], input="Hello.")
     assert length(spoken.read()) > 0.2
-    models = house.get("/audio/models", cast_to=object)
+    models = admission.get("/audio/models", cast_to=object)
     assert [model["id"] for model in models["models"]] == ["pocketsphinx", "espeak"]
     assert models["data"] == models["models"]
     # One that has a single way to speak.
@@ -402,12 +402,12 @@ def test_of_a_prompt_nothing_is_promised_that_is_not_done(costless, fields):
 
 @pytest.mark.parametrize("data_uri", [True, False])
 @pytest.mark.parametrize("nested", [True, False])
-def test_a_recording_may_be_in_json(house, data_uri, nested):
+def test_a_recording_may_be_in_json(admission, data_uri, nested):
     data = ("data:audio/wav;base64," if data_uri else "") + base64.b64encode(
         QUESTION.read_bytes()
     ).decode()
     sent = {"input_audio": {"data": data, "format": "wav"}} if nested else {"file": data}
-    heard = house.post(
+    heard = admission.post(
         "/audio/transcriptions",
         body={
             "model": "whisper-1",

@@ -412,7 +412,7 @@ def test_a_server_that_closes_lets_the_response_end():
         line = await Line(app).open()
         line.say(asked("first"))
         await line.until(lambda: "response.output_text.delta" in line.kinds)
-        closing = asyncio.create_task(app.house.close(60))
+        closing = asyncio.create_task(app.admission.close(60))
         await asyncio.sleep(0.1)
         line.say(asked(stream_id="late"))
         events = await line.end(2)

@@ -91,9 +91,9 @@ class Call:
         self.stt = stt or Transcriber()
 
     def _converse(self, speaker, emit):
-        reserve = Fallbacks(speech=NO_PAUSES)
+        fallbacks = Fallbacks(speech=NO_PAUSES)
         return Conversation(
-            LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit, reserve=reserve
+            LoudnessVad(), self.stt, self.llm, self.tts, speaker, emit, fallbacks=fallbacks
         )
 
     def hold(self, script):

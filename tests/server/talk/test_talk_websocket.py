@@ -506,13 +506,13 @@ def test_a_client_that_never_reads_is_given_up(monkeypatch):
 def test_a_key_that_has_used_up_its_sound_is_told_so():
     class Frugal:
         def __init__(self, app):
-            self.app, self.allowance = app, None
+            self.app, self.quota = app, None
 
         async def __call__(self, scope, receive, send):
             now = asyncio.get_running_loop().time()
             limits = Limits(audio_s_per_minute=2)
-            self.allowance = self.allowance or Quota(limits, now)
-            await self.app({**scope, "allowance": self.allowance}, receive, send)
+            self.quota = self.quota or Quota(limits, now)
+            await self.app({**scope, "quota": self.quota}, receive, send)
 
     async def script():
         async with serving(Parts(), around=Frugal) as host, calling(host) as caller:
@@ -527,16 +527,16 @@ def test_a_key_that_has_used_up_its_sound_is_told_so():
 
 def test_while_the_house_closes_a_reply_is_given_to_its_end_and_nobody_new_is_let_in():
     async def script():
-        house, parts = AdmissionControl(), Parts("Good", "morning.")
+        admission, parts = AdmissionControl(), Parts("Good", "morning.")
         async with (
-            serving(parts, house=house) as host,
+            serving(parts, admission=admission) as host,
             calling(host) as caller,
             calling(host) as idle,
             connected(host) as late,
         ):
             await caller.say(type="text", text="hello")
             await caller.until("clause_spoken")
-            closing = asyncio.ensure_future(house.close(5))
+            closing = asyncio.ensure_future(admission.close(5))
             assert await idle.closed() == 1012
             await late.say(type="hello", rate=RATE)
             assert await late.closed() == 1013

@@ -58,7 +58,7 @@ class Voice(room.Synthesizer):
 
 def storyteller(llm=None, stt=None):
     made = parts(stt=stt, llm=llm or room.ChatModel(*STORY, takes=0), tts=Voice())
-    return create(replace(made, reserve=Fallbacks(speech=room.NO_PAUSES)), ServerSettings())
+    return create(replace(made, fallbacks=Fallbacks(speech=room.NO_PAUSES)), ServerSettings())
 
 
 def held(application, talk, **options):
@@ -338,7 +338,7 @@ def test_a_call_ends_with_the_server_once_the_answer_is_made():
     async def talk(client):
         client.microphone.hum(1)
         await client.told("output_audio_buffer.started")
-        application.house.closing.set()
+        application.admission.closing.set()
         await client.told("response.done")
         await client.until_closed()
 
@@ -458,7 +458,7 @@ def test_a_client_of_the_first_dialect_calls_too():
 def test_a_recorded_call_goes_as_it_went_when_it_is_held_again(tmp_path):
     recorder = Recorder(RecordSettings(str(tmp_path)))
     made = parts(llm=room.ChatModel(*LONG, takes=0), tts=Voice())
-    quick = replace(made, reserve=Fallbacks(speech=room.NO_PAUSES), recorder=recorder)
+    quick = replace(made, fallbacks=Fallbacks(speech=room.NO_PAUSES), recorder=recorder)
     application = create(quick, ServerSettings())
 
     async def talk(client):
@@ -517,4 +517,4 @@ def test_after_a_cough_over_the_answer_the_rest_of_it_is_heard():
     stt = room.Transcriber("hello there", "hello there", "")
     llm = room.ChatModel(*STORY, takes=0)
     made = parts(stt=stt, llm=llm, tts=Voice())
-    held(create(replace(made, reserve=Fallbacks(speech=room.NO_PAUSES)), ServerSettings()), talk)
+    held(create(replace(made, fallbacks=Fallbacks(speech=room.NO_PAUSES)), ServerSettings()), talk)

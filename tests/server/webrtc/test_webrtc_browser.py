@@ -17,7 +17,7 @@ pytestmark = needed
 def test_it_asks_by_voice_is_answered_aloud_interrupts_and_is_remembered(tmp_path):
     llm = room.ChatModel(*LONG, takes=0)
     made = parts(llm=llm, tts=Voice())
-    engines = replace(made, reserve=Fallbacks(speech=room.NO_PAUSES))
+    engines = replace(made, fallbacks=Fallbacks(speech=room.NO_PAUSES))
     with agent(engines, tmp_path, recording(tmp_path, 1, "ask", 3, "ask", 60)) as client:
         client.until(lambda: client.all("output_audio_buffer.cleared"))
         client.until(lambda: len(client.all("output_audio_buffer.started")) == 2)

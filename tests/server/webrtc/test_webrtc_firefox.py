@@ -26,7 +26,7 @@ pytestmark = [
 def test_a_question_is_understood_and_its_answer_is_heard_until_it_is_interrupted(tmp_path):
     llm = room.ChatModel(*LONG, takes=0)
     made = parts(llm=llm, tts=Voice())
-    engines = replace(made, reserve=Fallbacks(speech=room.NO_PAUSES))
+    engines = replace(made, fallbacks=Fallbacks(speech=room.NO_PAUSES))
     with (
         pages() as site,
         served(create(engines, ServerSettings(origins=site))) as url,

@@ -47,7 +47,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 class AuthMiddleware:
     """ASGI middleware. What it lets in has the key's hash as `scope["key"]` and what the key may
-    use as `scope["allowance"]`, where keys are needed.
+    use as `scope["quota"]`, where keys are needed.
 
     keys: None where everybody may come in who can reach the server.
     origins: pages of others that may talk to us; our own always may.
@@ -81,7 +81,7 @@ class AuthMiddleware:
             if scope["type"] == "websocket" or not _is_page(scope["path"]):
                 self._look(Headers(scope=scope))
             self._admit(scope)
-            if scope["type"] == "http" and "allowance" in scope:
+            if scope["type"] == "http" and "quota" in scope:
                 await self._while_known(scope, receive, send)
             else:  # conversations end at what they say next, with a word
                 await self._app(scope, receive, send)
@@ -117,10 +117,10 @@ class AuthMiddleware:
             return
         key = self._key(self._keys, token(scope), scope["path"])
         now = asyncio.get_running_loop().time()
-        allowance = self._allowances.setdefault(key.hash, Quota(key.limits, now))
-        allowance.limit(key.limits, now)
-        allowance.admit(now)
-        scope["key"], scope["allowance"] = key.hash, allowance
+        quota = self._allowances.setdefault(key.hash, Quota(key.limits, now))
+        quota.limit(key.limits, now)
+        quota.admit(now)
+        scope["key"], scope["quota"] = key.hash, quota
 
     async def _while_known(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve until the key is removed; then what is not begun is refused, and the rest cut off.
@@ -135,9 +135,9 @@ class AuthMiddleware:
             begun = True
             await send(message)
 
-        withdrawn = scope["allowance"].withdrawn
+        revoked = scope["quota"].revoked
         try:
-            async with asyncio.timeout(None) as limit, background(withdrawn.wait()) as watch:
+            async with asyncio.timeout(None) as limit, background(revoked.wait()) as watch:
 
                 def end(watch: asyncio.Task[object]) -> None:
                     if not watch.cancelled():
@@ -163,15 +163,15 @@ class AuthMiddleware:
         raise ApiError(401, f"{reason}; say Authorization: Bearer KEY", code="invalid_api_key")
 
 
-def allowance(scope: Scope) -> Quota:
+def quota(scope: Scope) -> Quota:
     """What whoever is served may use: without limits where no key is needed."""
-    return scope.get("allowance") or Quota(Limits(), 0.0)
+    return scope.get("quota") or Quota(Limits(), 0.0)
 
 
 def charge(scope: Scope, *, tokens: int = 0, audio_s: float = 0.0) -> None:
     """Count what serving a request has cost, on whoever's key it came with."""
     now = asyncio.get_running_loop().time()
-    allowance(scope).charge(now, tokens=tokens, audio_s=audio_s)
+    quota(scope).charge(now, tokens=tokens, audio_s=audio_s)
 
 
 def _is_page(path: str) -> bool:

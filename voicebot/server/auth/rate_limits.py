@@ -116,7 +116,7 @@ class Quota:
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.limits = limits
-        self.withdrawn = asyncio.Event()
+        self.revoked = asyncio.Event()
         """Set once the key is none any more: what goes on with it ends."""
         self._sessions = 0
         self._buckets = _buckets(limits, now)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
-from ..auth.middleware import allowance
+from ..auth.middleware import quota
 from ..errors import ApiError
 from .json_marks import exceeds
 from .json_schema import Schema, problem
@@ -148,7 +148,7 @@ def limited(request: Request, most: int) -> Request:
     Raises:
         Refusal: it says itself that it is larger. Whoever reads it may be told so, too.
     """
-    most = allowance(request.scope).limits.upload(most)
+    most = quota(request.scope).limits.upload(most)
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told) > most:
         _too_large(most)

@@ -31,19 +31,19 @@ class OutOfBandResponses:
         self,
         outside: SessionDependencies,
         protocol: Protocol,
-        allowance: Quota,
+        quota: Quota,
         engines: SessionEngines,
         recognition: Recognition,
     ) -> None:
-        self._outside, self._protocol, self._allowance = outside, protocol, allowance
+        self._outside, self._protocol, self._quota = outside, protocol, quota
         self._engines, self._recognition = engines, recognition
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, wish: ResponseParams, start: Callable[..., asyncio.Task[None]]) -> None:
         """Make one. start: makes a task of whoever holds the conversation."""
-        response = self._protocol.begin_aside(wish, self._allowance.told(_now()))
+        response = self._protocol.begin_aside(wish, self._quota.told(_now()))
         try:
-            self._allowance.admit(_now())
+            self._quota.admit(_now())
         except RateLimitExceeded as exceeded:
             response.end("failed", error=str(exceeded), code="rate_limit_exceeded")
             self._protocol.end_aside(response)
@@ -79,7 +79,7 @@ class OutOfBandResponses:
             response.end(*status, tokens=tokens)
         finally:
             self._protocol.end_aside(response)
-            self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
+            self._quota.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
 
     async def _reply(self, response: Response, model: TrackedChatModel) -> None:
         wish = response.wish

@@ -58,16 +58,16 @@ class RealtimeConversation:
         self,
         outside: SessionDependencies,
         protocol: Protocol,
-        allowance: Quota,
+        quota: Quota,
         playout: Playout | None = None,
     ) -> None:
-        self._outside, self._protocol, self._allowance = outside, protocol, allowance
-        longest = allowance.limits.utterance(LONGEST)
+        self._outside, self._protocol, self._quota = outside, protocol, quota
+        longest = quota.limits.utterance(LONGEST)
         hold = partial(protocol.hold, "what was appended")
         self._ears = InputAudioBuffer(
             outside.vad, self._listening(protocol.settings), longest, hold
         )
-        self._answers = Responder(outside, protocol, allowance, self._start, playout)
+        self._answers = Responder(outside, protocol, quota, self._start, playout)
         self._silent_since: float | None = None  # seconds of the user's sound
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -130,7 +130,7 @@ class RealtimeConversation:
             case Respond(wish, follows=True):
                 self._answers.follow(wish)
             case Respond(wish, is_answered=True):
-                self._protocol.begin(wish, self._allowance.told(_now()))
+                self._protocol.begin(wish, self._quota.told(_now()))
                 self._protocol.end("completed")
             case Respond(wish, event_id, aside=is_aside):
                 with self._refusing(event_id):
@@ -168,7 +168,7 @@ class RealtimeConversation:
         self._protocol.hold("what is decoded", sum(sound.samples for sound in sounds) * SAMPLE)
         try:
             for item in items:
-                await decode(item, self._allowance.limits, self._charge)
+                await decode(item, self._quota.limits, self._charge)
         finally:
             self._protocol.hold("what is decoded", 0)
 
@@ -186,9 +186,9 @@ class RealtimeConversation:
         return wish
 
     def _charge(self, audio: Audio) -> None:
-        if used_up := self._allowance.exhausted(_now()):
+        if used_up := self._quota.exhausted(_now()):
             raise ProtocolError("rate_limit_exceeded", f"this key has used its {used_up}", "audio")
-        self._allowance.charge(_now(), audio_s=audio.seconds)
+        self._quota.charge(_now(), audio_s=audio.seconds)
         self._outside.given(audio)
 
     @contextmanager
@@ -270,7 +270,7 @@ class RealtimeConversation:
     def _listening(self, settings: Settings) -> EndpointingSettings | None:
         """How speech is found for this key; None where the client commits by hand."""
         listening = settings.listening if settings.turn_detection else None
-        return listening and self._allowance.limits.listening(listening)
+        return listening and self._quota.limits.listening(listening)
 
 
 def _now() -> float:

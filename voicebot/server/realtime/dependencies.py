@@ -50,7 +50,7 @@ class SessionDependencies:
     stt: Transcriber
     llm: ChatModel
     tts: Synthesizer
-    reserve: Fallbacks
+    fallbacks: Fallbacks
     takes: frozenset[str]
     """The options that a call of the chat model may have."""
     watcher: SessionObserver | None = None
@@ -63,7 +63,7 @@ class SessionDependencies:
         """What a client of this server meets."""
         # What wraps the model hands its options on.
         takes = taken(parts.plain.reply)
-        return cls(parts, parts.vad(), parts.stt, parts.llm, parts.tts, parts.reserve, takes)
+        return cls(parts, parts.vad(), parts.stt, parts.llm, parts.tts, parts.fallbacks, takes)
 
     def have(self, parts: EngineSet) -> None:
         """Go over to the engines of these parts, as far as they are others."""

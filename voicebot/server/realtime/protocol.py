@@ -79,7 +79,7 @@ class Protocol:
         speaks_beta: bool = False,
         notice: str = "",
         new_id: Callable[[str], str] = new_id,
-        news: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None] = lambda: None,
         share: Share | None = None,
     ) -> None:
         """
@@ -105,7 +105,7 @@ class Protocol:
         self.watcher: SessionObserver | None = None
         self.id = new_id("sess")
         self._beta, self._notice = speaks_beta, notice
-        self._new_id, self._news = new_id, news
+        self._new_id, self._on_change = new_id, on_change
         self._conversation_id = new_id("conv")
         self._waiting: list[Table] = []
         self.hearing = InputAudioEvents(
@@ -431,7 +431,7 @@ class Protocol:
             self.watcher.told(event)
         if told := beta.told(event) if self._beta else event:
             self._waiting.append(told)
-            self._news()
+            self._on_change()
 
 
 def _event_id(message: Table) -> str | None:

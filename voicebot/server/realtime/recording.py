@@ -60,9 +60,10 @@ class SessionRecorder:
         outside.stt = RecordedEngine("stt", outside.stt, recording)
         outside.llm = RecordedEngine("llm", outside.llm, recording)
         outside.tts = RecordedEngine("tts", outside.tts, recording)
-        if light := outside.reserve.light:
-            outside.reserve = replace(
-                outside.reserve, light=RecordedEngine("light", light, recording)
+        if second_voice := outside.fallbacks.second_voice:
+            outside.fallbacks = replace(
+                outside.fallbacks,
+                second_voice=RecordedEngine("second_voice", second_voice, recording),
             )
         outside.watcher = protocol.watcher = self
 
@@ -74,7 +75,7 @@ class SessionRecorder:
             self._outside.vad,
             parts.settings,
             parts.assistant.engine_timeout_s,
-            self._outside.reserve,
+            self._outside.fallbacks,
             self._outside.tts,
             interim=False,
             realtime=self._about,
@@ -118,7 +119,7 @@ class SessionRecorder:
         if isinstance(event, Degraded) and response:
             speed = self._protocol.settings.speed
             voice = SessionEngines(self._outside).speaks(response.wish, speed)
-            self._recording.helped(event.degradation, self._outside.reserve, voice)
+            self._recording.helped(event.degradation, self._outside.fallbacks, voice)
         self._recording.happened(event)
 
     def heard(self, seconds: float) -> float:

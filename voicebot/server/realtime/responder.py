@@ -63,12 +63,12 @@ class Responder:
         self,
         outside: SessionDependencies,
         protocol: Protocol,
-        allowance: Quota,
+        quota: Quota,
         start: Start,
         playout: Playout | None = None,
     ) -> None:
-        self._protocol, self._allowance, self._start = protocol, allowance, start
-        self._outside, self._reserve = outside, outside.reserve
+        self._protocol, self._quota, self._start = protocol, quota, start
+        self._outside, self._fallbacks = outside, outside.fallbacks
         self._engines = SessionEngines(outside)
         self._recognition = Recognition(protocol, self._engines)
         self._speaker: RealtimeSpeaker | Playout = RealtimeSpeaker(self._sound, outside.heard)
@@ -76,9 +76,7 @@ class Responder:
         if playout:
             self._speaker, self._cut = playout, Response.truncate
             playout.serve(self._spoke, protocol.output_buffer, self._cut, outside.heard)
-        self.asides = OutOfBandResponses(
-            outside, protocol, allowance, self._engines, self._recognition
-        )
+        self.asides = OutOfBandResponses(outside, protocol, quota, self._engines, self._recognition)
         self.speaks_beside = playout is None
         """The sound of each response is in events of its own: a track carries one voice."""
         self.account = outside.parts.account(self._accounted, lambda: self._mouth)
@@ -127,7 +125,7 @@ class Responder:
     async def keep_ready(self) -> None:
         """Have what helps when an answer is late spoken before it is needed."""
         due.set(lambda: inf)
-        await self._reserve.keep_ready(self._speaks(self._protocol.wish()))
+        await self._fallbacks.keep_ready(self._speaks(self._protocol.wish()))
 
     def _speaks(self, wish: ResponseParams) -> Synthesizer:
         return self._engines.speaks(wish, self._protocol.settings.speed)
@@ -138,8 +136,8 @@ class Responder:
             self._tell,
             late,
             self._outside.parts.assistant.engine_timeout_s,
-            deadline=self._reserve.policy.budget.deadline(self._protocol.settings.listening),
-            reserve=self._reserve,
+            deadline=self._fallbacks.policy.budget.deadline(self._protocol.settings.listening),
+            fallbacks=self._fallbacks,
         )
 
     def begin(self, wish: ResponseParams, audio: Audio | None = None, late: float = 0.0) -> None:
@@ -157,7 +155,7 @@ class Responder:
             return
         await self._hush()
         # What was read in vain was read all the same.
-        self._allowance.charge(_now(), tokens=self._tokens.read)
+        self._quota.charge(_now(), tokens=self._tokens.read)
         sounding = self._sounding
         self.begin(response.wish, answer.audio if answer.item is None else None)
         assert self._answer
@@ -196,7 +194,7 @@ class Responder:
             await self.forget()
             await self.let_go()
         self.idle.clear()
-        self._sounding = self._protocol.begin(answer.wish, self._allowance.told(_now()))
+        self._sounding = self._protocol.begin(answer.wish, self._quota.told(_now()))
         if exceeded:
             self.account.note(Failed("limits", str(exceeded), "refused"))
             self._end("failed", error=str(exceeded), code="rate_limit_exceeded")
@@ -206,7 +204,7 @@ class Responder:
 
     def _exceeded(self) -> RateLimitExceeded | None:
         try:
-            self._allowance.admit(_now())
+            self._quota.admit(_now())
         except RateLimitExceeded as exceeded:
             return exceeded
         return None
@@ -225,10 +223,10 @@ class Responder:
                 self.account.note(Interrupted(response.text))
             response.about = {"request": self.account.request}
             assert self._timeline
-            self._reserve.policy.learn_from(self._timeline)
+            self._fallbacks.policy.learn_from(self._timeline)
             self.account.note(self._timeline.end())
             self._protocol.end(status, reason, error=error, code=code, tokens=self._tokens)
-            self._allowance.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
+            self._quota.charge(_now(), tokens=response.tokens, audio_s=response.seconds)
             self.idle.set()
 
     async def forget(self) -> None:
@@ -256,7 +254,7 @@ class Responder:
         while (
             reason == "turn_detected" and self._protocol.queued
         ):  # who speaks over it wants none of it
-            self._protocol.begin(self._protocol.queued.popleft(), self._allowance.told(_now()))
+            self._protocol.begin(self._protocol.queued.popleft(), self._quota.told(_now()))
             self._protocol.end("cancelled", reason)
 
     async def let_go(self) -> None:
@@ -319,7 +317,7 @@ class Responder:
                 self._recognition.failed(answer.item, part, error)
             self.account.note(Failed(error.stage, error.reason, error.kind))
             if answer.wish.modality == "audio":
-                await turn.apologise(self._speaks(answer.wish))
+                await turn.play_apology(self._speaks(answer.wish))
                 await self._speaker.drain()
             if error.kind == ContextExceeded.kind:  # the client's conversation is to blame
                 self._tokens = Tokens()  # nobody has read it

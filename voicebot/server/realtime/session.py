@@ -34,7 +34,7 @@ class Session:
         opened: what it is set to at first. share: what it may hold in memory.
         """
         self._parts, self._opening = parts, opening
-        self.news = asyncio.Event()
+        self.on_change = asyncio.Event()
         """Set when there may be something to take."""
         self._read = asyncio.Event()
         self.protocol = Protocol(
@@ -42,7 +42,7 @@ class Session:
             speaks_beta=opening.speaks_beta,
             notice=str(parts.recorder or ""),
             new_id=ids(opening.root),
-            news=self.news.set,
+            on_change=self.on_change.set,
             share=share,
         )
 
@@ -60,9 +60,9 @@ class Session:
         with self._recording:
             await self._call.run(actions)
 
-    async def closed(self, house: AdmissionControl) -> None:
+    async def closed(self, admission: AdmissionControl) -> None:
         """Wait until the house closes, and the reply that is being made has ended."""
-        await house.closing.wait()
+        await admission.closing.wait()
         await self._call.idle.wait()
 
     async def caught_up(self, sent: str | IncrementalMessage) -> None:
@@ -75,6 +75,6 @@ class Session:
 
     def take(self) -> list[Table]:
         """What the client has to be told since this was asked last."""
-        self.news.clear()
+        self.on_change.clear()
         self._read.set()
         return self.protocol.take()

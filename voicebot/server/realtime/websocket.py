@@ -19,7 +19,7 @@ from ...assistant.assembly import EngineSet
 from ...concurrency.worker import Stream, background
 from ..admission import SESSIONS, AdmissionControl, client_of
 from ..auth.ephemeral_keys import ANCHOR, LONGEST, SHORTEST, USUAL, EphemeralKeys
-from ..auth.middleware import allowance, token
+from ..auth.middleware import quota, token
 from ..auth.rate_limits import WITHDRAWN
 from ..errors import ApiError, response
 from ..http.bodies import limited
@@ -45,10 +45,10 @@ REFUSED, BROKEN, RESTART = 1008, 1011, 1012
 
 
 def routes(
-    parts: EngineSet, house: AdmissionControl, secrets: EphemeralKeys, sessions: int = SESSIONS
+    parts: EngineSet, admission: AdmissionControl, secrets: EphemeralKeys, sessions: int = SESSIONS
 ) -> list[BaseRoute]:
     """sessions: how many the house may hold for another one to begin."""
-    realtime = RealtimeWebSocket(parts, house, secrets, sessions)
+    realtime = RealtimeWebSocket(parts, admission, secrets, sessions)
     return [
         WebSocketRoute("/v1/realtime", realtime.serve),
         Route("/v1/realtime/client_secrets", realtime.client_secret, methods=["POST"]),
@@ -63,21 +63,21 @@ class RealtimeWebSocket:
     def __init__(
         self,
         parts: EngineSet,
-        house: AdmissionControl,
+        admission: AdmissionControl,
         secrets: EphemeralKeys,
         sessions: int = SESSIONS,
     ) -> None:
-        self._parts, self._house, self._secrets = parts, house, secrets
+        self._parts, self._admission, self._secrets = parts, admission, secrets
         self._sessions = sessions
 
     async def serve(self, websocket: WebSocket) -> None:
         """One client, from its first message to its last."""
         try:
             with (
-                self._house.session(self._sessions, speaks="realtime"),
-                allowance(websocket.scope).session(),
-                self._house.memory.share(client_of(websocket.scope)) as share,
-                self._house.memory.messages(client_of(websocket.scope)) as messages,
+                self._admission.session(self._sessions, speaks="realtime"),
+                quota(websocket.scope).session(),
+                self._admission.memory.share(client_of(websocket.scope)) as share,
+                self._admission.memory.messages(client_of(websocket.scope)) as messages,
             ):
                 let_in(websocket.scope, MESSAGE, messages)
                 await self._serve(websocket, share)
@@ -95,7 +95,7 @@ class RealtimeWebSocket:
         )
         opened = await opening.settings(self._parts)
         session = Session(self._parts, opening, opened, share)
-        await _Connection(websocket, session).carry(self._house)
+        await _Connection(websocket, session).carry(self._admission)
 
     async def client_secret(self, request: Request) -> Response:
         """A key for a browser, and the session it opens."""
@@ -157,21 +157,21 @@ class _Connection:
     def __init__(self, websocket: WebSocket, session: Session) -> None:
         self._websocket, self._session = websocket, session
 
-    async def carry(self, house: AdmissionControl) -> None:
+    async def carry(self, admission: AdmissionControl) -> None:
         """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
-        key = allowance(self._websocket.scope)
+        key = quota(self._websocket.scope)
         self._session.begin(key)
         async with (
-            background(self._session.closed(house)) as closing,
-            background(key.withdrawn.wait()) as withdrawn,
+            background(self._session.closed(admission)) as closing,
+            background(key.revoked.wait()) as revoked,
             background(self._tell()) as telling,
             background(self._session.converse(self._actions())) as listening,
         ):
-            tasks: list[asyncio.Task[Any]] = [listening, telling, withdrawn, closing]
+            tasks: list[asyncio.Task[Any]] = [listening, telling, revoked, closing]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if closing.done():
                 await hang_up(self._websocket, RESTART, "the server is shutting down")
-            elif withdrawn.done():
+            elif revoked.done():
                 await hang_up(self._websocket, REFUSED, WITHDRAWN)
             elif telling.done():
                 await hang_up(self._websocket, REFUSED, "nothing is read")
@@ -200,7 +200,7 @@ class _Connection:
                 for event in self._session.take():
                     async with asyncio.timeout(PATIENCE):
                         await self._websocket.send_text(as_text(event))
-                await self._session.news.wait()
+                await self._session.on_change.wait()
 
 
 async def hang_up(websocket: WebSocket, code: int, reason: str) -> None:

@@ -21,7 +21,7 @@ from ...engines import Segment, Speech
 from ...engines.call_options import estimated_tokens
 from ...transcription.transcribe import RATE, segments
 from ..admission import AdmissionControl, AdmissionMiddleware
-from ..auth.middleware import allowance
+from ..auth.middleware import quota
 from ..errors import ApiError
 from ..http.bodies import FORM, UPLOAD, content_type, document, form
 from ..http.json_schema import Schema
@@ -121,9 +121,9 @@ SPEECH: Schema = body(
 )
 
 
-def routes(catalogue: ModelCatalog, house: AdmissionControl) -> Sequence[BaseRoute]:
+def routes(catalogue: ModelCatalog, admission: AdmissionControl) -> Sequence[BaseRoute]:
     audio = _Audio(catalogue)
-    inside = [Middleware(AdmissionMiddleware, house)]
+    inside = [Middleware(AdmissionMiddleware, admission)]
     return [
         Route(f"/v1/audio/{name}", endpoint, methods=["POST"], middleware=inside)
         for name, endpoint in (
@@ -174,7 +174,7 @@ class _Audio:
             )
         headers = stt.headers("vad", "stt")
         file = fields["file"]
-        longest = allowance(request.scope).limits.recording(LONGEST_S)
+        longest = quota(request.scope).limits.recording(LONGEST_S)
         sound = foreign(file.file, RATE, file.filename or "file", longest)
         heard_of = Counted(sound, request.scope)
         heard = segments(stt.parts, heard_of.blocks(), **options)

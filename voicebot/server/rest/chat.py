@@ -30,7 +30,7 @@ from .responses_store import ResponseStore
 
 
 def routes(
-    parts: EngineSet, catalogue: ModelCatalog, house: AdmissionControl, kept: ResponseStore
+    parts: EngineSet, catalogue: ModelCatalog, admission: AdmissionControl, kept: ResponseStore
 ) -> Sequence[BaseRoute]:
     """kept: the words of answers that were read aloud."""
     replies = _Chat(parts, catalogue, kept)
@@ -52,12 +52,12 @@ def routes(
             "/v1/chat/completions",
             replies.completions,
             methods=["POST"],
-            middleware=[Middleware(AdmissionMiddleware, house)],
+            middleware=[Middleware(AdmissionMiddleware, admission)],
         ),
         Route("/v1/models", models),
         Route("/v1/audio/models", audio_models),
         # Those of a model that is not loaded yet are known once it is.
-        Route("/v1/audio/voices", voices, middleware=[Middleware(AdmissionMiddleware, house)]),
+        Route("/v1/audio/voices", voices, middleware=[Middleware(AdmissionMiddleware, admission)]),
         # Names of models hold slashes.
         Route("/v1/models/{model:path}", model),
     ]

@@ -18,7 +18,7 @@ from ...assistant.assembly import EngineSet
 from ...audio.encode import encoded
 from ...concurrency.worker import Stream
 from ...transcription.transcribe import RATE, segments
-from ..auth.middleware import allowance
+from ..auth.middleware import quota
 from ..errors import ApiError
 from ..http.uploads import LONGEST_S, foreign
 from ..model_catalog import ModelCatalog, Served
@@ -48,7 +48,7 @@ async def listened(parts: EngineSet, fields: dict[str, Any], scope: Scope) -> No
     for at, part in _parts(fields):
         field = f"messages[{at}].content"
         data = await asyncio.to_thread(decoded, part["input_audio"]["data"], field)
-        longest = allowance(scope).limits.recording(LONGEST_S)
+        longest = quota(scope).limits.recording(LONGEST_S)
         blocks = foreign(io.BytesIO(data), RATE, "input_audio", longest)
         counted = Counted(blocks, scope).blocks()
         async with aclosing(segments(parts, counted)) as heard:

@@ -47,11 +47,11 @@ COMPLETION: Schema = body(
 )
 
 
-def routes(catalogue: ModelCatalog, house: AdmissionControl) -> Sequence[BaseRoute]:
+def routes(catalogue: ModelCatalog, admission: AdmissionControl) -> Sequence[BaseRoute]:
     async def completions(request: Request) -> Response:
         return await _completions(request, catalogue)
 
-    inside = [Middleware(AdmissionMiddleware, house)]
+    inside = [Middleware(AdmissionMiddleware, admission)]
     return [Route("/v1/completions", completions, methods=["POST"], middleware=inside)]
 
 

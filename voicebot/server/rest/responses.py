@@ -27,7 +27,7 @@ from .responses_answer import Event, ResponseBuilder, Told, events
 from .responses_store import ResponseStore, StoredResponse
 
 
-def routes(responder: Responder, house: AdmissionControl) -> Sequence[BaseRoute]:
+def routes(responder: Responder, admission: AdmissionControl) -> Sequence[BaseRoute]:
     made = _Responses(responder)
     one = "/v1/responses/{id}"
     return [
@@ -35,7 +35,7 @@ def routes(responder: Responder, house: AdmissionControl) -> Sequence[BaseRoute]
             "/v1/responses",
             made.create,
             methods=["POST"],
-            middleware=[Middleware(AdmissionMiddleware, house)],
+            middleware=[Middleware(AdmissionMiddleware, admission)],
         ),
         Route(one, made.retrieve, methods=["GET"]),
         Route(one, made.delete, methods=["DELETE"]),

@@ -33,7 +33,7 @@ from ...concurrency.worker import background, cancel_and_wait
 from ...engines.call_options import OptionError
 from ...errors import EngineError
 from ..admission import SESSIONS, AdmissionControl, client_of
-from ..auth.middleware import BROWSERS, allowance, too_often
+from ..auth.middleware import BROWSERS, quota, too_often
 from ..auth.rate_limits import WITHDRAWN, RateLimitExceeded
 from ..errors import ApiError, error, response, unsuitable
 from ..http.bodies import DOCUMENT, LARGE, checked, parsed
@@ -64,23 +64,23 @@ _ENVELOPE = {"type", "stream_id", "generate", "stream", "event_id"}
 
 
 def routes(
-    responder: Responder, house: AdmissionControl, sessions: int = SESSIONS
+    responder: Responder, admission: AdmissionControl, sessions: int = SESSIONS
 ) -> list[BaseRoute]:
     """sessions: how many conversations the house may hold for another one to begin."""
 
     async def serve(websocket: WebSocket) -> None:
         try:
             with (
-                house.session(sessions, speaks="responses"),
-                allowance(websocket.scope).session(),
-                house.memory.messages(client_of(websocket.scope)) as messages,
+                admission.session(sessions, speaks="responses"),
+                quota(websocket.scope).session(),
+                admission.memory.messages(client_of(websocket.scope)) as messages,
             ):
                 let_in(websocket.scope, MESSAGE, messages)
                 offered = websocket.scope.get("subprotocols", [])
                 # A browser names its key as one; it wants another of its own to be chosen.
                 named = [name for name in offered if not name.startswith(BROWSERS)]
                 await websocket.accept(named[0] if named else None)
-                await _Connection(websocket, responder, house).carry()
+                await _Connection(websocket, responder, admission).carry()
         except ApiError as refusal:
             await websocket.send_denial_response(response(refusal))
 
@@ -119,9 +119,11 @@ class _Gone(Exception):
 class _Connection:
     """A websocket, and what is asked for on it."""
 
-    def __init__(self, websocket: WebSocket, responder: Responder, house: AdmissionControl) -> None:
+    def __init__(
+        self, websocket: WebSocket, responder: Responder, admission: AdmissionControl
+    ) -> None:
         self._websocket, self._scope = websocket, websocket.scope
-        self._responder, self._house = responder, house
+        self._responder, self._admission = responder, admission
         self._id = new_id("conn")
         self._lanes: dict[str | None, _Lane] = {}
         self._waiting: list[_Create] = []
@@ -132,17 +134,17 @@ class _Connection:
 
     async def carry(self) -> None:
         """Serve the client until it leaves, reads nothing, loses its key, or the house closes."""
-        key = allowance(self._scope)
+        key = quota(self._scope)
         try:
             async with (
                 background(self._over()) as over,
-                background(key.withdrawn.wait()) as withdrawn,
+                background(key.revoked.wait()) as revoked,
                 background(self._unread.wait()) as unread,
                 background(self._listen()) as listening,
             ):
-                tasks: list[asyncio.Task[Any]] = [listening, over, withdrawn, unread]
+                tasks: list[asyncio.Task[Any]] = [listening, over, revoked, unread]
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                if withdrawn.done():
+                if revoked.done():
                     await hang_up(self._websocket, REFUSED, WITHDRAWN)
                 elif unread.done():
                     await hang_up(self._websocket, REFUSED, "nothing is read")
@@ -161,8 +163,8 @@ class _Connection:
         """Wait until there is to be nothing new, and what was begun has ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LIFE_S):
-                await self._house.closing.wait()
-        if not self._house.closing.is_set():
+                await self._admission.closing.wait()
+        if not self._admission.closing.is_set():
             self._is_old = True
         await self._idle.wait()
         if self._is_old:
@@ -183,7 +185,7 @@ class _Connection:
     async def _take(self, message: Message) -> None:
         lane: str | None = None
         try:
-            text = _text(message, allowance(self._scope).limits.upload(DOCUMENT))
+            text = _text(message, quota(self._scope).limits.upload(DOCUMENT))
             asked = await _read(text)
             lane = _lane(asked)
             match asked.get("type"):
@@ -289,8 +291,8 @@ class _Connection:
             await self._refuse(ApiError(500, says), lane.name)
 
     async def _make(self, lane: _Lane, create: _Create, answer: ResponseBuilder) -> None:
-        allowance(self._scope).admit(asyncio.get_running_loop().time())
-        async with self._house.request(client_of(self._scope)):
+        quota(self._scope).admit(asyncio.get_running_loop().time())
+        async with self._admission.request(client_of(self._scope)):
             self._waiting.remove(create)
             model = await self._responder.model(answer)
             told, keep = self._responder.begin(answer, model, self._scope, self._id)

@@ -55,7 +55,7 @@ class Connection:
         codec: words.Codec,
         about: dict[str, Any],
         key: str | None,
-        allowance: Quota,
+        quota: Quota,
     ) -> None:
         self.key = key
         self._session, self._conversing, self._closing = session, conversing, closing
@@ -65,7 +65,7 @@ class Connection:
         self.is_over = False
         """It has ended, and cannot be resumed."""
         self._changed = asyncio.Event()
-        self._allowance = allowance
+        self._quota = quota
         conversing.add_done_callback(lambda _: self._changed.set())
 
     async def left(self, window: float) -> None:
@@ -75,14 +75,14 @@ class Connection:
                 self._changed.clear()
                 if self._connected:
                     await self._changed.wait()
-                elif self._closing.is_set() or self._allowance.withdrawn.is_set():
+                elif self._closing.is_set() or self._quota.revoked.is_set():
                     return
                 else:
                     async with asyncio.timeout(window):
                         await _first(
                             self._changed.wait(),
                             self._closing.wait(),
-                            self._allowance.withdrawn.wait(),
+                            self._quota.revoked.wait(),
                         )
 
     async def carry(self, websocket: WebSocket, place: Cursor, greeting: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ class Connection:
                 self._tell(websocket, frames, place, greeting),
                 self._taken(mine),
                 self._closed(),
-                self._withdrawn(),
+                self._revoked(),
                 self._ended(),
             )
             self.is_over = self.is_over or over.final
@@ -121,7 +121,7 @@ class Connection:
                         audio = frames.heard(data)
                         self._session.hear(audio)
                         self._charge(audio)
-                        if used_up := self._allowance.exhausted(_now()):
+                        if used_up := self._quota.exhausted(_now()):
                             return ConnectionEnded(REFUSED, f"this key has used its {used_up}")
                     case str(text):
                         if answer := self._obey(words.parse(text)):
@@ -135,7 +135,7 @@ class Connection:
             await asyncio.sleep(0)  # a client that floods must not keep others waiting
 
     def _charge(self, audio: Audio) -> None:
-        self._allowance.charge(_now(), audio_s=audio.seconds)
+        self._quota.charge(_now(), audio_s=audio.seconds)
 
     def _obey(self, message: words.Message) -> dict[str, Any] | None:
         """Do it. Returns what the client waits for."""
@@ -194,8 +194,8 @@ class Connection:
         await self._session.quiet()
         return ConnectionEnded(RESTART, "the server is shutting down")
 
-    async def _withdrawn(self) -> ConnectionEnded:
-        await self._allowance.withdrawn.wait()
+    async def _revoked(self) -> ConnectionEnded:
+        await self._quota.revoked.wait()
         return ConnectionEnded(REFUSED, WITHDRAWN)
 
     async def _ended(self) -> ConnectionEnded:

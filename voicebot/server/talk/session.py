@@ -145,14 +145,14 @@ class Session:
         self.choices = VoiceOptions(self.conversation.stt, self.conversation.tts)
         self._log: deque[OutboundEvent] = deque(maxlen=KEPT)
         self._told = 0
-        self._news = asyncio.Event()
+        self._on_change = asyncio.Event()
         self._replying = False
 
     async def quiet(self) -> None:
         """Wait until no reply is being made or heard."""
         while self._replying:
-            self._news.clear()
-            await self._news.wait()
+            self._on_change.clear()
+            await self._on_change.wait()
 
     async def run(self) -> None:
         """Converse until cancelled, which silences and stops all of it at once."""
@@ -197,7 +197,7 @@ class Session:
         """
         place.told = min(place.told, self._told)  # nobody is ahead of what there is to tell
         while True:
-            self._news.clear()
+            self._on_change.clear()
             missed = self._told - place.told
             if missed > len(self._log):
                 raise ResumeWindowExceeded(f"{missed} messages behind, and only {KEPT} are kept")
@@ -211,7 +211,7 @@ class Session:
                 self.speaker.sent(sound)
                 place.turn, place.samples = sound.turn, sound.at + len(sound.audio.samples)
             else:
-                await self._news.wait()
+                await self._on_change.wait()
 
     def _tell(self, event: Event | SoundEnded | Flushed | None) -> None:
         if event:
@@ -227,4 +227,4 @@ class Session:
         if isinstance(event, TurnEnded):
             self.speaker.turn += 1
             self._replying = False
-        self._news.set()
+        self._on_change.set()

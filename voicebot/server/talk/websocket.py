@@ -46,7 +46,7 @@ from ...concurrency.worker import background
 from ...conversation.voice_options import VoiceOptions
 from .. import page
 from ..admission import SESSIONS, AdmissionControl, client_of
-from ..auth.middleware import allowance
+from ..auth.middleware import quota
 from ..auth.rate_limits import RateLimitExceeded
 from ..errors import ApiError, response
 from ..memory_budget import let_in
@@ -64,7 +64,7 @@ GREETING = 10.0
 
 def routes(
     parts: EngineSet,
-    house: AdmissionControl,
+    admission: AdmissionControl,
     calls: dict[str, Connection] | None = None,
     sessions: int = SESSIONS,
     *,
@@ -75,7 +75,7 @@ def routes(
     calls: the conversations that can be resumed, by their token, where others hold some too.
     sessions: how many the house may hold for another one to begin.
     """
-    talk = TalkWebSocket(parts, house, {} if calls is None else calls, sessions, window)
+    talk = TalkWebSocket(parts, admission, {} if calls is None else calls, sessions, window)
     return [
         WebSocketRoute("/v1/talk", talk.serve),
         Route("/v1/talk", talk.refuse, methods=["GET", "POST"], include_in_schema=False),
@@ -89,12 +89,12 @@ class TalkWebSocket:
     def __init__(
         self,
         parts: EngineSet,
-        house: AdmissionControl,
+        admission: AdmissionControl,
         calls: dict[str, Connection],
         sessions: int,
         window: float,
     ) -> None:
-        self._parts, self._house, self._calls = parts, house, calls
+        self._parts, self._admission, self._calls = parts, admission, calls
         self._sessions, self._window = sessions, window
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -107,7 +107,7 @@ class TalkWebSocket:
         if not any(call.key == scope.get("key") for call in self._calls.values()):
             with self._place(scope):
                 pass  # there is one now; whether it is needed is known when something was said
-        with self._house.memory.messages(client_of(scope)) as messages:
+        with self._admission.memory.messages(client_of(scope)) as messages:
             let_in(scope, LONGEST, messages)
             await self._carry(websocket)
 
@@ -143,7 +143,7 @@ class TalkWebSocket:
     @contextmanager
     def _place(self, scope: Scope) -> Iterator[None]:
         """The time of a conversation."""
-        with self._house.session(self._sessions, speaks="talk"), allowance(scope).session():
+        with self._admission.session(self._sessions, speaks="talk"), quota(scope).session():
             yield
 
     async def _greeting(self, websocket: WebSocket) -> words.Hello | words.Resume | ConnectionEnded:
@@ -183,7 +183,7 @@ class TalkWebSocket:
         session = Session(self._parts.conversation, hello.rate)
         session.choose(words.choosing(session.choices, hello.choose))
         session.conversation.interim = hello.interim
-        limits = allowance(websocket.scope).limits
+        limits = quota(websocket.scope).limits
         session.conversation.endpointing = limits.listening(session.conversation.endpointing)
         ready = {"event": "ready", "token": token, "window": self._window}
         about = {
@@ -198,11 +198,11 @@ class TalkWebSocket:
             call = self._calls[token] = Connection(
                 session,
                 conversing,
-                self._house.closing,
+                self._admission.closing,
                 hello.codec,
                 about,
                 websocket.scope.get("key"),
-                allowance(websocket.scope),
+                quota(websocket.scope),
             )
             try:
                 await call.carry(websocket, Cursor(), ready)

@@ -26,7 +26,7 @@ from ...concurrency.worker import Stream, background
 from ...config import ServerSettings
 from ..admission import AdmissionControl, client_of
 from ..auth.ephemeral_keys import EphemeralKeys
-from ..auth.middleware import allowance
+from ..auth.middleware import quota
 from ..auth.rate_limits import Quota
 from ..errors import ApiError
 from ..http.bodies import limited
@@ -87,13 +87,13 @@ class ActiveCall:
 
 def routes(
     parts: EngineSet,
-    house: AdmissionControl,
+    admission: AdmissionControl,
     secrets: EphemeralKeys,
     settings: ServerSettings,
     calls: dict[str, ActiveCall],
 ) -> list[BaseRoute]:
     """calls: those that go on."""
-    served = Calls(parts, house, secrets, settings, calls)
+    served = Calls(parts, admission, secrets, settings, calls)
     return [
         Route(PATH, served, methods=["POST"]),
         Route("/v1/realtime", served, methods=["POST"]),  # where the first dialect has it
@@ -107,12 +107,12 @@ class Calls:
     def __init__(
         self,
         parts: EngineSet,
-        house: AdmissionControl,
+        admission: AdmissionControl,
         secrets: EphemeralKeys,
         settings: ServerSettings,
         calls: dict[str, ActiveCall],
     ) -> None:
-        self._parts, self._house, self._secrets = parts, house, secrets
+        self._parts, self._admission, self._secrets = parts, admission, secrets
         self._sessions, self._stun, self._calls = settings.sessions, settings.stun, calls
         self._peer = installed()
         quiet()  # made now, so that the first call has not to wait for it
@@ -123,9 +123,9 @@ class Calls:
             reason = f"WebRTC is not installed on this server: voicebot install {EXTRA}"
             raise ApiError(501, reason, code="not_installed")
         with (
-            self._house.session(self._sessions, speaks="realtime"),
-            allowance(scope).session(),
-            self._house.memory.share(client_of(scope)) as share,
+            self._admission.session(self._sessions, speaks="realtime"),
+            quota(scope).session(),
+            self._admission.memory.share(client_of(scope)) as share,
         ):
             text, asked = await _asked(request)
             with refusing():
@@ -145,7 +145,7 @@ class Calls:
                     headers = {"location": f"{PATH}/{call_id}"}
                     told = Response(answer, 201, headers, "application/sdp")
                     await told(scope, receive, send)
-                    await connection.carry(self._house, allowance(scope), standing.hung_up)
+                    await connection.carry(self._admission, quota(scope), standing.hung_up)
             finally:
                 self._calls.pop(call_id, None)
 
@@ -200,7 +200,7 @@ class _Connection:
         self._is_flooded = False
         self._playout, self._microphone = Playout(), Microphone(self._hear)
         self._peer = peer(
-            self._microphone, self._playout.next, self._read, self._session.news.set, stun
+            self._microphone, self._playout.next, self._read, self._session.on_change.set, stun
         )
 
     @asynccontextmanager
@@ -219,12 +219,12 @@ class _Connection:
         finally:
             await self._peer.close()
 
-    async def carry(self, house: AdmissionControl, key: Quota, hung_up: asyncio.Event) -> None:
+    async def carry(self, admission: AdmissionControl, key: Quota, hung_up: asyncio.Event) -> None:
         """Serve the client until it leaves, is gone, loses its key, or the house closes."""
         self._session.begin(key, self._playout)
         async with (
-            background(self._session.closed(house)) as closing,
-            background(key.withdrawn.wait()) as withdrawn,
+            background(self._session.closed(admission)) as closing,
+            background(key.revoked.wait()) as revoked,
             background(hung_up.wait()) as hanging_up,
             background(self._gone()) as gone,
             background(self._tell()) as telling,
@@ -232,7 +232,7 @@ class _Connection:
             background(self._session.converse(self._actions())) as listening,
         ):
             tasks: list[asyncio.Task[Any]] = [
-                listening, telling, gone, hanging_up, withdrawn, closing, keeping_time,
+                listening, telling, gone, hanging_up, revoked, closing, keeping_time,
             ]  # fmt: skip
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in (listening, telling, keeping_time):
@@ -283,7 +283,7 @@ class _Connection:
         kept: deque[Table] = deque(maxlen=KEPT)
         while not (channel := self._peer.channel):
             kept.extend(self._session.take())
-            await self._session.news.wait()
+            await self._session.on_change.wait()
         drained = asyncio.Event()
         channel.bufferedAmountLowThreshold = UNREAD // 2
         channel.on("bufferedamountlow", drained.set)
@@ -298,7 +298,7 @@ class _Connection:
                         async with asyncio.timeout(PATIENCE):
                             await drained.wait()
                 kept.clear()
-                await self._session.news.wait()
+                await self._session.on_change.wait()
 
     def _send(self, channel: RTCDataChannel, event: Table) -> None:
         try:
