@@ -255,11 +255,11 @@ from pathlib import Path
 from voicebot import config
 from voicebot.assistant import assembly
 from voicebot.weights import manifest as weights
-from voicebot.commands.ask import _FileSpeaker, _Microphone
+from voicebot.commands.ask import FileSpeaker, _Microphone
 read = config.read(Path("voicebot.toml"))
 with assembly.assemble(read, weights.folder()) as parts:
     microphone = _Microphone("examples/question.wav")
-    conversation = parts.conversation(_FileSpeaker(None), microphone.note)
+    conversation = parts.conversation(FileSpeaker(None), microphone.note)
     asyncio.run(conversation.run(microphone.listen()))
     gc.collect()
     print("ready", flush=True)
@@ -268,7 +268,8 @@ with assembly.assemble(read, weights.folder()) as parts:
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    child.stdout.readline()
+    if child.stdout.readline() != b"ready\n":
+        sys.exit("scripts/bench memory: the process that answers once has failed; see above")
     print(f"{'idle memory, embedded engines':52} {resident(child.pid):.0f} MB")
     child.communicate()
 

@@ -32,3 +32,15 @@ def test_every_turn_has_a_first_audio_and_every_interruption_a_silence(bench, ca
 def test_the_books_of_every_turn_are_kept(bench, capsys):
     bench.books()
     assert times(capsys.readouterr().out) == [5]
+
+
+def test_the_memory_is_that_of_a_process_that_has_answered(bench, capsys, monkeypatch):
+    monkeypatch.chdir(SCRIPT.parents[1])
+    bench.memory()
+    assert int(re.search(r"(\d+) MB", capsys.readouterr().out)[1]) > 50
+
+
+def test_a_process_that_fails_has_no_memory_to_show(bench, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # there is no voicebot.toml
+    with pytest.raises(SystemExit, match="has failed"):
+        bench.memory()
