@@ -269,6 +269,7 @@ with assembly.assemble(read, weights.folder()) as parts:
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     if child.stdout.readline() != b"ready\n":
+        child.communicate()
         sys.exit("scripts/bench memory: the process that answers once has failed; see above")
     print(f"{'idle memory, embedded engines':52} {resident(child.pid):.0f} MB")
     child.communicate()
