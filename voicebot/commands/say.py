@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
 from ..assistant.assembly import mouth
-from ..audio import Audio, silence
 from ..audio.sound_files import sound_file
 from ..config import Config
-from ..conversation.clauses import Clauses
-from ..conversation.pauses import SpeechSettings
-from ..conversation.trim import trimmed
+from ..conversation.aloud import aloud
 from ..engines.call_options import OptionError, taken
 from ..errors import ConfigError, InputError, MissingDependency
-
-Play = Callable[[Audio], Awaitable[None]]
 
 
 def run(
@@ -45,14 +40,15 @@ def run(
         if voice and "voice" not in taken(tts.synthesize):
             raise OptionError("voice", f"{chosen.name} has no other voice")
 
-        async def play(audio: Audio) -> None:
-            if file:
-                file.write(audio)
-            else:
-                await speaker.play(audio)
-
         async def said() -> None:
-            await _say(text, tts, voice, config.speech, play, at_once=speaker is not None)
+            at_once = speaker is not None
+            spoken = aloud(text, tts, config.speech, voice=voice, at_once=at_once)
+            async with aclosing(spoken) as sound:
+                async for audio in sound:
+                    if file:
+                        file.write(audio)
+                    else:
+                        await speaker.play(audio)
             if speaker:
                 await speaker.drain()
 
@@ -76,31 +72,3 @@ def _loudspeaker(closing: ExitStack) -> Any:
         return closing.enter_context(LocalSpeaker())
     except MissingDependency as error:
         raise MissingDependency(f"{error}; -o answer.wav keeps it in a file") from error
-
-
-async def _say(
-    text: str, tts: Any, voice: str, pauses: SpeechSettings, play: Play, *, at_once: bool
-) -> None:
-    """Speak it piece by piece, with the pauses that its punctuation means between them.
-
-    at_once: somebody listens, and the first piece is to be short.
-
-    Raises:
-        ConfigError: no word in it can be said.
-    """
-    pieces = Clauses(at_once=at_once)
-    pieces.feed(text)
-    pieces.finish()
-    options = {"voice": voice} if voice else {}
-    has_begun = False
-    while piece := pieces.take():
-        pause = pauses.seconds(piece.pause) if has_begun else 0.0
-        async with aclosing(trimmed(tts.synthesize(piece.spoken, **options))) as speech:
-            async for chunk in speech:
-                if pause:
-                    await play(silence(pause, chunk.audio.rate))
-                    pause = 0.0
-                await play(chunk.audio)
-                has_begun = True
-    if not has_begun:
-        raise ConfigError(f"there is nothing to say in {text.strip()[:40]!r}")

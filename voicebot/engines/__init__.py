@@ -2,7 +2,7 @@
 
 An engine is any class with the right method; it need not inherit anything. Its constructor's
 keyword arguments are its settings. It may have a `close()`, called once when voicebot ends, and
-show as `worker` the `flow.Worker` it computes in, so that the calls waiting there can be counted.
+show as `worker` the `Worker` it computes in, so that the calls waiting there can be counted.
 The library behind an engine is imported in its constructor, so that an engine can be looked at
 (`voicebot engines`) where its library is not installed. Methods may take options of one call by
 keyword; `call_options` lists them.
@@ -19,7 +19,8 @@ from importlib.util import find_spec
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
-from ..errors import ConfigError, MissingDependency
+from ..concurrency.worker import Worker
+from ..errors import ConfigError, EngineError, MissingDependency
 from ..spelling import there_is
 from .protocols import (
     Chance,
@@ -37,8 +38,9 @@ from .protocols import (
 )
 
 __all__ = [
-    "ENGINES", "Chance", "ChatModel", "Delta", "Entry", "Kind", "Message", "Segment", "Speech",
-    "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector", "Word",
+    "ENGINES", "Chance", "ChatModel", "Delta", "EngineError", "Entry", "Kind", "Message",
+    "Segment", "Speech", "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector",
+    "Word", "Worker",
     "check", "complete", "find", "fits", "install", "lacking", "load", "options",
 ]  # fmt: skip
 

@@ -13,6 +13,8 @@ from ..events import Passage
 
 @dataclass(frozen=True, slots=True)
 class Word:
+    """A word with its place in a stretch of sound."""
+
     text: str
     start: float
     """Seconds from the start of the sound it was heard in, or is spoken in."""
@@ -136,6 +138,8 @@ class VoiceDetector(Protocol):
 
 
 class Transcriber(Protocol):
+    """Turns speech into text. Conversations share one."""
+
     def transcribe(self, audio: Audio) -> Stream[Segment]:
         """Yield text as it is recognised; joined with spaces, it is the transcript.
 
@@ -158,6 +162,8 @@ class ChatModel(Protocol):
 
 
 class Synthesizer(Protocol):
+    """Turns text into speech. Conversations share one."""
+
     def synthesize(self, text: str) -> Stream[Speech]:
         """Yield a clause or a sentence spoken aloud, in chunks of any length, all of one rate.
 
