@@ -1,4 +1,4 @@
-"""What voicebot itself costs, apart from its models. Prints the table in the README.
+"""What voicebot itself costs, apart from its models. Prints the table in docs/latency.md.
 
 scripts/bench            all of it, about a minute
 scripts/bench core       end of utterance to first audio, and barge-in to silence

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from voicebot import cli
 from voicebot.commands.doctor import engine_table
 from voicebot.config import Config, EngineChoice
@@ -19,10 +21,38 @@ from voicebot.server.talk import websocket as talk_socket
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+
+def doc(name):
+    return (ROOT / "docs" / f"{name}.md").read_text("utf-8")
+
+
+def test_the_readme_is_short():
+    assert len(README.split()) < 1200
+
+
+def anchors(text):
+    """The names by which the headings of a page can be linked to, as GitHub makes them."""
+    headings = re.findall(
+        r"^#+ (.*)", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        there = page.parent / name if name else page
+        assert there.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(there.read_text("utf-8")), f"{page.name}: {link}"
 
 
 def test_the_engines_are_those_there_are():
-    shown = re.search(r"engines: begin.*?-->\n(.*?)<!-- engines: end", README, re.DOTALL)
+    shown = re.search(r"engines: begin.*?-->\n(.*?)<!-- engines: end", doc("engines"), re.DOTALL)
     assert shown
     assert shown[1] == engine_table()
 
@@ -38,7 +68,7 @@ def said_of(settings):
 
 
 def test_the_settings_are_those_there_are_and_their_defaults_too():
-    written = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    written = doc("settings")
     lines = []
     for section, settings in vars_of(Config()):
         if not isinstance(settings, EngineChoice):
@@ -57,7 +87,7 @@ def vars_of(settings):
 
 def test_the_engine_in_15_lines_runs(tmp_path):
     code, settings = re.search(
-        r"```python\n(.*?)```\n\n```toml\n(.*?)```", README, re.DOTALL
+        r"```python\n(.*?)```\n\n```toml\n(.*?)```", doc("engines"), re.DOTALL
     ).groups()
     assert len([line for line in code.splitlines() if line]) <= 15
     (tmp_path / "parrot.py").write_text(code)
@@ -81,12 +111,13 @@ def test_every_subcommand_named_exists():
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         cli.main(["--help"])
-    for command in set(re.findall(r"`voicebot (\w+)", README)):
+    for command in set(re.findall(r"`voicebot (\w+)", README + doc("commands"))):
         assert f"    {command} " in out.getvalue(), command
 
 
 def test_the_ten_lines_of_the_plain_websocket_are_those_of_its_code():
-    shown = re.search(r"### The plain websocket.*?\n\n(.*?)\n\n#", README, re.DOTALL)[1]
+    shown = doc("talk").partition("\n\n 1. ")[2]
+    shown = f" 1. {shown}"
     written = re.search(r"^ 1\. .*", talk_socket.__doc__, re.DOTALL | re.MULTILINE)[0]
 
     def plain(text):

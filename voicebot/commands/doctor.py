@@ -37,7 +37,7 @@ def list_engines(models: Path) -> int:
 
 
 def engine_table() -> str:
-    """Every engine and its settings as the Markdown table that the README shows."""
+    """Every engine and its settings as the Markdown table that docs/engines.md shows."""
     rows = ["| | engine | what it is | settings |", "|---|---|---|---|"]
     for kind, known in ENGINES.items():
         for name, entry in known.items():
