@@ -81,3 +81,14 @@ def test_paths_through_the_code_name_files_that_are_there():
     files = re.findall(r"`([\w/]+)`", "".join(rows))
     assert len(files) > 25
     assert [name for name in files if not (ROOT / "voicebot" / f"{name}.py").exists()] == []
+
+
+def test_every_public_class_says_what_it_is():
+    silent = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in (ROOT / "voicebot").rglob("*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if not ast.get_docstring(node)
+    ]
+    assert silent == []

@@ -50,6 +50,8 @@ class EngineChoice:
 
 @dataclass(frozen=True, slots=True)
 class AssistantSettings:
+    """`[assistant]`: what the chat model is told, and how long an engine may be silent."""
+
     instructions: str = INSTRUCTIONS
     """What the language model is told before anything else."""
     engine_timeout_s: float = 30.0
@@ -64,6 +66,8 @@ class AssistantSettings:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSettings:
+    """`[documents]`: the documents that answers are drawn from."""
+
     folder: str = ""
     """Where your .md and .txt files are; relative to this file. Empty: no documents."""
     passages: int = 4
@@ -79,6 +83,8 @@ _STUN = re.compile(r"stun:[^:/?\s]+(:\d{1,5})?")
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
+    """`[server]`: where `voicebot serve` listens, and who may use it."""
+
     host: str = "127.0.0.1"
     """The address to listen at; the default is reached from this machine alone."""
     port: int = 8124
@@ -129,6 +135,8 @@ def networks(proxies: Sequence[str]) -> list[IPv4Network | IPv6Network]:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
+    """`[log]`: what is logged, where, and for how long it is kept."""
+
     file: str = ""
     """Where the log is kept, relative to this file; "-" is standard error. Empty: nowhere, and
     only warnings are told on standard error."""
@@ -153,6 +161,8 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class TracesSettings:
+    """`[traces]`: the OpenTelemetry collector that turns are sent to."""
+
     endpoint: str = ""
     """The address of an OpenTelemetry collector that takes OTLP over HTTP: "http://localhost:4318".
     "env": what OTEL_EXPORTER_OTLP_ENDPOINT says. Empty: no traces are made. The standard's other
@@ -175,6 +185,8 @@ def _is_address(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
+    """`[record]`: the folder of conversations that `voicebot replay` holds again."""
+
     folder: str = ""
     """Where each session is kept for `voicebot replay`, sound and all, relative to this file.
     Empty: nothing is."""
@@ -190,6 +202,11 @@ class RecordSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
+    """All settings, section by section.
+
+    Raises ConfigError where a value is out of its range or does not go with another.
+    """
+
     turn_detection: EndpointingSettings = field(default_factory=EndpointingSettings)
     assistant: AssistantSettings = field(default_factory=AssistantSettings)
     latency: LatencySettings = field(default_factory=LatencySettings)

@@ -37,6 +37,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
+    """The user began to speak, `at` seconds on the microphone's clock."""
+
     at: float
 
 
@@ -56,6 +58,8 @@ class SpeechResumed:
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
+    """The user has finished an utterance."""
+
     utterance: Utterance
 
 
@@ -122,6 +126,8 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
+    """An answer was heard to its end, interrupted, or failed."""
+
     marks: dict[str, float]
     """Seconds after the user stopped speaking, by boundary name, in the order crossed."""
     spoke: dict[str, Any] = field(default_factory=dict)

@@ -21,6 +21,8 @@ BETWEEN = "__"
 
 @dataclass(frozen=True, slots=True)
 class Override:
+    """One setting that goes before the file, and where it came from."""
+
     section: str
     key: str
     """Its setting; of one of its models, "models.NAME.setting"."""

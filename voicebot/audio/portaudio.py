@@ -16,6 +16,8 @@ _CLOSING = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Device:
+    """A sound device, as PortAudio lists it."""
+
     index: int
     name: str
     inputs: int

@@ -30,7 +30,7 @@ from .simulated import QUESTION, Costs
 SIZES = ("miniature", "random")
 """Weights without a mind: as small as they can be, or as large and slow as published ones."""
 INSTEAD = ("filler", "apology")
-"""Rungs of the policy on which something else is said than the answer."""
+"""Degradations that say something else than the answer."""
 WEIGHTS: dict[Kind, tuple[str, str]] = {
     "stt": ("whisper", "whisper"),
     "llm": ("llama", "llama.gguf"),

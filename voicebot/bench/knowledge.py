@@ -31,6 +31,8 @@ SAMPLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Query:
+    """A question, and the passages that answer it."""
+
     id: str
     text: str
     right: frozenset[str] = frozenset()

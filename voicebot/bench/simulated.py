@@ -92,6 +92,8 @@ FREE = Costs(0.0, 0.0, 1e9, 0.0)
 
 
 class Recogniser:
+    """A recogniser that hears one text in any sound."""
+
     def __init__(self, seconds: float = 0.25, text: str = QUESTION) -> None:
         """Hears `text` in any sound, `seconds` after it was given it."""
         self._seconds, self._text = seconds, text
@@ -102,6 +104,8 @@ class Recogniser:
 
 
 class Writer:
+    """A chat model that replies the same to everything."""
+
     def __init__(
         self, first_s: float = 0.30, tokens_per_s: float = 25.0, reply: str = REPLY
     ) -> None:
@@ -119,6 +123,8 @@ class Writer:
 
 
 class Voice:
+    """A voice that hums for as long as the text would take to say."""
+
     def __init__(self, pace: float = 0.30, character_s: float = 0.06) -> None:
         """Hums for `character_s` a character, `pace` times as long after it was given the text."""
         self._pace, self._character_s = pace, character_s

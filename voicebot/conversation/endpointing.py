@@ -17,6 +17,12 @@ SOFT = 0.35
 
 @dataclass(frozen=True, slots=True)
 class EndpointingSettings:
+    """`[turn_detection]`: when speech begins, when an answer is begun, and when the turn ends.
+
+    `threshold`, `prefix_padding_ms` and `silence_duration_ms` mean what they mean in the Realtime
+    protocol. Raises ConfigError where a value is out of its range.
+    """
+
     threshold: float = 0.3
     """Probability from which on a window counts as speech. Higher hears soft beginnings late, and
     three minutes of dishes, taps, cats and trumpets pass for speech at neither 0.3 nor 0.5."""

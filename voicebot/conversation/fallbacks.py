@@ -49,7 +49,7 @@ class Fallbacks:
         over = deadline + sum(chunk.audio.seconds for chunk in filler)
         return usual + WORTH if deadline < usual < over else deadline
 
-    def spare(self) -> Synthesizer | None:
+    def fallback_voice(self) -> Synthesizer | None:
         """The voice that goes on where the usual one fails."""
         return self.second_voice if "fallback_voice" in self.policy.budget.enabled else None
 

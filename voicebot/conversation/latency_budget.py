@@ -29,6 +29,11 @@ DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
 
 @dataclass(frozen=True, slots=True)
 class LatencySettings:
+    """`[latency]`: when the first sound is due, the share of each stage, and what may be degraded.
+
+    Raises ConfigError where a value is out of its range; `check` looks at the shares together.
+    """
+
     first_audio_ms: int = 800
     """From the end of the user's speech to the first sound of the answer."""
     end_of_turn_ms: int = 480

@@ -349,7 +349,7 @@ class Turn:
             return
         await self.allowed()
         speech = self._fallbacks.prerendered.speech(tts, text)
-        if not speech and (second_voice := self._fallbacks.spare()):
+        if not speech and (second_voice := self._fallbacks.fallback_voice()):
             with suppress(EngineError):
                 made = self.timeline.timed("tts", second_voice.synthesize(text))
                 async with aclosing(trimmed(made)) as chunks:
@@ -443,7 +443,7 @@ class Turn:
 
     async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:
         """Yield `text` spoken by `tts`, or from where that fails on by the voice in reserve."""
-        second_voice = self._fallbacks.spare()
+        second_voice = self._fallbacks.fallback_voice()
         patience = VOICE_S if second_voice and not self._voice else inf
         begun = False
         try:

@@ -30,6 +30,8 @@ _METHODS = {"stt": "transcribe", "llm": "reply", "tts": "synthesize"}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
+    """What goes wrong in an engine: its kind, and the seconds of a delay."""
+
     trouble: Trouble
     seconds: float = 0.0
     """How long a delay takes."""
@@ -37,6 +39,8 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class FaultSettings:
+    """`[faults]`: faults injected into engines on purpose."""
+
     stt: str = ""
     """"delay 2" (seconds before anything comes), "hang", "raise", "die" (in the middle, and for
     ever), "garbage", or empty: no trouble. So for each kind of engine."""

@@ -21,6 +21,8 @@ LONGEST = 70
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """A question that a passage may answer."""
+
     text: str
     rank: int
     """0 if its author wrote it, 1 if a sentence was turned round, 2 if it only names a heading."""

@@ -89,6 +89,8 @@ async def _recorded(
 
 
 class RecordedSpeaker:
+    """A speaker, of which the recording keeps what it played."""
+
     def __init__(self, speaker: conversation.Speaker, recording: Recording) -> None:
         self._speaker, self._recording = speaker, recording
 

@@ -35,6 +35,8 @@ CLOSED_S = 10
 
 
 class AdmissionControl:
+    """Decides which requests and sessions are served, which wait in line, and which are refused."""
+
     def __init__(self, places: int = PLACES) -> None:
         """places: that one client may have."""
         self._each, self._all = places, places + SPARE

@@ -83,6 +83,8 @@ def _look_again(connection: ref[_Watched], before: object) -> None:
 
 
 class HttpProtocol(_Watched, H11Protocol):
+    """Uvicorn's HTTP/1.1 protocol, with timeouts and limits of its own."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         self._is_reserved = len(self.connections) > MOST

@@ -27,6 +27,8 @@ LOCK = "lock.json"
 
 @dataclass(frozen=True, slots=True)
 class File:
+    """One file of a model: its path, size and hash."""
+
     path: str
     """In the hub's repository, and the same below the model's own folder; with slashes."""
     size: int | None = None

@@ -41,6 +41,8 @@ _MARKS = str.maketrans({"«": "“", "»": "”", "’": "'"})
 
 
 class Espeak(Protocol):
+    """What the phonemizer needs of espeak-ng."""
+
     def phonemes(self, text: str, voice: str = "en-us", tie: str = "") -> str: ...
 
 

@@ -35,6 +35,8 @@ SECTIONS = ("bert", "bert_encoder", "predictor", "text_encoder", "decoder")
 
 
 class Network(Protocol):
+    """Kokoro's network on one backend."""
+
     whole_speeds: bool
     """Its speed is a whole number: some published exports were traced with one."""
 

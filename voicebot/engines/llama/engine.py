@@ -68,6 +68,8 @@ class _Reading:
 
 
 class Llama:
+    """A chat model in a GGUF file, on llama.cpp in this process."""
+
     tells_passages = True
 
     def __init__(

@@ -14,6 +14,8 @@ TOP_K = 40
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
+    """How the next token is chosen."""
+
     temperature: float
     """0 always takes the likeliest."""
     top_p: float

@@ -119,6 +119,8 @@ tokens were."""
 
 
 class OpenAIChat:
+    """A chat model behind `/chat/completions` of an OpenAI-compatible server."""
+
     def __init__(
         self,
         url: str,

@@ -20,6 +20,8 @@ WAV = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 
 
 class OpenAISynthesizer:
+    """A voice behind `/audio/speech` of an OpenAI-compatible server."""
+
     speeds = (0.25, 4.0)
 
     def __init__(

@@ -20,6 +20,8 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 
 class OpenAITranscriber:
+    """A recogniser behind `/audio/transcriptions` of an OpenAI-compatible server."""
+
     def __init__(
         self,
         url: str,

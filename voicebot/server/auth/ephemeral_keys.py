@@ -24,6 +24,8 @@ SETTINGS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class EphemeralKey:
+    """A key for a browser: good for a short time, with the session settings it was made for."""
+
     expires_at: float
     owner: str | None
     """The hash of the key that made it, and pays for it; None where no key is needed."""

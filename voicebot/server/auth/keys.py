@@ -48,6 +48,8 @@ _HEAD = f"""\
 
 @dataclass(frozen=True, slots=True)
 class Key:
+    """A key of the keys file: its name, the hash of its secret, and its limits."""
+
     name: str
     hash: str
     """What it is known by inside: a name may be given to another key one day."""

@@ -76,6 +76,8 @@ class Part:
 
 @dataclass(slots=True)
 class Item:
+    """A conversation item of the Realtime protocol: message, function call or its output."""
+
     id: str
     type: Literal["message", "function_call", "function_call_output"] = "message"
     role: str = ""

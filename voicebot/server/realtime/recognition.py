@@ -17,6 +17,8 @@ from .response_params import ResponseParams
 
 
 class Recognition:
+    """Recognises a Realtime user's sound, each stretch of it once."""
+
     def __init__(self, protocol: Protocol, engines: SessionEngines) -> None:
         self._protocol, self._engines = protocol, engines
         self._turns = asyncio.Lock()

@@ -42,6 +42,8 @@ class Tokens:
 
 
 class Send(Protocol):
+    """Sends one server event: its type, and its fields."""
+
     def __call__(self, type: str, **fields: Any) -> None:
         """Tell the client of an event."""
 

@@ -20,6 +20,8 @@ FORMS = ("json", "text", "srt", "verbose_json", "vtt")
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
+    """What was said in a recording, as the routes of `/v1/audio` answer it."""
+
     segments: Sequence[Segment]
     seconds: float
     """Of the whole recording."""

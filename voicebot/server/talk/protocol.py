@@ -50,6 +50,8 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
+    """The first message of a new conversation."""
+
     rate: int
     """Samples per second of the sound in both directions."""
     codec: Codec = "pcm16"
@@ -61,12 +63,16 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
+    """The first message of a connection that goes on with a conversation."""
+
     token: str
     place: Cursor
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """A typed question."""
+
     text: str
 
 
@@ -82,6 +88,8 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Played:
+    """How much of a turn's sound the client has played."""
+
     turn: int
     samples: int
 
