@@ -12,6 +12,7 @@ import pytest
 
 import voicebot
 import voicebot.engines
+import voicebot.testing
 from voicebot import Assistant, load_config, synthesize, transcribe
 from voicebot.errors import ConfigError, EngineError, InputError
 
@@ -38,6 +39,7 @@ def names(module):
 
 
 PUBLIC = [*names(voicebot), *((voicebot.engines, name) for name in sorted(FOR_ENGINES))]
+PUBLIC += names(voicebot.testing)
 
 
 def run(place, *command):
@@ -72,7 +74,9 @@ def test_the_names_are_those_of_the_documentation():
     assert [name for name in voicebot.__all__ if name not in text] == []
 
 
-@pytest.mark.parametrize("module", [voicebot, voicebot.engines], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [voicebot, voicebot.engines, voicebot.testing], ids=lambda m: m.__name__
+)
 def test_names_are_listed_and_found(module):
     assert set(module.__all__) <= set(dir(module))
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
@@ -122,6 +126,7 @@ EXAMPLES = {
     "settings": r"espeak\n",
     "conversation": r"(.+\n)+\d+\.\d s\n",
     "errors": r"nowhere\.wav: no such file\n",
+    "tests": "",
 }
 
 
