@@ -252,10 +252,12 @@ from voicebot.assistant.assembly import assemble
 from voicebot.config import read
 from voicebot.engines import ENGINES, Entry
 
-ENGINES["llm"] = {
-    "first": Entry("odd:Dying", "dies"), "second": Entry("odd:Raising", "raises"),
-    **ENGINES["llm"],
-}
+usual = dict(ENGINES["llm"])
+ENGINES["llm"].clear()
+for name, entry in {
+    "first": Entry("odd:Dying", "dies"), "second": Entry("odd:Raising", "raises"), **usual
+}.items():
+    ENGINES.register("llm", name, entry)
 with assemble(read(Path("voicebot.toml")), Path("none")) as parts:
     print(*[chosen.name for chosen in parts.chosen])
 """

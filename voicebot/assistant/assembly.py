@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HIBARI, _ESPEAK = ENGINES["tts"]["hibari"], ENGINES["tts"]["espeak"]
 EARS: tuple[Kind, ...] = ("vad", "stt")
 DOES = {"vad": "detects speech", "stt": "listens", "llm": "answers", "tts": "speaks"}
 
@@ -506,11 +505,15 @@ def _second_voice(usual: str, language: str) -> EngineSpec | None:
     begun anew if it dies, and every language. None where there is no other.
     """
     english = language[:2] in ("en", "")  # or nobody says
-    if english and usual not in ("hibari", "espeak") and not engines.lacking(_HIBARI):
+    if english and usual not in ("hibari", "espeak") and not _lacks("hibari"):
         return EngineSpec("tts", "hibari", {})
-    if usual == "espeak" or engines.lacking(_ESPEAK):
+    if usual == "espeak" or _lacks("espeak"):
         return None
     return EngineSpec("tts", "espeak", {"voice": language} if language else {})
+
+
+def _lacks(voice: str) -> bool:
+    return bool(engines.lacking(engines.find("tts", voice)))
 
 
 def _recorder(

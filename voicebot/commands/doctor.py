@@ -37,10 +37,12 @@ def list_engines(models: Path) -> int:
 
 
 def engine_table() -> str:
-    """Every engine and its settings as the Markdown table that docs/engines.md shows."""
+    """The engines of voicebot and their settings, as the Markdown table of docs/engines.md."""
     rows = ["| | engine | what it is | settings |", "|---|---|---|---|"]
     for kind, known in ENGINES.items():
         for name, entry in known.items():
+            if entry.distribution:
+                continue
             settings = engines.options(kind, name).items()
             shown = ", ".join(f"`{_setting(*setting)}`" for setting in settings)
             rows.append(f"| {kind} | `{name}` | {entry.says} | {shown} |")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from math import isfinite
@@ -36,6 +35,7 @@ from .protocols import (
     VoiceDetector,
     Word,
 )
+from .registry import Entry, Kind, Registry
 
 __all__ = [
     "ENGINES", "Chance", "ChatModel", "Delta", "EngineError", "Entry", "Kind", "Message",
@@ -52,31 +52,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # It is read when the library is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-Kind = Literal["vad", "stt", "llm", "tts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A built-in engine, and what must be there before it can be loaded."""
-
-    path: str
-    """"package.module:Class"."""
-    says: str
-    """What it is, for people choosing."""
-    packages: tuple[str, ...] = ()
-    """Import names it needs."""
-    extra: str = ""
-    """What `voicebot install` calls them."""
-    weights: bool = False
-    """It takes `model`, a path to weights that are not part of any package."""
-    more: bool = False
-    """It has weights in its package, and takes `model`, a path to more of them."""
-    native: bool = True
-    """A library in C or C++ works in it, which could end our process."""
-
-
-# In each kind the best first: `engine = "auto"` takes the first that has all it needs.
-ENGINES: dict[Kind, dict[str, Entry]] = {
+_BUILT_IN: dict[Kind, dict[str, Entry]] = {
     "vad": {
         "silero": Entry(
             "voicebot.engines.silero:Silero",
@@ -158,6 +134,12 @@ ENGINES: dict[Kind, dict[str, Entry]] = {
         ),
     },
 }
+
+ENGINES = Registry()
+"""Every engine that has a name."""
+for _kind, _entries in _BUILT_IN.items():
+    for _name, _entry in _entries.items():
+        ENGINES.register(_kind, _name, _entry)
 
 
 def find(kind: Kind, name: str) -> Entry:
@@ -251,6 +233,9 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
 
 def install(entry: Entry) -> str:
     """The command that installs the engine's packages."""
+    if entry.distribution:
+        extra = f"[{entry.extra}]" if entry.extra else ""
+        return f"pip install '{entry.distribution}{extra}'"
     return f"voicebot install {entry.extra}"
 
 
