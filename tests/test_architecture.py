@@ -92,3 +92,16 @@ def test_every_public_class_says_what_it_is():
         if not ast.get_docstring(node)
     ]
     assert silent == []
+
+
+def test_no_module_defines_a_name_twice():
+    twice = []
+    for path in (ROOT / "voicebot").rglob("*.py"):
+        names = []
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.append(node.name)
+            elif isinstance(node, ast.Assign):
+                names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        twice += [f"{path.relative_to(ROOT)}: {n}" for n in set(names) if names.count(n) > 1]
+    assert twice == []

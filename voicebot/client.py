@@ -45,11 +45,11 @@ KEY = "VOICEBOT_KEY"
 """The environment variable with the key of a server that wants one."""
 RATE = 24000
 """What the voices speak at: nothing is resampled twice."""
-KEPT = 10.0
+KEPT_S = 10.0
 """Seconds of what was said that are kept while the connection is broken."""
 RETRY = 1.0
 """Seconds between attempts to come back."""
-PIECE = 0.1
+PLAY_CHUNK_S = 0.1
 """Seconds given to the loudspeaker, and reported, at a time."""
 UNHEARD = 0.35
 """Seconds that may still be in the loudspeaker when it takes more. Reporting less than was heard
@@ -83,7 +83,7 @@ async def converse(
     wishes = {"voice": voice, "language": language}
     hello = {name: wish for name, wish in wishes.items() if wish}
     async with asyncio.TaskGroup() as tasks:
-        call = _Call(address, speaker, note, tell, tasks, hello, opus=opus)
+        call = _Conversation(address, speaker, note, tell, tasks, hello, opus=opus)
         carrying = tasks.create_task(call.carry())  # which ends only by an error
         await call.hear(microphone)
         await speaker.drain()
@@ -114,7 +114,7 @@ class _End:
     turn: int
 
 
-class _Call:
+class _Conversation:
     """One conversation, over as many connections as it takes."""
 
     def __init__(
@@ -151,7 +151,7 @@ class _Call:
     async def hear(self, microphone: Stream[Audio | Typed | StopReply]) -> None:
         """Keep what is said and typed until a connection takes it."""
         resampler = Resampler(self._rate)
-        most = KEPT * (BITS / 8 if self._encoder else 2 * self._rate)
+        most = KEPT_S * (BITS / 8 if self._encoder else 2 * self._rate)
         async with aclosing(microphone):
             async for audio in microphone:
                 if not isinstance(audio, Audio):
@@ -280,7 +280,7 @@ class _Call:
                 self._report(sound.turn, end)
                 continue
             turn, at, audio = sound
-            step = round(self._rate * PIECE)
+            step = round(self._rate * PLAY_CHUNK_S)
             for start in range(0, len(audio.samples), step):
                 piece = Audio(audio.samples[start : start + step], self._rate)
                 await self._speaker.play(piece)

@@ -30,7 +30,7 @@ and the headers of an answer say what that was. A name of two kinds is the first
 PLAIN = ":no-documents"
 """Put after the name of a chat model it means the same one without the user's documents."""
 
-LONGEST = 200
+MAX_NAME_CHARACTERS = 200
 """Characters of a name that anything is called."""
 _NAME = re.compile(r"[^\W_][\w.:/@+-]{0,63}", re.ASCII)
 
@@ -43,7 +43,7 @@ def usual(name: str) -> Kind | None:
 def is_usual(kind: Kind, name: str) -> bool:
     """Whether other servers have a model of this kind under the name."""
     # The time it takes grows with the square of the length, and a stranger may send a megabyte.
-    return len(name) <= LONGEST and bool(_USUAL[kind].fullmatch(name))
+    return len(name) <= MAX_NAME_CHARACTERS and bool(_USUAL[kind].fullmatch(name))
 
 
 def fault(name: str, kind: Kind) -> str:

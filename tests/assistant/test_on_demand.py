@@ -57,7 +57,7 @@ def ears(word):
 
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch):
-    monkeypatch.setattr("voicebot.assistant.probe.Known.has", lambda self, chosen: True)
+    monkeypatch.setattr("voicebot.assistant.probe.KnownEngines.has", lambda self, chosen: True)
     Ears.made = []
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from voicebot.assistant.assembly import EngineSpec
-from voicebot.assistant.probe import Known, Probe
+from voicebot.assistant.probe import KnownEngines, Probe
 
 ENGINES = '''
 import os, signal, sys, threading, time
@@ -156,7 +156,7 @@ def test_what_was_found_well_is_remembered_until_its_files_change(place):
     model = place / "model.gguf"
     model.write_bytes(b"one")
     engine = chosen("Well", model=str(model))
-    known = Known(place / "cache" / "probes.json")
+    known = KnownEngines(place / "cache" / "probes.json")
     assert not known.has(engine)
     known.add(engine)
     assert known.has(engine)
@@ -169,7 +169,7 @@ def test_what_was_found_well_is_remembered_until_its_files_change(place):
 def test_a_damaged_memory_is_none(place, content):
     file = place / "probes.json"
     file.write_text(content, "latin-1")
-    known = Known(file)
+    known = KnownEngines(file)
     assert not known.has(chosen("Well"))
     known.add(chosen("Well"))
     assert known.has(chosen("Well"))
@@ -177,7 +177,7 @@ def test_a_damaged_memory_is_none(place, content):
 
 def test_a_memory_that_cannot_be_written_costs_a_probe_and_no_more(place):
     (place / "cache").write_text("no folder")
-    known = Known(place / "cache" / "probes.json")
+    known = KnownEngines(place / "cache" / "probes.json")
     known.add(chosen("Well"))
     assert not known.has(chosen("Well"))
 

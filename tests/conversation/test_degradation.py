@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicebot.conversation.degradation import ENOUGH, REMEMBERED, DegradationPolicy
+from voicebot.conversation.degradation import MIN_TURNS, WINDOW_TURNS, DegradationPolicy
 from voicebot.conversation.latency_budget import LatencySettings
 
 BUDGET = LatencySettings(first_token_ms=200, first_clause_ms=100, synthesis_ms=110, network_ms=20)
@@ -44,7 +44,7 @@ def spend(policy, seconds, turns):
 
 def test_a_stage_that_is_too_slow_is_degraded_in_advance():
     policy = DegradationPolicy(BUDGET)
-    spend(policy, 0.25, ENOUGH - 1)
+    spend(policy, 0.25, MIN_TURNS - 1)
     assert policy.preemptive == set()
     spend(policy, 0.25, 1)
     assert policy.preemptive == {"fewer_passages"}
@@ -52,36 +52,36 @@ def test_a_stage_that_is_too_slow_is_degraded_in_advance():
 
 def test_what_is_taken_in_advance_is_not_taken_again():
     policy = DegradationPolicy(BUDGET)
-    spend(policy, 0.25, ENOUGH)
+    spend(policy, 0.25, MIN_TURNS)
     assert policy.short_of_time("first_token", left=0.4) == ["short_clause"]
 
 
 def test_a_degradation_ends_when_its_stage_has_recovered():
     policy = DegradationPolicy(BUDGET)
-    spend(policy, 0.25, ENOUGH)
-    spend(policy, 0.1, ENOUGH)
+    spend(policy, 0.25, MIN_TURNS)
+    spend(policy, 0.1, MIN_TURNS)
     assert policy.preemptive == set()
 
 
 def test_a_slow_voice_begins_with_fewer_words_for_as_long_as_it_is_slow():
     policy = DegradationPolicy(BUDGET)
-    for _ in range(ENOUGH):
+    for _ in range(MIN_TURNS):
         policy.learn({"first_clause": 0.2, "synthesis": 0.9}, first_audio=1.5)
-    for _ in range(4 * ENOUGH):  # fewer words are written in no time, and take long to speak
+    for _ in range(4 * MIN_TURNS):  # fewer words are written in no time, and take long to speak
         before = set(policy.preemptive)
         policy.learn({"first_clause": 0.02, "synthesis": 0.45}, first_audio=1.0)
         assert before <= policy.preemptive
     assert policy.preemptive == {"short_clause"}
-    for _ in range(REMEMBERED):
+    for _ in range(WINDOW_TURNS):
         policy.learn({"first_clause": 0.02, "synthesis": 0.05}, first_audio=0.6)
     assert policy.preemptive == set()
 
 
 def test_what_was_slow_with_more_words_says_nothing_of_fewer():
     policy = DegradationPolicy(BUDGET)
-    for _ in range(ENOUGH):
+    for _ in range(MIN_TURNS):
         policy.learn({"first_clause": 0.2, "synthesis": 0.45}, first_audio=1.0)
-    for _ in range(ENOUGH):
+    for _ in range(MIN_TURNS):
         assert policy.preemptive == {"short_clause"}
         policy.learn({"first_clause": 0.02, "synthesis": 0.05}, first_audio=0.6)
     assert policy.preemptive == set()
@@ -89,28 +89,28 @@ def test_what_was_slow_with_more_words_says_nothing_of_fewer():
 
 def test_one_quick_turn_is_not_a_recovery():
     policy = DegradationPolicy(BUDGET)
-    spend(policy, 0.25, ENOUGH)
+    spend(policy, 0.25, MIN_TURNS)
     spend(policy, 0.1, 1)
     assert policy.preemptive == {"fewer_passages"}
 
 
 def test_a_stage_that_is_only_just_in_time_keeps_its_degradation():
     policy = DegradationPolicy(BUDGET)
-    spend(policy, 0.25, ENOUGH)
-    spend(policy, 0.19, 3 * REMEMBERED)
+    spend(policy, 0.25, MIN_TURNS)
+    spend(policy, 0.19, 3 * WINDOW_TURNS)
     assert policy.preemptive == {"fewer_passages"}
 
 
 def test_one_slow_turn_among_many_changes_nothing():
     policy = DegradationPolicy(BUDGET)
-    spend(policy, 0.1, REMEMBERED)
+    spend(policy, 0.1, WINDOW_TURNS)
     spend(policy, 2.0, 1)
     assert policy.preemptive == set()
 
 
 def test_a_stage_without_a_degradation_is_only_watched():
     policy = DegradationPolicy(BUDGET)
-    for _ in range(ENOUGH):
+    for _ in range(MIN_TURNS):
         policy.learn({"network": 2.0}, first_audio=2.5)
     assert policy.preemptive == set()
 

@@ -11,7 +11,7 @@ from voicebot.conversation.fallbacks import Fallbacks
 from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.conversation.pauses import SpeechSettings
 from voicebot.conversation.prerendered import PrerenderedSpeech
-from voicebot.conversation.turn import VOICE_S
+from voicebot.conversation.turn import FALLBACK_TIMEOUT_S
 from voicebot.engines import Delta, Speech
 from voicebot.events import ClauseSpoken, Degraded, TurnEnded
 
@@ -191,7 +191,7 @@ def test_the_voice_in_reserve_does_not_take_over_while_sound_is_queued():
     class Slow(Synthesizer):
         async def synthesize(self, text):
             if "Four" in text:
-                await asyncio.sleep(VOICE_S + 1.0)
+                await asyncio.sleep(FALLBACK_TIMEOUT_S + 1.0)
             async for chunk in super().synthesize(text):
                 yield chunk
 

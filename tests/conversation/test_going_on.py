@@ -8,7 +8,7 @@ from room import ChatModel, Room, Synthesizer, Transcriber
 
 from voicebot.audio import Audio
 from voicebot.conversation import StopReply, Typed
-from voicebot.conversation.replayed_audio import KEPT, ReplayedAudio
+from voicebot.conversation.replayed_audio import KEPT_S, ReplayedAudio
 from voicebot.engines import Segment
 from voicebot.errors import EngineError
 from voicebot.events import (
@@ -215,7 +215,7 @@ def test_only_what_may_be_unheard_is_kept():
     recent = ReplayedAudio()
     for number in range(100):
         recent.add(Audio(np.full(1000, number, np.float32), 1000))
-    assert recent.seconds <= KEPT + 2
+    assert recent.seconds <= KEPT_S + 2
     (half, last) = recent.after(98.5)
     assert (len(half.samples), half.samples[0]) == (500, 98)
     assert (len(last.samples), last.samples[0]) == (1000, 99)

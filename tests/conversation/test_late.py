@@ -13,11 +13,11 @@ from room import NO_PAUSES, ChatModel, Room, Speaker, Synthesizer, Transcriber, 
 from voicebot.audio import silence
 from voicebot.concurrency.worker import background
 from voicebot.conversation import StopReply
-from voicebot.conversation.degradation import ENOUGH, DegradationPolicy
-from voicebot.conversation.fallbacks import WORTH, Fallbacks
+from voicebot.conversation.degradation import MIN_TURNS, DegradationPolicy
+from voicebot.conversation.fallbacks import MIN_FILLER_GAIN_S, Fallbacks
 from voicebot.conversation.latency_budget import LatencySettings
 from voicebot.conversation.prerendered import PrerenderedSpeech
-from voicebot.conversation.turn import VOICE_S, Turn
+from voicebot.conversation.turn import FALLBACK_TIMEOUT_S, Turn
 from voicebot.engines import Delta, Speech
 from voicebot.engines.fault_injection import FaultSettings
 from voicebot.errors import EngineError, MissingDependency
@@ -193,7 +193,7 @@ def test_where_answers_are_usually_late_a_filler_is_for_those_that_are_later():
     later = trouble(stt="delay 2")
     later.conversation.fallbacks.policy.learn({}, 1.0)
     later.hear(("wait", 3.0), ASK, ("wait", 6.0))
-    assert first_sound(later) == pytest.approx(1.0 + WORTH, abs=0.03)
+    assert first_sound(later) == pytest.approx(1.0 + MIN_FILLER_GAIN_S, abs=0.03)
 
 
 @pytest.mark.parametrize("stage", ["stt", "llm"])
@@ -249,7 +249,7 @@ def test_a_voice_that_hangs_is_replaced_long_before_patience_ends():
     hoarse = room(FaultSettings(tts="hang"), second_voice=second_voice)
     hoarse.hear(("wait", 3.0), ASK, ("wait", 10.0))
     assert second_voice.lines == ["Yes."]
-    assert first_sound(hoarse) <= LATE + VOICE_S + 0.03
+    assert first_sound(hoarse) <= LATE + FALLBACK_TIMEOUT_S + 0.03
 
 
 def test_where_all_voices_fail_the_turn_fails():
@@ -287,7 +287,7 @@ def test_time_that_is_short_is_made_up_for_where_nobody_hears_it():
 
 def test_what_has_been_slow_is_degraded_in_advance():
     degraded = room()
-    for _ in range(ENOUGH):
+    for _ in range(MIN_TURNS):
         degraded.conversation.fallbacks.policy.learn({"first_token": 9.0}, 1.0)
     degraded.hear(("wait", 3.0), ASK, ("wait", 4.0))
     assert degraded.all(Degraded) == [Degraded("fewer_passages", preemptive=True)]
@@ -327,7 +327,7 @@ def test_a_gap_in_the_middle_of_an_answer_is_not_filled():
 def test_what_is_degraded_in_advance_is_degraded():
     words = "it is a very long sentence that goes on and on, without an end.".split()  # noqa: SIM905 - reads as it is spoken
     degraded = room(words=words, stt=Transcriber(takes=0.1))
-    for _ in range(ENOUGH):
+    for _ in range(MIN_TURNS):
         degraded.conversation.fallbacks.policy.learn({"first_clause": 9.0}, 1.0)
     degraded.hear(("wait", 3.0), ASK, ("wait", 6.0))
     assert said(degraded)[0] == "it is"

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from voicebot.engines import Message, load
-from voicebot.engines.extractive import LONGEST, NO_ANSWER, NO_PASSAGES, Extractive, speakable
+from voicebot.engines.extractive import (
+    MAX_SENTENCE_CHARACTERS,
+    NO_ANSWER,
+    NO_PASSAGES,
+    Extractive,
+    speakable,
+)
 from voicebot.events import Passage
 from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 
@@ -253,7 +259,7 @@ def test_what_functions_returned_is_read_out(returned, spoken):
 def test_what_is_quoted_from_an_endless_line_can_be_said_in_half_a_minute(line):
     said = speakable(f"{line}\n\nThe bins are black.")
     assert said[-1] == "The bins are black."
-    assert all(len(sentence) <= LONGEST + 1 for sentence in said)
+    assert all(len(sentence) <= MAX_SENTENCE_CHARACTERS + 1 for sentence in said)
     assert not any("MIIEv" in sentence for sentence in said)
 
 

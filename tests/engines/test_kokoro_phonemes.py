@@ -11,7 +11,7 @@ pytest.importorskip("espeakng_loader")
 
 from voicebot.engines.espeak.process import EspeakProcess
 from voicebot.engines.kokoro.espeak_phonemes import LANGUAGES, EspeakPhonemizer, language
-from voicebot.engines.phonemes import Spoken, parts
+from voicebot.engines.phonemes import SpokenWords, parts
 from voicebot.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def readers(espeak: EspeakProcess) -> dict[str, EspeakPhonemizer]:
     return {code: EspeakPhonemizer(code, espeak) for code in LANGUAGES.values() if code[:2] != "en"}
 
 
-def heard(words: list[Spoken]) -> str:
+def heard(words: list[SpokenWords]) -> str:
     return "".join(word.phonemes for word in words).strip()
 
 
@@ -69,7 +69,9 @@ def test_emojis_are_not_said(readers: dict[str, EspeakPhonemizer], text: str) ->
 
 
 def test_a_long_text_is_cut_at_pauses_and_loses_nothing() -> None:
-    words = [Spoken(f"w{n}", "abcdefghi, " if n % 7 == 6 else "abcdefghi ") for n in range(100)]
+    words = [
+        SpokenWords(f"w{n}", "abcdefghi, " if n % 7 == 6 else "abcdefghi ") for n in range(100)
+    ]
     cut = list(parts(words, 100))
     assert [word for part in cut for word in part] == words
     assert all(len(heard(part)) <= 100 for part in cut)
@@ -77,7 +79,7 @@ def test_a_long_text_is_cut_at_pauses_and_loses_nothing() -> None:
 
 
 def test_a_word_longer_than_a_part_is_said_in_pieces() -> None:
-    words = [Spoken("a", "a "), Spoken("long", "b" * 250 + " "), Spoken("🙂", "")]
+    words = [SpokenWords("a", "a "), SpokenWords("long", "b" * 250 + " "), SpokenWords("🙂", "")]
     cut = list(parts(words, 100))
     assert "".join(heard(part) for part in cut) == "a" + "b" * 250
     assert [word.text for part in cut for word in part if word.text] == ["a", "long", "🙂"]

@@ -20,10 +20,15 @@ from voicebot.config import ServerSettings
 from voicebot.server import uvicorn_protocols
 from voicebot.server.app import create
 from voicebot.server.auth import keys
-from voicebot.server.memory_budget import FIRST, MemoryBudget, MemoryBudgetExceeded, Share
+from voicebot.server.memory_budget import (
+    ALWAYS_ALLOWED_BYTES,
+    MemoryBudget,
+    MemoryBudgetExceeded,
+    Share,
+)
 from voicebot.server.realtime import incremental
 from voicebot.server.realtime.fields import ProtocolError
-from voicebot.server.realtime.items import MOST, Item, Items, Part
+from voicebot.server.realtime.items import MAX_ITEMS, Item, Items, Part
 
 MB = 2**20
 SMALL = {"everybody": 8 * MB, "each": 4 * MB, "own": MB // 2}
@@ -194,7 +199,7 @@ def test_who_has_no_key_has_hardly_a_message(served, tmp_path, kind):
             await wire.begin(PIECE, kind)
             for _ in range(20):
                 await wire.more(PIECE)
-            assert wire.sent > FIRST
+            assert wire.sent > ALWAYS_ALLOWED_BYTES
             await wire.opened()
             return wire.protocol.handshake_exc
 
@@ -217,7 +222,7 @@ def test_a_message_that_hardly_goes_on_is_given_up(served, monkeypatch):
 
     async def script():
         async with served() as (host, _), wired(host) as wire, wired(host) as little:
-            await fill(wire, 3 * FIRST)
+            await fill(wire, 3 * ALWAYS_ALLOWED_BYTES)
             await little.begin(b'{"type": "')
             assert await wire.code() == 1008
             with pytest.raises(TimeoutError):  # it holds nothing that others might need
@@ -357,7 +362,7 @@ def test_settings_that_grow_bit_by_bit_are_no_more_than_fits_in_one_message(serv
 def test_a_conversation_that_is_full_is_not_answered_but_goes_on(served):
     async def script():
         async with served() as (host, _), session(host) as one:
-            for number in range(MOST):
+            for number in range(MAX_ITEMS):
                 await one.item(text(1), id=f"item{number}")
             await one.say("response.create")
             assert (await one.until("error"))["error"]["code"] == "too_many_items"

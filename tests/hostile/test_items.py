@@ -3,20 +3,29 @@
 import pytest
 
 from voicebot.server.realtime.fields import ProtocolError
-from voicebot.server.realtime.items import LONGEST, MOST, WRITTEN, Item, Items, Part
+from voicebot.server.realtime.items import (
+    MAX_ITEMS,
+    MAX_TEXT_CHARACTERS,
+    WRITTEN,
+    Item,
+    Items,
+    Part,
+)
 
 
 def message(number):
-    return Item(f"item_{number}", role="user", content=[Part("input_text", "x" * LONGEST)])
+    return Item(
+        f"item_{number}", role="user", content=[Part("input_text", "x" * MAX_TEXT_CHARACTERS)]
+    )
 
 
 def output(number):
-    call = {"call_id": "a", "output": "x" * LONGEST}
+    call = {"call_id": "a", "output": "x" * MAX_TEXT_CHARACTERS}
     return Item(f"item_{number}", type="function_call_output", call=call)
 
 
 def _fill(items):
-    for number in range(MOST, 2 * MOST):
+    for number in range(MAX_ITEMS, 2 * MAX_ITEMS):
         items.add(message(number))
 
 

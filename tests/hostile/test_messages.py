@@ -8,7 +8,7 @@ import pytest
 from voicebot.conversation import EndpointingSettings
 from voicebot.server.realtime.fields import PARTS, VALUES
 from voicebot.server.realtime.incremental import SOUNDS, message
-from voicebot.server.realtime.items import MOST, WRITTEN
+from voicebot.server.realtime.items import MAX_ITEMS, WRITTEN
 from voicebot.server.realtime.protocol import Protocol, as_text
 from voicebot.server.realtime.settings import initial
 
@@ -71,8 +71,8 @@ MUCH = {
     "instructions": update(instructions="x" * 990_000),
     "commas": update(instructions="{}, " * 240_000),
     "escapes": update(instructions="\N{GRINNING FACE}" * 80_000),
-    "item": create(written(MOST, "x" * 450)),
-    "aside": respond(written(MOST, "x" * 450)),
+    "item": create(written(MAX_ITEMS, "x" * 450)),
+    "aside": respond(written(MAX_ITEMS, "x" * 450)),
 }
 
 
@@ -89,7 +89,7 @@ def test_what_is_as_large_as_it_may_be_is_done(protocol, sent, figure):
 
 
 def test_the_input_of_a_response_has_so_many_parts_and_no_more(protocol):
-    protocol.receive(json.dumps(respond(*[written(MOST // 2)] * 3)))
+    protocol.receive(json.dumps(respond(*[written(MAX_ITEMS // 2)] * 3)))
     assert error(protocol)["code"] == "too_many_items"
 
 

@@ -10,7 +10,7 @@ from room import ChatModel
 from voicebot.engines.extractive import NO_ANSWER, answer
 from voicebot.knowledge import DocumentIndex, RetrievalChatModel
 from voicebot.knowledge.index import CHECKS
-from voicebot.knowledge.questions import LONGEST, candidates
+from voicebot.knowledge.questions import MAX_QUESTION_CHARACTERS, candidates
 
 ROOT = Path(__file__).parents[2]
 HOUSE = ROOT / "examples" / "house"
@@ -43,7 +43,7 @@ def test_every_question_is_short_and_answered_from_the_documents(folder):
     assert len(drawn) > 8
     assert len(set(drawn)) == len(drawn)
     for question in drawn:
-        assert len(question) <= LONGEST
+        assert len(question) <= MAX_QUESTION_CHARACTERS
         quoted = answer(question, documents.search(question))
         assert quoted not in (NO_ANSWER, question)
 

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment
 from voicebot.server import admission as house_room
-from voicebot.server.admission import LINE, PATIENCE_S, PLACES, AdmissionControl
+from voicebot.server.admission import LINE, PLACES, QUEUE_TIMEOUT_S, AdmissionControl
 from voicebot.server.app import create
 from voicebot.server.errors import ApiError
 from voicebot.server.http import bodies, streaming
@@ -53,7 +53,7 @@ def test_who_has_waited_for_a_place_in_vain_is_told_when_to_come_back():
         async with admission.request():
             with pytest.raises(ApiError, match="all 1 places are taken") as refusal:
                 await visit(admission, 0)
-            assert room.now() == PATIENCE_S
+            assert room.now() == QUEUE_TIMEOUT_S
         assert refusal.value.retry_after
         await visit(admission, 0)
 

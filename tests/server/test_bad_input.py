@@ -32,7 +32,7 @@ from voicebot.server.auth import keys
 from voicebot.server.errors import ApiError
 from voicebot.server.http import bodies, unread_bodies
 from voicebot.server.http.bodies import PACE, QUIET_S, UPLOAD
-from voicebot.server.realtime.incremental import LONGEST
+from voicebot.server.realtime.incremental import MAX_MESSAGE_BYTES
 
 ASK = {
     "type": "conversation.item.create",
@@ -153,7 +153,7 @@ def test_15_mib_of_sound_may_come_in_one_message(url):
 
 def test_a_larger_message_ends_the_connection(url):
     with realtime(url) as client, suppress(ConnectionClosed):
-        client.say("x" * (LONGEST + 1))
+        client.say("x" * (MAX_MESSAGE_BYTES + 1))
         client.until("error")
     assert client.code == 1009
 

@@ -382,7 +382,7 @@ def test_pings_are_answered():
 
 
 def test_pings_of_who_reads_no_answers_cost_no_memory(monkeypatch):
-    monkeypatch.setattr("voicebot.server.talk.websocket.GREETING", 1000.0)
+    monkeypatch.setattr("voicebot.server.talk.websocket.HELLO_TIMEOUT_S", 1000.0)
 
     async def script():
         sent = 0
@@ -405,7 +405,7 @@ def memory():
 
 
 def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
-    monkeypatch.setattr("voicebot.server.talk.connection.PATIENCE", 0.2)
+    monkeypatch.setattr("voicebot.server.talk.connection.UNREAD_TIMEOUT_S", 0.2)
 
     class Endless(room.Synthesizer):
         async def synthesize(self, text):

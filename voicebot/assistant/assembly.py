@@ -100,7 +100,7 @@ def _trusted(
     probing: probe.Probe | None,
     config: Config,
     models: Path,
-    known: probe.Known,
+    known: probe.KnownEngines,
     tried: Callable[[EngineSpec], probe.Probe | None],
 ) -> EngineSpec:
     """That engine, or the next of its kind that answers."""

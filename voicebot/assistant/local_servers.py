@@ -24,7 +24,7 @@ GLANCE_S = 0.2
 """Seconds a server is given where it is only to be offered. Where none runs it is a millisecond."""
 LOOK_S = 2.0
 """Seconds it is given where it is to be used: a busy machine takes its time."""
-LONGEST = 1_000_000
+MAX_LIST_BYTES = 1_000_000
 """Bytes of a list of models."""
 
 _NO_CHAT = re.compile(
@@ -174,7 +174,7 @@ def _get(patience: float, port: int, path: str) -> dict[str, Any] | str:
             return f"wants a key ({response.status})"
         if response.status != 200:
             return f"answers {response.status}"
-        value = json.loads(response.read(LONGEST))
+        value = json.loads(response.read(MAX_LIST_BYTES))
     finally:
         connection.close()
     if not isinstance(value, dict):

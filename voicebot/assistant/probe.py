@@ -167,7 +167,7 @@ def _remedy(how: str, entry: Entry) -> str:
     return f"`{pip} {package}` if that is damaged, or take another model or another engine"
 
 
-class Known:
+class KnownEngines:
     """Engines that were found well, in a file that may be lost at any time.
 
     file: None remembers nothing.
@@ -198,7 +198,7 @@ class Known:
         return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
 
 
-def known() -> Known:
+def known() -> KnownEngines:
     """Those of this user, in `voicebot/probes.json` of the user's cache folder."""
     if sys.platform == "win32":
         place = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
@@ -207,9 +207,9 @@ def known() -> Known:
     else:
         place = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
-        return Known(Path(place).expanduser() / "voicebot" / "probes.json")
+        return KnownEngines(Path(place).expanduser() / "voicebot" / "probes.json")
     except RuntimeError:  # a user without a home
-        return Known(None)
+        return KnownEngines(None)
 
 
 def _key(chosen: Chosen) -> str:

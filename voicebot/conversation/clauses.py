@@ -18,13 +18,13 @@ from . import sentences
 from .pauses import Pause, after
 from .repetition import Repetition
 
-FIRST = 2
+MIN_CLAUSE_WORDS = 2
 """Words a first clause has at least: "Well," alone would be followed by an audible gap."""
-PHRASE = 3
+MIN_PHRASE_WORDS = 3
 """Words a first phrase has at least, for the same reason; it has no pause of its own to hide in."""
-LONG = 24
+LONG_SENTENCE_WORDS = 24
 """Words after which a sentence is cut at its next comma: about eight seconds of speech."""
-ENDLESS = 40
+ENDLESS_SENTENCE_WORDS = 40
 """Words after which it is cut where a voice can rest: some models forget to write full stops, and
 nothing more would be heard until the reply is complete."""
 PART = 2
@@ -255,12 +255,12 @@ class Clauses:
         if cut.kind == "sentence":
             return True
         if cut.kind == "clause":
-            return len(words) >= (FIRST if self.is_first else LONG)
+            return len(words) >= (MIN_CLAUSE_WORDS if self.is_first else LONG_SENTENCE_WORDS)
         if not _may_rest(words):
             return False
-        if cut.kind == "phrase" and self.is_first and len(words) >= PHRASE:
+        if cut.kind == "phrase" and self.is_first and len(words) >= MIN_PHRASE_WORDS:
             return True
-        enough = FIRST if self.degraded and self.is_first else ENDLESS
+        enough = MIN_CLAUSE_WORDS if self.degraded and self.is_first else ENDLESS_SENTENCE_WORDS
         return len(words) >= enough and not _LEANS.fullmatch(words[-1])
 
     def _parts(self, cuts: list[Cut], whole: Cut | None) -> list[Cut]:

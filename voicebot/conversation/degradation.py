@@ -15,11 +15,11 @@ from math import ceil
 from .latency_budget import STAGES, Degradation, LatencySettings, Stage
 from .timeline import Timeline
 
-REMEMBERED = 32
+WINDOW_TURNS = 32
 """Turns in the sliding window by which a stage is judged. More is steadier; fewer react sooner."""
-ENOUGH = 8
+MIN_TURNS = 8
 """Turns before a stage is judged, and judged again after a change: they have to show its effect."""
-RECOVERED = 0.6
+RECOVERY_RATIO = 0.6
 """Part of its share that a stage must keep within before its degradation ends. The degradation
 itself makes the stage faster: with the whole share as the bar, it would begin and end for ever."""
 
@@ -42,7 +42,7 @@ share."""
 class _Record:
     """How long a stage took in the last turns."""
 
-    took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    took: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_TURNS))
     since: int = 0
     """Turns since what they give up was last changed on its account."""
     is_slow: bool = False
@@ -55,7 +55,7 @@ class DegradationPolicy:
     def __init__(self, budget: LatencySettings) -> None:
         self.budget = budget
         self._records = {stage: _Record() for stage in STAGES}
-        self._first_audio: deque[float] = deque(maxlen=REMEMBERED)
+        self._first_audio: deque[float] = deque(maxlen=WINDOW_TURNS)
         self._quiet = [degradation for degradation in budget.enabled if degradation in _SAVES]
         self.preemptive: set[Degradation] = set()
         """Taken in advance, by every turn."""
@@ -103,7 +103,7 @@ class DegradationPolicy:
             record = self._records[stage]
             record.took.append(seconds)
             record.since += 1
-        judged = {stage for stage in took if self._records[stage].since >= ENOUGH}
+        judged = {stage for stage in took if self._records[stage].since >= MIN_TURNS}
         for stage in judged:
             self._judge(self._records[stage], self.budget.share(stage))
         for degradation in self._quiet:
@@ -117,7 +117,7 @@ class DegradationPolicy:
         slow = _quantile(record.took, 0.95)
         if slow > share:
             record.is_slow = True
-        elif slow <= RECOVERED * share:
+        elif slow <= RECOVERY_RATIO * share:
             record.is_slow = False
 
     def _forget(self, stages: Iterable[Stage]) -> None:

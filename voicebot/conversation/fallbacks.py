@@ -12,7 +12,7 @@ from .pace import Paces
 from .pauses import SpeechSettings
 from .prerendered import PrerenderedSpeech
 
-WORTH = 0.35
+MIN_FILLER_GAIN_S = 0.35
 """Seconds later than usual an answer must be where answers usually come while a filler would still
 be spoken. One before each of them would only make them later still."""
 
@@ -47,7 +47,7 @@ class Fallbacks:
         answer, which is due at `deadline`."""
         usual = self.policy.usual
         over = deadline + sum(chunk.audio.seconds for chunk in filler)
-        return usual + WORTH if deadline < usual < over else deadline
+        return usual + MIN_FILLER_GAIN_S if deadline < usual < over else deadline
 
     def fallback_voice(self) -> Synthesizer | None:
         """The voice that goes on where the usual one fails."""

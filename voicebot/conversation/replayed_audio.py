@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..audio import Audio
 
-KEPT = 8.0
+KEPT_S = 8.0
 """Seconds kept besides the newest chunk: more than any speaker holds unheard. Less would lose words
 of a reply that goes on; more is memory, 100 kB a second."""
 
@@ -26,7 +26,7 @@ class ReplayedAudio:
         """It was given."""
         self._chunks.append(audio)
         self.seconds += audio.seconds
-        while self.seconds - self._chunks[0].seconds - audio.seconds >= KEPT:
+        while self.seconds - self._chunks[0].seconds - audio.seconds >= KEPT_S:
             first = self._chunks.popleft()
             self._dropped += first.seconds
             self.seconds -= first.seconds

@@ -13,7 +13,7 @@ PACE = 0.065
 
 
 @dataclass(slots=True)
-class _Clause:
+class _SpokenClause:
     text: str
     seconds: float = 0.0
     words: list[Word] = field(default_factory=list)
@@ -23,10 +23,10 @@ class _Clause:
     begun: float = 0.0
     """Seconds of its sound that an earlier turn has said: `words` count from there."""
 
-    def after(self, seconds: float, pace: float) -> _Clause:
+    def after(self, seconds: float, pace: float) -> _SpokenClause:
         """What is left of it once so many seconds of it were heard."""
         heard = len(self.within(seconds, pace))
-        return _Clause(
+        return _SpokenClause(
             " ".join(self.text.split()[heard:]),
             self.seconds - seconds,
             self.words[heard:],
@@ -53,11 +53,11 @@ class Spoken:
     """Clauses sent to the speaker, with how many seconds each takes."""
 
     def __init__(self) -> None:
-        self._clauses: list[_Clause] = []
+        self._clauses: list[_SpokenClause] = []
 
     def begin(self, text: str, *, aside: bool = False) -> None:
         """What is added from now on speaks `text`. An aside is no part of the answer."""
-        self._clauses.append(_Clause(text, aside=aside))
+        self._clauses.append(_SpokenClause(text, aside=aside))
 
     def end(self) -> None:
         """All the sound of what was begun last has been added; nothing if none was made."""
@@ -71,7 +71,7 @@ class Spoken:
 
     def pause(self, seconds: float) -> None:
         """Silence follows what was begun last, and is part of no clause."""
-        self._clauses.append(_Clause("", seconds, complete=True))
+        self._clauses.append(_SpokenClause("", seconds, complete=True))
 
     def within(self, seconds: float) -> str:
         """The words spoken in the first `seconds` of sound."""
@@ -102,7 +102,7 @@ class Spoken:
         letters = sum(len(clause.text) for clause in complete)
         return sum(clause.seconds for clause in complete) / letters if letters else PACE
 
-    def _heard(self, seconds: float) -> Iterator[tuple[_Clause, list[str]]]:
+    def _heard(self, seconds: float) -> Iterator[tuple[_SpokenClause, list[str]]]:
         pace = self._pace()
         for clause in self._clauses:
             yield clause, clause.within(seconds, pace)

@@ -32,7 +32,7 @@ from .trim import trimmed
 
 log = logging.getLogger(__name__)
 
-VOICE_S = 3.0
+FALLBACK_TIMEOUT_S = 3.0
 """Seconds of silence that a voice may let the listener hear where another could speak. Sooner would
 change voices in mid-answer for a passing delay."""
 
@@ -444,7 +444,7 @@ class Turn:
     async def _voiced(self, tts: Synthesizer, text: str) -> Stream[Speech]:
         """Yield `text` spoken by `tts`, or from where that fails on by the voice in reserve."""
         second_voice = self._fallbacks.fallback_voice()
-        patience = VOICE_S if second_voice and not self._voice else inf
+        patience = FALLBACK_TIMEOUT_S if second_voice and not self._voice else inf
         begun = False
         try:
             voice = (self._voice or tts).synthesize(text)

@@ -15,7 +15,7 @@ from typing import IO
 
 from ..standard_streams import scratch
 
-PATIENCE = 10.0
+CHILD_TIMEOUT_S = 10.0
 """Seconds without a sign of a child before it is taken for hung. Children answer in far less;
 a shorter wait would end calls on a machine that is only busy."""
 
@@ -36,7 +36,7 @@ class Child:
     ) -> None:
         """environment: all of it that the process gets; None: ours."""
         self.socket, theirs = socket.socketpair()
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(CHILD_TIMEOUT_S)
         self._errors: IO[bytes] = scratch()
         with theirs:
             self.process = subprocess.Popen(
@@ -57,9 +57,9 @@ class Child:
         """End the child; say what it died of, after `error` was met on its socket."""
         if isinstance(error, TimeoutError):
             self.end()
-            return f"hung: no sign of it for {PATIENCE:.0f} s"
+            return f"hung: no sign of it for {CHILD_TIMEOUT_S:.0f} s"
         # The socket's end is the process's end, give or take a moment.
-        status = self.process.wait(PATIENCE)
+        status = self.process.wait(CHILD_TIMEOUT_S)
         if status < 0:
             reason = f"was ended by {signal_name(-status)}"
         else:

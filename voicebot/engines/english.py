@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import Quoting
-from .phonemes import Spoken, pieces, sounding
+from .phonemes import SpokenWords, pieces, sounding
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +53,18 @@ class English:
         self._split: Any = Hibari.split_sentences
         assert self._g2p.oov  # loaded now and not at the first word that no dictionary has
 
-    def read(self, text: str) -> list[Spoken]:
+    def read(self, text: str) -> list[SpokenWords]:
         """As `sentences`, all in one list."""
         return [spoken for sentence in self.sentences(text) for spoken in sentence]
 
-    def sentences(self, text: str) -> Iterator[list[Spoken]]:
+    def sentences(self, text: str) -> Iterator[list[SpokenWords]]:
         """The words of the text as they are said, sentence by sentence, each when asked for.
 
         One for each of `text.split()`, in order; of one that no person wrote there may be pieces,
         of which only the last has its text. What says nothing comes with its neighbours, so that
         each sentence says something; nothing comes if nothing does.
         """
-        held: list[Spoken] = []
+        held: list[SpokenWords] = []
         for sentence in self._cut(text):
             read = self._read(sentence)
             if sounding(held) and sounding(read):
@@ -90,7 +90,7 @@ class English:
                     length += len(piece)
             yield sentence
 
-    def _read(self, sentence: list[tuple[str, str]]) -> list[Spoken]:
+    def _read(self, sentence: list[tuple[str, str]]) -> list[SpokenWords]:
         texts = [piece for _, piece in sentence]
         try:
             said = self._phonemes(texts)
@@ -100,7 +100,7 @@ class English:
         if last.endswith(".") and said[-1] and not _STOPS.intersection(said[-1]):
             said[-1] += "."  # which it took for the abbreviation's alone: "at 6 p.m."
         return [
-            Spoken(word, f"{phonemes} " if phonemes else "")
+            SpokenWords(word, f"{phonemes} " if phonemes else "")
             for (word, _), phonemes in zip(sentence, said, strict=True)
         ]
 

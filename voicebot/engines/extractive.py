@@ -29,7 +29,7 @@ NO_PASSAGES = "I can only answer from your documents, and I have none about that
 NO_ANSWER = "Your documents say nothing about that."
 DONE = "That is done."
 
-MOST = 3
+MAX_SENTENCES = 3
 """Sentences in an answer. More hold the answer oftener; fewer are listened to."""
 TIED = 0.85
 """How near the best sentence others must be to be said too. Of 603 questions about Wikipedia the
@@ -42,7 +42,7 @@ HEADING = 0.5
 RANK = 0.5
 """What the best passage is worth beside a sentence that holds the whole question."""
 
-LONGEST = 400
+MAX_SENTENCE_CHARACTERS = 400
 """Characters of a sentence that is said, half a minute of speech: a line of an export or a log
 would be read for hours."""
 
@@ -154,9 +154,9 @@ def _is_speakable(word: str) -> bool:
 
 
 def _short(sentence: str) -> str:
-    if len(sentence) <= LONGEST:
+    if len(sentence) <= MAX_SENTENCE_CHARACTERS:
         return sentence
-    begins = sentence[:LONGEST]
+    begins = sentence[:MAX_SENTENCE_CHARACTERS]
     # Where it has no spaces it may be Chinese, and can end anywhere.
     return (begins.rpartition(" ")[0] or begins).rstrip(",;: ") + "…"
 
@@ -171,7 +171,9 @@ def _words(question: str, passages: Sequence[Passage], results: Sequence[str]) -
 
 def _reported(results: Sequence[str]) -> str:
     """What functions returned, as one would read it aloud, no more of each than of a passage."""
-    said = [sentence for result in results for sentence in speakable(_plain(result))[:MOST]]
+    said = [
+        sentence for result in results for sentence in speakable(_plain(result))[:MAX_SENTENCES]
+    ]
     return " ".join(said) or DONE
 
 
@@ -215,11 +217,11 @@ def answer(question: str, passages: Sequence[Passage]) -> str:
     if not ranked or support(sentences[ranked[0]]) < SUPPORT:
         return NO_ANSWER
     best = ranked[0]
-    said = [i for i in ranked[:MOST] if scores[i] >= TIED * scores[best]]
+    said = [i for i in ranked[:MAX_SENTENCES] if scores[i] >= TIED * scores[best]]
     if sentences[best].text.endswith(":"):  # what follows is what it promises
-        said = list(range(best, min(best + MOST, len(sentences))))
+        said = list(range(best, min(best + MAX_SENTENCES, len(sentences))))
     if sentences[best].text.endswith(_ASKS):  # of a list of questions and answers
-        follows = range(best + 1, min(best + 1 + MOST, len(sentences)))
+        follows = range(best + 1, min(best + 1 + MAX_SENTENCES, len(sentences)))
         said = [*takewhile(lambda i: not sentences[i].text.endswith(_ASKS), follows)] or said
     return " ".join(sentences[i].text for i in sorted(said))
 

@@ -23,12 +23,12 @@ from . import Speech, phonemes
 from .call_options import OptionError
 from .english import English, english
 from .onnx_graph import brief, session
-from .phonemes import RATE, VOCABULARY, Spoken
+from .phonemes import RATE, VOCABULARY, SpokenWords
 
 PACKAGE = "hibari-tts 0.2.1"
 """The release whose files are pinned below."""
 
-LONGEST = 400
+MAX_PHONEMES = 400
 """Phonemes the network takes at once, some 30 s of speech: its makers' limit."""
 
 DURATIONS = "/Clip_output_0"
@@ -159,13 +159,13 @@ class Hibari:
         read = loaded.reader.sentences(text)
         sentences = (phonemes.known(sentence, VOCABULARY) for sentence in read)
 
-        def render(words: list[Spoken]) -> tuple[Samples, list[float]]:
+        def render(words: list[SpokenWords]) -> tuple[Samples, list[float]]:
             return self._render(words, loaded, speed)
 
-        yield from phonemes.speak(sentences, LONGEST, render)
+        yield from phonemes.speak(sentences, MAX_PHONEMES, render)
 
     def _render(
-        self, words: list[Spoken], loaded: _Loaded, speed: float
+        self, words: list[SpokenWords], loaded: _Loaded, speed: float
     ) -> tuple[Samples, list[float]]:
         ids = np.array([[0, *phonemes.numbers(words, VOCABULARY), 0]])
         try:

@@ -60,7 +60,7 @@ _PAUSES = ((".!?…", 0.45), (",;:—", 0.2))
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenWords:
     """A word of the text and how it is said."""
 
     text: str
@@ -81,20 +81,20 @@ def pieces(word: str, said: str = "") -> list[tuple[str, str]]:
     return [(word if place == len(cut) else "", piece) for place, piece in enumerate(cut, 1)]
 
 
-def sounding(words: Sequence[Spoken]) -> bool:
+def sounding(words: Sequence[SpokenWords]) -> bool:
     """Whether any of the words says more than punctuation does."""
     return any(set(word.phonemes) - PUNCTUATION - {" "} for word in words)
 
 
-def known(words: Sequence[Spoken], vocabulary: dict[str, int]) -> list[Spoken]:
+def known(words: Sequence[SpokenWords], vocabulary: dict[str, int]) -> list[SpokenWords]:
     """The words without what a network's alphabet lacks, so that phonemes count as it counts."""
     return [
-        Spoken(word.text, "".join(symbol for symbol in word.phonemes if symbol in vocabulary))
+        SpokenWords(word.text, "".join(symbol for symbol in word.phonemes if symbol in vocabulary))
         for word in words
     ]
 
 
-def numbers(words: Sequence[Spoken], vocabulary: dict[str, int]) -> list[int]:
+def numbers(words: Sequence[SpokenWords], vocabulary: dict[str, int]) -> list[int]:
     """The network's number for each phoneme of a part, without the space after the last word."""
     ids = [vocabulary[symbol] for word in words for symbol in word.phonemes]
     if ids and words[-1].phonemes.endswith(" "):
@@ -103,7 +103,7 @@ def numbers(words: Sequence[Spoken], vocabulary: dict[str, int]) -> list[int]:
 
 
 def times(
-    words: Sequence[Spoken], frames: Sequence[float], start: float, sound: Samples
+    words: Sequence[SpokenWords], frames: Sequence[float], start: float, sound: Samples
 ) -> tuple[Word, ...]:
     """When each word is heard, from the frames of the silence before, each phoneme, and after.
 
@@ -137,9 +137,9 @@ def times(
 
 
 def speak(
-    sentences: Iterable[list[Spoken]],
+    sentences: Iterable[list[SpokenWords]],
     longest: int,
-    render: Callable[[list[Spoken]], tuple[Samples, Sequence[float] | None]],
+    render: Callable[[list[SpokenWords]], tuple[Samples, Sequence[float] | None]],
 ) -> Iterator[Speech]:
     """The sound of each sentence, or of parts of at most `longest` phonemes of it, as it is made.
 
@@ -170,7 +170,7 @@ def _span(sound: Samples) -> tuple[int, int]:
     return (int(loud[0]) * _HOP, (int(loud[-1]) + 1) * _HOP) if len(loud) else (0, len(sound))
 
 
-def _pause_after(words: list[Spoken]) -> float:
+def _pause_after(words: list[SpokenWords]) -> float:
     """Seconds of silence behind a part that more follows, by its last mark."""
     mark = "".join(word.phonemes for word in words).rstrip(' "”)')[-1:]
     return next((seconds for marks, seconds in _PAUSES if mark and mark in marks), 0.0)
@@ -195,9 +195,9 @@ def _audible(loud: NDArray[np.bool_], start: float, end: float) -> float:
     return start + (int(np.flatnonzero(within)[-1]) + 1) * hop
 
 
-def sentences(words: Sequence[Spoken]) -> Iterator[list[Spoken]]:
+def sentences(words: Sequence[SpokenWords]) -> Iterator[list[SpokenWords]]:
     """The words sentence by sentence, as far as their phonemes tell; each says something."""
-    run: list[Spoken] = []
+    run: list[SpokenWords] = []
     for place, word in enumerate(words, 1):
         run.append(word)
         ends = word.phonemes.rstrip(' "”)')[-1:] in (*".!?…",)
@@ -208,12 +208,12 @@ def sentences(words: Sequence[Spoken]) -> Iterator[list[Spoken]]:
         yield run
 
 
-def parts(words: list[Spoken], longest: int) -> Iterator[list[Spoken]]:
+def parts(words: list[SpokenWords], longest: int) -> Iterator[list[SpokenWords]]:
     """The words in runs of at most `longest` phonemes, cut at a pause where there is one.
 
     Words that say nothing stay with what comes before them.
     """
-    run: list[Spoken] = []
+    run: list[SpokenWords] = []
     for word in [piece for whole in words for piece in _pieces(whole, longest)]:
         if run and _length([*run, word]) > longest:
             cut = _pause(run) if word.phonemes else len(run)
@@ -224,16 +224,16 @@ def parts(words: list[Spoken], longest: int) -> Iterator[list[Spoken]]:
         yield run
 
 
-def _pieces(word: Spoken, longest: int) -> Iterator[Spoken]:
+def _pieces(word: SpokenWords, longest: int) -> Iterator[SpokenWords]:
     """The word, or if it alone is too long, pieces of it of which only the last has its text."""
     phonemes = word.phonemes
     while len(phonemes.rstrip()) > longest:
-        yield Spoken("", phonemes[:longest])
+        yield SpokenWords("", phonemes[:longest])
         phonemes = phonemes[longest:]
     yield replace(word, phonemes=phonemes)
 
 
-def _pause(run: list[Spoken]) -> int:
+def _pause(run: list[SpokenWords]) -> int:
     """How many words to say before the cut."""
     for marks in (".!?…", ":;", ",—"):
         for place in range(len(run), len(run) // 2, -1):  # not at the price of a short part
@@ -242,5 +242,5 @@ def _pause(run: list[Spoken]) -> int:
     return len(run)
 
 
-def _length(words: list[Spoken]) -> int:
+def _length(words: list[SpokenWords]) -> int:
     return len("".join(word.phonemes for word in words).strip())

@@ -27,7 +27,7 @@ MARGIN = 0.3
 ROOM = 0.5
 """Seconds kept around it in a recording: that saves two of a hundred words misheard with Whisper's
 base, and four with tiny.en. In a conversation it saves none."""
-LONGEST = 28.0
+MAX_SEGMENT_S = 28.0
 """Seconds. Whisper takes 30, and is better with a little silence at the end."""
 
 
@@ -107,7 +107,7 @@ def _spans(chances: Samples, around: float) -> list[tuple[int, int]]:
 
 def _cut(first: int, last: int, chances: Samples) -> list[tuple[int, int]]:
     """The span in pieces of at most LONGEST, parted where speech is least likely."""
-    longest, pieces = _windows(LONGEST), []
+    longest, pieces = _windows(MAX_SEGMENT_S), []
     while last - first > longest:
         # Not in the first half: many short pieces cost more and are recognised worse.
         from_ = first + longest // 2

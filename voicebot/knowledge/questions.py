@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .. import prose
 from ..engines.extractive import speakable
 
-LONGEST = 70
+MAX_QUESTION_CHARACTERS = 70
 """Characters of a question: nobody asks a longer one to see what this is."""
 
 
@@ -115,7 +115,7 @@ def candidates(heading: str, text: str) -> Iterator[Candidate]:
     """
     heading = " ".join(speakable(heading)).rstrip(". ")  # without its marks
     found = [*_written(heading, text), *_turned_round(text), *_of_heading(heading, text)]
-    yield from (each for each in found if len(each.text) <= LONGEST)
+    yield from (each for each in found if len(each.text) <= MAX_QUESTION_CHARACTERS)
 
 
 def _written(heading: str, text: str) -> Iterator[Candidate]:

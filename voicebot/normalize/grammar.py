@@ -96,7 +96,9 @@ class Grammar:
     def amount(self, figures: str, gender: Gender = "") -> str:
         """A number as it is written in this language, in words."""
         whole, part = self.parted(figures)
-        if len(whole) > len(str(numbers.MOST)) - 1 or (len(whole) > 1 and whole[0] == "0"):
+        if len(whole) > len(str(numbers.READ_BY_DIGITS_FROM)) - 1 or (
+            len(whole) > 1 and whole[0] == "0"
+        ):
             said = self.digits(whole)
         else:
             said = self.says(int(whole or 0), "" if part else gender)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 Gender = Literal["", "m", "f", "n"]
 """Of the noun that is counted; empty where a number stands alone."""
 
-MOST = 10**15
+READ_BY_DIGITS_FROM = 10**15
 """From here on digits are read one by one: nobody follows a number of more."""
 
 

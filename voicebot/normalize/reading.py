@@ -20,14 +20,14 @@ from .grammar import Grammar
 LANGUAGES = {"en": "english", "de": "german", "fr": "french", "es": "spanish"}
 """Those with a grammar, and the module that has it."""
 
-LONGEST = 100
+MAX_WORD_CHARACTERS = 100
 """ASCII characters a word may have. No word has more; keys and encoded data do, and a voice would
 be busy with them for minutes."""
 UNSPACED = 1000
 """Characters of any kind that are read without a space between them; some scripts have none."""
 
 _FENCE = re.compile(r"\s*(```|~~~)")
-_LONG = re.compile(rf"[!-~]{{{LONGEST + 1},}}")
+_LONG = re.compile(rf"[!-~]{{{MAX_WORD_CHARACTERS + 1},}}")
 _LONG_BUT_READ = re.compile(r"[(<\"'\[]*(?:https?://|www\.)|\d+(?:[.,]\d{3})*$")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W\d_]+)*")
 _SIMPLE = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*(?=[\s,;!?]|:(?!/)|\.?$|\.\s)")
@@ -166,7 +166,7 @@ def _needs_rule(word: str, grammar: Grammar) -> bool:
 
 def _bounded(word: str, instead: str) -> str:
     """The word, or what is said instead where nobody could follow it."""
-    if len(word) <= LONGEST or (instead and _LONG_BUT_READ.match(word)):
+    if len(word) <= MAX_WORD_CHARACTERS or (instead and _LONG_BUT_READ.match(word)):
         return word[:UNSPACED] if "/" in word else word
     return _LONG.sub(f" {instead} ", word).strip()[:UNSPACED]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import InputError
 
-LONGEST = 1e6
+MAX_TURN_S = 1e6
 """Seconds of a turn, beyond which a mark is no time."""
 
 
@@ -123,7 +123,7 @@ def _turn(given: dict[str, Any]) -> LoggedTurn:
     turn = LoggedTurn(str(given["at"]), str(given.get("request", "")), dict(given["turn"]))
     engines = turn.record.get("spoke", {}).get("engines", {}).values()
     if not (
-        all(isinstance(at, int | float) and abs(at) < LONGEST for at in turn.marks.values())
+        all(isinstance(at, int | float) and abs(at) < MAX_TURN_S for at in turn.marks.values())
         and all(isinstance(engine, dict) for engine in engines)
         and isinstance(turn.record["outcome"], str)
         and isinstance(turn.record.get("degradations", []), list)

@@ -167,9 +167,9 @@ class Metrics:
         for given in ("speech", "text"):
             self.first_audio.labels(given)
 
-    def observer(self) -> Observer:
+    def observer(self) -> MetricsObserver:
         """What is told the events of one conversation, to count them here."""
-        return Observer(self)
+        return MetricsObserver(self)
 
     async def watch_loop(self) -> None:
         """Measure until cancelled how late the event loop is."""
@@ -218,7 +218,7 @@ class _Family(Collector):
         return [self._metric]
 
 
-class Observer:
+class MetricsObserver:
     """Counts what happens in one conversation; a turn costs the loop some 0.03 ms in all."""
 
     def __init__(self, metrics: Metrics) -> None:

@@ -62,7 +62,7 @@ class _Stage:
 
 
 @dataclass(slots=True)
-class _Turn:
+class _TurnTrace:
     """What is known of a turn so far."""
 
     number: int = 1
@@ -102,7 +102,7 @@ class Traces:
         # By a client elsewhere that has told us of its trace.
         self._is_asked_for = trace.get_current_span(self._within).get_span_context().is_remote
         self._session = request.current()
-        self._turn = _Turn()
+        self._turn = _TurnTrace()
 
     def note(self, event: Event) -> None:
         turn = self._turn
@@ -122,9 +122,9 @@ class Traces:
             case TurnEnded():
                 zero = time.time_ns() - _ns(event.ended)
                 self._spans.later(partial(self._trace, turn, event, zero))
-                self._turn = _Turn(turn.number + 1)
+                self._turn = _TurnTrace(turn.number + 1)
 
-    def _trace(self, turn: _Turn, end: TurnEnded, zero: int) -> None:
+    def _trace(self, turn: _TurnTrace, end: TurnEnded, zero: int) -> None:
         """zero: when the user stopped speaking, in nanoseconds since 1970."""
         whole = self._spans.tracer.start_span(
             f"{genai.INVOKE} {AGENT}",
@@ -148,7 +148,7 @@ class Traces:
             self._stage(stage, turn, end, within, zero)
         whole.end(zero + _ns(end.ended))
 
-    def _about(self, turn: _Turn, end: TurnEnded) -> Attributes:
+    def _about(self, turn: _TurnTrace, end: TurnEnded) -> Attributes:
         about: Attributes = {
             genai.OPERATION: genai.INVOKE,
             genai.AGENT: AGENT,
@@ -166,7 +166,7 @@ class Traces:
         return about
 
     def _stage(
-        self, stage: _Stage, turn: _Turn, end: TurnEnded, within: Context, zero: int
+        self, stage: _Stage, turn: _TurnTrace, end: TurnEnded, within: Context, zero: int
     ) -> None:
         engine: Mapping[str, Any] = end.spoke.get("engines", {}).get(stage.kind, {})
         about: Attributes = {genai.STAGE: stage.name}
@@ -202,7 +202,7 @@ class Traces:
         span.end(zero + _ns(max(stage.begins, stage.ends)))
 
 
-def _stages(turn: _Turn, end: TurnEnded) -> Iterator[_Stage]:
+def _stages(turn: _TurnTrace, end: TurnEnded) -> Iterator[_Stage]:
     """The stages that a turn has reached; one that did not end was cut off with the turn."""
     marks, failed = end.marks, turn.failed.stage if turn.failed else None
     asked = marks.get("stt.last", end.began)

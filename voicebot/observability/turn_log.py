@@ -36,7 +36,7 @@ class Observer(Protocol):
 
 
 @dataclass(slots=True)
-class _Turn:
+class _TurnRecord:
     """What is known of a turn so far."""
 
     speech: float = 0.0
@@ -74,7 +74,7 @@ class TurnLogger:
         self._observers = [begin() for begin in observers]
         self.number = 1
         """Of the turn that is being made, or comes next."""
-        self._turn = _Turn()
+        self._turn = _TurnRecord()
 
     @property
     def request(self) -> str:
@@ -112,9 +112,9 @@ class TurnLogger:
         chosen = mouth.options if isinstance(mouth, BoundSynthesizer) else {}
         return self.identity.as_json(**chosen, **end.spoke)
 
-    def _end(self, turn: _Turn, end: TurnEnded) -> None:
+    def _end(self, turn: _TurnRecord, end: TurnEnded) -> None:
         number, id = self.number, self.request
-        self.number, self._turn = number + 1, _Turn()
+        self.number, self._turn = number + 1, _TurnRecord()
         if not log.isEnabledFor(logging.INFO):
             return
         marks = end.marks
@@ -140,7 +140,7 @@ class TurnLogger:
         log.info("turn %s%s", end.outcome, sound, extra={"turn": record, "request": id})
 
 
-def _outcome(turn: _Turn, marks: dict[str, float]) -> Outcome:
+def _outcome(turn: _TurnRecord, marks: dict[str, float]) -> Outcome:
     if turn.failed:
         return "failed"
     if turn.reached is not None:

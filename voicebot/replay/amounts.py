@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-LONGEST = 1e7
+MAX_TIME_S = 1e7
 """Seconds, beyond which a time is none: four months."""
-LONGEST_SPEECH = 600.0
+MAX_SOUND_S = 600.0
 """Seconds of sound given at once, at most: what is longer is no recording's."""
 
 
 def seconds(value: Any) -> float:
-    if not 0 <= value < LONGEST:
+    if not 0 <= value < MAX_TIME_S:
         raise ValueError(value)
     return float(value)
 
@@ -27,6 +27,6 @@ def whole(value: Any) -> int:
 
 def samples(value: Any, rate: Any) -> int:
     """How many there are of a sound at that rate."""
-    if not isinstance(value, int) or not 0 <= value / whole(rate) <= LONGEST_SPEECH:
+    if not isinstance(value, int) or not 0 <= value / whole(rate) <= MAX_SOUND_S:
         raise ValueError(value)
     return value

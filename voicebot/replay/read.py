@@ -43,7 +43,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Realtime:
+class RealtimeClient:
     """What a session over the Realtime protocol has of its own."""
 
     opening: SessionOptions
@@ -72,7 +72,7 @@ class Realtime:
                 raise ValueError(line)
 
 
-def begun(about: dict[str, Any]) -> Realtime:
+def begun(about: dict[str, Any]) -> RealtimeClient:
     """As the first line of a recording has it."""
     opening = SessionOptions(
         list(about["changes"]),
@@ -81,7 +81,7 @@ def begun(about: dict[str, Any]) -> Realtime:
         bool(about["has_track"]),
     )
     limits = Limits(utterance_s=int(about["utterance_s"]))
-    return Realtime(opening, frozenset(about["takes"]), limits)
+    return RealtimeClient(opening, frozenset(about["takes"]), limits)
 
 
 LOUD = 0.1
@@ -150,7 +150,7 @@ class Recorded:
     prerendered: dict[str, RecordedEngineCall] = field(default_factory=dict)
     """Of each sentence that was made before it was needed, the sound, there at once."""
     sounded: list[Sounded] = field(default_factory=list)
-    realtime: Realtime | None = None
+    realtime: RealtimeClient | None = None
     events: list[Happened] = field(default_factory=list)
     over: float = 0.0
     cut: bool = True
@@ -303,7 +303,7 @@ def _built(wanted: Any, value: Any) -> Any:
     """What an engine gave, out of JSON's values: the reverse of `taps.as_plain`."""
     if wanted is Audio:
         seconds = amounts.seconds(value["samples"] / amounts.whole(value["rate"]))
-        audio = silence(min(seconds, amounts.LONGEST_SPEECH), value["rate"])
+        audio = silence(min(seconds, amounts.MAX_SOUND_S), value["rate"])
         loud = value.get("loud", (0, len(audio.samples)))
         start, end = (amounts.samples(at, audio.rate) for at in loud)
         audio.samples[start:end] = LOUD

@@ -38,11 +38,11 @@ from ..server.realtime.protocol import Protocol, ids
 from ..server.realtime.recording import USED_UP, as_happening, track, with_sounds
 from .compare import Happened
 from .engines import SAME
-from .read import Appended, Realtime, Recorded, Sent
+from .read import Appended, RealtimeClient, Recorded, Sent
 
 
 def surrounded(
-    realtime: Realtime,
+    realtime: RealtimeClient,
     config: Config,
     parts: EngineSet | None,
     vad: VoiceDetector,
@@ -65,7 +65,7 @@ def surrounded(
 
 async def hold(
     session: Recorded,
-    realtime: Realtime,
+    realtime: RealtimeClient,
     outside: SessionDependencies,
     story: list[Happened],
     *,
@@ -110,7 +110,7 @@ class _Client:
     """Sends all of it again."""
 
     def __init__(
-        self, session: Recorded, realtime: Realtime, protocol: Protocol, aloud: bool
+        self, session: Recorded, realtime: RealtimeClient, protocol: Protocol, aloud: bool
     ) -> None:
         self._session, self._realtime, self._protocol = session, realtime, protocol
         self._aloud = aloud

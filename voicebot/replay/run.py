@@ -24,7 +24,7 @@ from ..conversation.pace import Paces
 from ..conversation.prerendered import PrerenderedSpeech
 from ..errors import ConfigError
 from ..events import Event, as_json
-from .amounts import LONGEST
+from .amounts import MAX_TIME_S
 from .compare import Difference, Happened, differences
 from .engines import (
     RealTimeDetector,
@@ -65,7 +65,7 @@ def run(
         InputError: there is no recording, or it cannot be read.
         VoicebotError: a live engine cannot be built.
     """
-    if not 0 <= tolerance < LONGEST:
+    if not 0 <= tolerance < MAX_TIME_S:
         raise ConfigError(f"--tolerance should be seconds, not {tolerance:g}")
     sessions = [read(story) for story in found(Path(path))]
     show = _as_json if as_lines else _as_text

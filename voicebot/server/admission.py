@@ -21,7 +21,7 @@ SPARE = 2
 LINE = 100
 """Requests of one client that wait for a place: a program's batch. Each holds at most 64 kB of its
 body; the rest is still the client's. All clients together may have twice as many waiting."""
-PATIENCE_S = 2.0
+QUEUE_TIMEOUT_S = 2.0
 """Seconds a request waits for a place before its client is told; most places are left sooner."""
 FULL_S = 2
 """Seconds the client is then asked to wait: about what a request takes."""
@@ -86,7 +86,7 @@ class AdmissionControl:
         turn = client, asyncio.get_running_loop().create_future()
         self._line.append(turn)
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(QUEUE_TIMEOUT_S):
                 await turn[1]
         except BaseException as error:
             if turn in self._line:

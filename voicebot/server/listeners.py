@@ -18,11 +18,11 @@ from typing import Any
 from ..config import networks
 from .client_networks import network, parsed
 from .rare_log import RareLog
-from .uvicorn_protocols import MOST, RESERVE
+from .uvicorn_protocols import MAX_CONNECTIONS, RESERVED_CONNECTIONS
 
 log = logging.getLogger(__name__)
 
-EACH = MOST // 2
+EACH = MAX_CONNECTIONS // 2
 """Connections at once from one address, or one network of IPv6 (/64): one client alone shuts nobody
 out. A proxy that the settings name stands for many, and has no such limit."""
 HANDSHAKE_S = 10.0
@@ -39,7 +39,10 @@ class ConnectionLimits:
     """
 
     def __init__(
-        self, proxies: Sequence[str] = (), most: int = MOST + RESERVE, each: int = EACH
+        self,
+        proxies: Sequence[str] = (),
+        most: int = MAX_CONNECTIONS + RESERVED_CONNECTIONS,
+        each: int = EACH,
     ) -> None:
         self._proxies, self._most, self._each = networks(proxies), most, each
         self._held: Counter[str] = Counter()

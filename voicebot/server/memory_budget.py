@@ -24,7 +24,7 @@ EACH = 64 * 2**20
 to be recognised, and thrice the longest message."""
 OWN = 2 * 2**20
 """Bytes that a conversation keeps whatever the others do: half a minute of speech, or 500 pages."""
-FIRST = 64 * 2**10
+ALWAYS_ALLOWED_BYTES = 64 * 2**10
 """Bytes of messages that anybody has whatever the others do, and at most until they are let in."""
 
 _EXTENSION = "voicebot.messages"
@@ -51,7 +51,7 @@ class MemoryBudget:
     @contextmanager
     def messages(self, client: str) -> Iterator[Share]:
         """What has come of its messages: who keeps all that there may be still has small ones."""
-        with self._share(client, FIRST) as share:
+        with self._share(client, ALWAYS_ALLOWED_BYTES) as share:
             yield share
 
     @contextmanager

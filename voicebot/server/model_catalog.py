@@ -31,7 +31,7 @@ _DOES = {"stt": "transcribes", "llm": "answers", "tts": "speaks"}
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class CatalogModel:
     """One that may be chosen."""
 
     kind: Kind
@@ -57,7 +57,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedEngine:
     """A model that is loaded, for one request."""
 
     kind: Kind
@@ -130,16 +130,18 @@ class ModelCatalog:
         self._since = int(time.time())
         revisions = parts.identity.revisions
         self._usual = {
-            kind: Model(kind, which.name, which.engine, (which.model,) if which.model else ())
+            kind: CatalogModel(
+                kind, which.name, which.engine, (which.model,) if which.model else ()
+            )
             for kind, which in revisions.items()
         }
         self._further = [*map(_described, parts.further)]
 
-    def of(self, kind: Kind) -> list[Model]:
+    def of(self, kind: Kind) -> list[CatalogModel]:
         """Those of a kind, the usual one first."""
         return [self._usual[kind], *(each for each in self._further if each.kind == kind)]
 
-    def find(self, kind: Kind, name: str) -> Model:
+    def find(self, kind: Kind, name: str) -> CatalogModel:
         """The one called that: by the settings, by its weights or engine, or by other servers.
 
         Raises:
@@ -148,7 +150,7 @@ class ModelCatalog:
         if found := self.named(kind, name):
             return found
         known = self.of(kind)
-        for fits in (Model.is_also, Model.has_engine):
+        for fits in (CatalogModel.is_also, CatalogModel.has_engine):
             if fitting := [model for model in known if fits(model, name)]:
                 return fitting[0]
         if is_usual(kind, name):
@@ -156,13 +158,13 @@ class ModelCatalog:
         there = there_is(name[:80], [model.name for model in known])
         raise _no_model(f"{name[:80]!r} is no model that {_DOES[kind]} here; {there}")
 
-    def named(self, kind: Kind, name: str) -> Model | None:
+    def named(self, kind: Kind, name: str) -> CatalogModel | None:
         """The one called exactly that, but for upper and lower case."""
         # The usual one last: of what "auto" finds nobody knows the name beforehand.
         known = reversed(self.of(kind))
         return next((model for model in known if model.name.lower() == name.lower()), None)
 
-    async def served(self, kind: Kind, name: str) -> Served:
+    async def served(self, kind: Kind, name: str) -> ServedEngine:
         """The model called that, once it is loaded.
 
         Raises:
@@ -171,25 +173,25 @@ class ModelCatalog:
         bare = name.removesuffix(PLAIN) if kind == "llm" else name
         return await self.loaded(self.find(kind, bare), informed=bare == name)
 
-    async def usual(self, kind: Kind) -> Served:
+    async def usual(self, kind: Kind) -> ServedEngine:
         """The usual one of a kind."""
         return await self.loaded(self._usual[kind])
 
-    async def loaded(self, model: Model, *, informed: bool = True) -> Served:
+    async def loaded(self, model: CatalogModel, *, informed: bool = True) -> ServedEngine:
         """Raises: Refusal: it cannot be loaded."""
         if model.on_demand:
             try:
                 await model.on_demand.get()
             except Unavailable as error:
                 raise _unavailable(error) from error
-        return Served(model.kind, model.name, self.parts([model], informed=informed))
+        return ServedEngine(model.kind, model.name, self.parts([model], informed=informed))
 
-    def parts(self, models: Iterable[Model], *, informed: bool = True) -> EngineSet:
+    def parts(self, models: Iterable[CatalogModel], *, informed: bool = True) -> EngineSet:
         """The server's engines, with these models, which are loaded, for those of their kinds."""
         further = [model.on_demand for model in models if model.on_demand]
         return self._parts.having(*further, informed=informed)
 
-    async def speaking(self, name: str | None, voice: str | None) -> Served:
+    async def speaking(self, name: str | None, voice: str | None) -> ServedEngine:
         """What speaks in this voice.
 
         name: the model that was asked for. Where it is none of ours by its own name, another
@@ -211,7 +213,7 @@ class ModelCatalog:
             )
         return others[0] if others else tts
 
-    async def _having_voice(self, voice: str) -> list[Served]:
+    async def _having_voice(self, voice: str) -> list[ServedEngine]:
         """Those beside the usual one that list the voice. They are loaded to be asked."""
         found = []
         for model in self.of("tts")[1:]:
@@ -267,7 +269,7 @@ class ModelCatalog:
                 if kind == "llm" and has_documents:
                     yield self._entry(model, model.name + PLAIN)
 
-    def _entry(self, model: Model, name: str) -> dict[str, Any]:
+    def _entry(self, model: CatalogModel, name: str) -> dict[str, Any]:
         return {
             "id": name,
             "object": "model",
@@ -278,8 +280,8 @@ class ModelCatalog:
         }
 
 
-def _described(model: OnDemand) -> Model:
-    return Model(model.kind, model.name, model.engine_name, model.weights, model)
+def _described(model: OnDemand) -> CatalogModel:
+    return CatalogModel(model.kind, model.name, model.engine_name, model.weights, model)
 
 
 def header(text: str) -> str:

@@ -115,7 +115,7 @@ def site(
 ) -> Starlette:
     """The application that serves these engines to whoever has a key; to all where keys is None."""
     admission, catalogue = lasting.admission, ModelCatalog(parts)
-    responder = responses.Responder(catalogue, lasting.responses)
+    responder = responses.ResponsesService(catalogue, lasting.responses)
     described = openapi.description()
     if lasting.metrics.observer not in parts.observers:  # after a reload they may be the same
         parts.observers.append(lasting.metrics.observer)

@@ -17,9 +17,9 @@ from ..errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-FIRST = 3
+FIRST_DESCRIPTOR = 3
 """The first file descriptor handed over: after standard input, output and error."""
-PATIENCE = 1.0
+NOTIFY_TIMEOUT_S = 1.0
 """Seconds until a manager that takes no word is not told it: we have clients to serve."""
 
 
@@ -64,7 +64,7 @@ class Manager:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-                line.settimeout(PATIENCE)
+                line.settimeout(NOTIFY_TIMEOUT_S)
                 line.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:  # it can do without, and so can we
             log.warning("the service manager does not hear %s: %s", lines[0], error)
@@ -81,7 +81,7 @@ def sockets(environment: MutableMapping[str, str] = os.environ) -> list[socket.s
     if meant_for != os.getpid():
         return []
     found = []
-    for number in range(FIRST, FIRST + count):
+    for number in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + count):
         try:
             door = socket.socket(fileno=number)
             listened = door.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

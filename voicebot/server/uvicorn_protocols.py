@@ -26,16 +26,16 @@ from websockets.http11 import Request
 from .errors import ApiError, response
 from .http.bodies import PACE, QUIET_S
 from .http.unread_bodies import LINGER_S
-from .memory_budget import FIRST, MemoryBudgetExceeded, Share, allowing
-from .realtime.incremental import LONG
+from .memory_budget import ALWAYS_ALLOWED_BYTES, MemoryBudgetExceeded, Share, allowing
+from .realtime.incremental import CHUNK_CHARACTERS
 from .websocket_fragments import Fragmenter
 
 log = logging.getLogger(__name__)
 
-MOST = 500
+MAX_CONNECTIONS = 500
 """Connections at once: half of the files a process may usually have open, and several for each
 conversation. One more is asked for its question only if that is how we are."""
-RESERVE = 20
+RESERVED_CONNECTIONS = 20
 """Connections more for whoever watches: /health and /ready, and a refusal for all else."""
 RESERVED_S = 2.0
 """Seconds that one of them may stay."""
@@ -87,8 +87,8 @@ class HttpProtocol(_Watched, H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._is_reserved = len(self.connections) > MOST
-        if len(self.connections) > MOST + RESERVE:
+        self._is_reserved = len(self.connections) > MAX_CONNECTIONS
+        if len(self.connections) > MAX_CONNECTIONS + RESERVED_CONNECTIONS:
             transport.abort()
         elif self._is_reserved:
             self.app = _only_watched(self.app)
@@ -137,7 +137,7 @@ class WebsocketProtocol(_Watched, WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         transport.max_size = READ  # type: ignore[attr-defined]  # asyncio's sockets have it
-        self._cutter, self._decoder = Fragmenter(FIRST), _Decoder()
+        self._cutter, self._decoder = Fragmenter(ALWAYS_ALLOWED_BYTES), _Decoder()
         self._texts: list[str] = []
         self._share: Share | None = None
         self._coming = 0  # bytes in memory of a message that has not ended
@@ -252,7 +252,7 @@ class WebsocketProtocol(_Watched, WebSocketsSansIOProtocol):
         size = sum(map(len, texts or frames))
         if not texts:
             message = {"type": "websocket.receive", "bytes": b"".join(frames)}
-        elif size > LONG:
+        elif size > CHUNK_CHARACTERS:
             message = {"type": "websocket.receive", "fragments": deque(texts)}
         else:
             message = {"type": "websocket.receive", "text": "".join(texts)}
@@ -281,7 +281,7 @@ class WebsocketProtocol(_Watched, WebSocketsSansIOProtocol):
         return message
 
     def _look(self, before: object = None) -> None:
-        if self._begun is not None and self._coming > FIRST and not self.read_paused:
+        if self._begun is not None and self._coming > ALWAYS_ALLOWED_BYTES and not self.read_paused:
             # As a body that comes no faster: it would hold for ever what others have no room for.
             late = self.loop.time() - self._begun - QUIET_S - self._coming / PACE
             if late > 0 and not self.disconnected:
@@ -320,7 +320,7 @@ _Decoder = codecs.getincrementaldecoder("utf-8")
 OPTIONS: dict[str, Any] = {
     "http": HttpProtocol,
     "ws": WebsocketProtocol,
-    "ws_max_size": FIRST,
+    "ws_max_size": ALWAYS_ALLOWED_BYTES,
     # Sound does not become smaller by it, and each side keeps its window in memory.
     "ws_per_message_deflate": False,
     "log_config": None,  # our own command line has set up the log

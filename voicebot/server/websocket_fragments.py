@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-PIECE = 1 << 15
+FRAGMENT_BYTES = 1 << 15
 """Bytes of a fragment: 0.3 s of sound, as Realtime sends it. More keeps others waiting for longer.
 As a multiple of 4 it leaves the mask as it is."""
 
@@ -50,7 +50,7 @@ class Fragmenter:
                 head, length = measured
             else:
                 return False
-            if PIECE < length <= self.longest:
+            if FRAGMENT_BYTES < length <= self.longest:
                 return False
             at += head + length
         self._unchanged = at - end
@@ -63,7 +63,7 @@ class Fragmenter:
                 self._unchanged -= size
                 yield self._taken(size)
             elif self._left:
-                size = min(self._left, PIECE)
+                size = min(self._left, FRAGMENT_BYTES)
                 if len(self._came) < size:
                     return
                 yield self._head(size)
@@ -74,7 +74,7 @@ class Fragmenter:
                 return
 
     def _begin(self, head: int, length: int) -> None:
-        if not PIECE < length <= self.longest:
+        if not FRAGMENT_BYTES < length <= self.longest:
             self._unchanged = head + length
             return
         self._first, self._left = self._came[0], length

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..audio import Audio, Samples
 from ..conversation.endpointing import SOFT, EndpointingSettings
-from ..engines.speech_segments import LONGEST as LONGEST_S
+from ..engines.speech_segments import MAX_SEGMENT_S as LONGEST_S
 from ..engines.speech_segments import PAUSE
 from ..events import Utterance
 

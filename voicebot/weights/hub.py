@@ -29,7 +29,7 @@ CONNECT_S = 4.0
 """Seconds to wait for a connection. More reaches hubs far away; less is sooner at the next source
 where a network lets nothing through and says nothing either."""
 
-PATIENCE = 30.0
+READ_TIMEOUT_S = 30.0
 """Seconds without a byte before a connection counts as cut, and the longest wait a hub may ask."""
 
 
@@ -78,7 +78,7 @@ class Hub:
         self._client = httpx.Client(
             headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
             follow_redirects=True,
-            timeout=httpx.Timeout(PATIENCE, connect=CONNECT_S),
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_S),
         )
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ class Hub:
                 silent = isinstance(error, unreached) and not self._answered
                 pause = None if silent else next(pauses, None)
                 asked = error.seconds if isinstance(error, _Later) else None
-                if pause is None or (asked or 0) > PATIENCE:
+                if pause is None or (asked or 0) > READ_TIMEOUT_S:
                     reason = str(error) or type(error).__name__
                     raise MissingDependency(f"cannot reach {self.endpoint}: {reason}") from error
                 time.sleep(pause if asked is None else asked)

@@ -17,7 +17,7 @@ from voicebot.config import ServerSettings
 from voicebot.errors import ConfigError
 from voicebot.server.app import create
 from voicebot.server.auth import keys
-from voicebot.server.auth.ephemeral_keys import MOST, SETTINGS, EphemeralKeys
+from voicebot.server.auth.ephemeral_keys import MAX_KEYS, SETTINGS, EphemeralKeys
 from voicebot.server.auth.rate_limits import NAMES
 
 
@@ -492,7 +492,7 @@ def test_a_secret_expires():
 def test_many_secrets_cost_no_memory():
     secrets = EphemeralKeys()
     first, _ = secrets.issue(None, {}, 60)
-    values = [secrets.issue(None, {}, 60)[0] for _ in range(MOST)]
+    values = [secrets.issue(None, {}, 60)[0] for _ in range(MAX_KEYS)]
     assert secrets.find(first) is None
     assert all(map(secrets.find, values))
 
@@ -523,7 +523,7 @@ def test_expired_secrets_make_room_before_good_ones_do():
 def test_a_key_that_makes_many_secrets_takes_none_of_anothers():
     secrets = EphemeralKeys()
     theirs, _ = secrets.issue("laptop", {}, 60)
-    for _ in range(MOST + 1):
+    for _ in range(MAX_KEYS + 1):
         secrets.issue("phone", {}, 60)
     assert secrets.find(theirs)
 

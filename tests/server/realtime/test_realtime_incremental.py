@@ -9,7 +9,7 @@ import pytest
 
 from voicebot.server.realtime import fields
 from voicebot.server.realtime.fields import ProtocolError
-from voicebot.server.realtime.incremental import LONG, IncrementalMessage, message
+from voicebot.server.realtime.incremental import CHUNK_CHARACTERS, IncrementalMessage, message
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 LUCK = random.Random(3)
@@ -19,7 +19,7 @@ def letters(length):
     return "".join(LUCK.choices(LETTERS, k=length))
 
 
-SOUND, ANOTHER = letters(LONG + 4), letters(3 * LONG)
+SOUND, ANOTHER = letters(CHUNK_CHARACTERS + 4), letters(3 * CHUNK_CHARACTERS)
 
 
 def read(text, at_once=10_000):
@@ -58,11 +58,12 @@ TYPED = {"type": "input_text", "text": 'Say "audio": "what?" \\ \n é \U0001f600
         {"type": "conversation.item.create", "item": item(TYPED, heard(SOUND), heard(ANOTHER))},
         {"type": "response.create", "response": {"input": [
             item(heard(SOUND)), item(TYPED), item(heard("AAAA"), heard(ANOTHER)), 3, {}]}},
-        {"type": "session.update", "session": {"audio": {"x": "y" * LONG}, "audio ": "z"}},
+        {"type": "session.update",
+         "session": {"audio": {"x": "y" * CHUNK_CHARACTERS}, "audio ": "z"}},
         {"audio": 'short "\\ \n é \U0001f600' + '"' * 9 + "\\" * 9,
          "item": item(heard(SOUND), {"audio": ""}, {"audio": None}, 7)},
         {"audio": "sound 0", "item": "audio", "response": {"input": 3}},
-        {"type": "x" * LONG, "audio": ["AAAA"]},
+        {"type": "x" * CHUNK_CHARACTERS, "audio": ["AAAA"]},
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("write", [{}, {"indent": 2}, {"separators": (",", ":")}])
@@ -74,7 +75,7 @@ def test_a_message_is_what_it_would_be_in_one(sent, write):
 
 
 def test_only_long_sound_comes_in_pieces():
-    parts = [heard(SOUND[:LONG]), heard(SOUND)]
+    parts = [heard(SOUND[:CHUNK_CHARACTERS]), heard(SOUND)]
     got = message(json.dumps({"item": item(*parts)}))["item"]["content"]
     assert [type(part["audio"]) for part in got] == [str, tuple]
     assert message(json.dumps({"audio": "AAAA"}))["audio"] == "AAAA"
@@ -105,7 +106,7 @@ def test_what_is_long_elsewhere_is_no_sound(place):
         ('{"a" "audio": "' + SOUND + '"}', "invalid_json"),
         ('"a"audio": "' + SOUND + '"', "invalid_json"),
         ('["audio": "' + SOUND + '"]', "invalid_json"),
-        ("[" + " " * LONG + "]", "invalid_json"),
+        ("[" + " " * CHUNK_CHARACTERS + "]", "invalid_json"),
         ('{"audio": "' + SOUND + '", "x": "' + "y" * 1_000_000 + '"}', "message_too_long"),
         (" " * 1_000_001, "message_too_long"),
     ],
@@ -131,7 +132,7 @@ def test_the_sound_that_comes_in_pieces_is_the_same_sound():
 
 def test_sound_has_an_end_only_where_it_ends():
     """Whatever it is cut into."""
-    ended = "A" * (fields.PIECE - 1) + "="
+    ended = "A" * (fields.DECODE_CHUNK_CHARACTERS - 1) + "="
     assert sum(1 for _ in fields.sound(ended, "audio/pcmu", "audio").pieces()) == 1
     for texts in (ended + "AAAA", (ended, "AAAA")):
         with pytest.raises(ProtocolError, match="base64"):

@@ -24,7 +24,7 @@ BY_HAND = {"input": {"turn_detection": None}}
 
 @pytest.fixture(autouse=True)
 def no_trial(monkeypatch):
-    monkeypatch.setattr("voicebot.assistant.probe.Known.has", lambda self, chosen: True)
+    monkeypatch.setattr("voicebot.assistant.probe.KnownEngines.has", lambda self, chosen: True)
 
 
 class Session:

@@ -15,7 +15,7 @@ from voicebot.audio import Audio, to_pcm16
 from voicebot.server.admission import AdmissionControl
 from voicebot.server.auth.ephemeral_keys import EphemeralKeys
 from voicebot.server.realtime.session import BEHIND
-from voicebot.server.realtime.websocket import PATIENCE, RealtimeWebSocket
+from voicebot.server.realtime.websocket import UNREAD_TIMEOUT_S, RealtimeWebSocket
 
 STORY = " ".join(f"One two three. Four five six. Seven eight {n}." for n in range(9)).split()
 HELLO = {
@@ -115,7 +115,7 @@ def test_the_dialect_is_the_one_asked_for(about, is_beta):
 def test_a_client_that_reads_nothing_is_given_up():
     line = Line(HELLO, {"type": "response.create"}, 1000.0, reads=False).lives()
     assert line.code == 1008
-    assert line.ended == pytest.approx(PATIENCE, abs=0.5)
+    assert line.ended == pytest.approx(UNREAD_TIMEOUT_S, abs=0.5)
 
 
 def test_a_client_that_reads_nothing_is_soon_not_listened_to():

@@ -17,7 +17,7 @@ from voicebot.model_names import PLAIN
 
 @pytest.fixture(autouse=True)
 def no_trial(monkeypatch):
-    monkeypatch.setattr("voicebot.assistant.probe.Known.has", lambda self, chosen: True)
+    monkeypatch.setattr("voicebot.assistant.probe.KnownEngines.has", lambda self, chosen: True)
 
 
 def heard(url, model, **fields):

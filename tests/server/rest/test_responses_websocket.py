@@ -19,7 +19,7 @@ from voicebot.engines import Delta
 from voicebot.server.app import create
 from voicebot.server.auth import keys
 from voicebot.server.http.bodies import DOCUMENT
-from voicebot.server.realtime.websocket import PATIENCE
+from voicebot.server.realtime.websocket import UNREAD_TIMEOUT_S
 from voicebot.server.rest.responses_websocket import LANES, LIFE_S, WAITING
 
 TOOL = {"type": "function", **WEATHER}
@@ -403,7 +403,7 @@ def test_a_client_that_reads_nothing_is_given_up():
 
     code, took = lives(life())
     assert code == 1008
-    assert took == pytest.approx(PATIENCE, abs=1)
+    assert took == pytest.approx(UNREAD_TIMEOUT_S, abs=1)
 
 
 def test_a_server_that_closes_lets_the_response_end():

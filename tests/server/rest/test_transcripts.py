@@ -6,10 +6,10 @@ import pytest
 
 from voicebot.engines import Segment, Word
 from voicebot.server.model_catalog import header
-from voicebot.server.rest.transcripts import Transcript, answer
+from voicebot.server.rest.transcripts import RecordingTranscript, answer
 
 WORDS = (Word("Hello", 0.5, 0.75), Word("there.", 0.8, 1.25))
-TRANSCRIPT = Transcript(
+TRANSCRIPT = RecordingTranscript(
     [Segment("Hello there.", 0.5, 1.25, WORDS, 0.5, "en"), Segment(" <b>Bye</b> ", 3661, 3662.5)],
     3663.2,
     "transcribe",
@@ -37,7 +37,7 @@ def test_a_short_form_has_the_text_and_what_it_cost():
 
 
 def test_a_duration_added_up_of_pieces_is_not_charged_for_what_rounding_adds():
-    pieces = Transcript([], sum([0.2] * 25), "transcribe")
+    pieces = RecordingTranscript([], sum([0.2] * 25), "transcribe")
     assert pieces.seconds > 5
     assert json.loads(answer(pieces, "json", ()).body)["usage"]["seconds"] == 5
 
@@ -59,7 +59,7 @@ def test_a_segment_tells_how_sure_the_recogniser_was():
 
 
 def test_nothing_said_is_a_transcript_too():
-    silent = Transcript([], 2.0, "translate")
+    silent = RecordingTranscript([], 2.0, "translate")
     assert json.loads(answer(silent, "verbose_json", ()).body)["text"] == ""
     assert answer(silent, "text", ()).body == b"\n"
 

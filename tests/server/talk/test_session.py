@@ -31,7 +31,7 @@ from voicebot.events import (
 )
 from voicebot.server.talk.session import (
     BURST,
-    KEPT,
+    KEPT_EVENTS,
     Cursor,
     Flushed,
     InputOverflow,
@@ -358,7 +358,7 @@ def test_a_client_that_has_lost_its_sound_gets_again_what_it_did_not_play():
 def test_a_client_that_missed_too_much_is_told_so():
     async def script(call):
         call.connection.cancel()
-        for _ in range(KEPT):
+        for _ in range(KEPT_EVENTS):
             call.session.ask("hello")
             await asyncio.sleep(3)
         with pytest.raises(ResumeWindowExceeded, match="are kept"):

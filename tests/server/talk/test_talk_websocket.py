@@ -471,7 +471,7 @@ class Deaf:
 
 
 def test_a_client_that_never_reads_is_given_up(monkeypatch):
-    monkeypatch.setattr("voicebot.server.talk.connection.PATIENCE", 0.3)
+    monkeypatch.setattr("voicebot.server.talk.connection.UNREAD_TIMEOUT_S", 0.3)
 
     class Endless(Synthesizer):
         async def synthesize(self, text):

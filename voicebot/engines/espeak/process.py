@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class WordMark:
     """Where espeak-ng begins a word of its own: "3.50" is four of them."""
 
     sample: int
@@ -38,12 +38,12 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SpokenPiece:
     """Some 60 ms of speech, as espeak-ng makes them."""
 
     pcm: bytes
     """Signed 16-bit little-endian mono, RATE samples a second."""
-    marks: tuple[Mark, ...]
+    marks: tuple[WordMark, ...]
     """Those that fall in this piece, in order."""
 
 
@@ -67,7 +67,7 @@ class EspeakProcess:
             )
         # By path, isolated and without site-packages: ready in 30 ms instead of 200.
         self._command = [sys.executable, "-I", "-S", child.__file__, library, data]
-        self._child: _Espeak | None = None
+        self._child: _EspeakChild | None = None
         self._lock = Lock()
         self._closed = False
 
@@ -78,7 +78,7 @@ class EspeakProcess:
 
     def synthesize(
         self, text: str, voice: str, words_per_minute: int, pitch: int = 50
-    ) -> Generator[Piece]:
+    ) -> Generator[SpokenPiece]:
         """Yield the text's sound while espeak-ng makes it. Closing the generator stops it.
 
         Nothing in the text is taken for markup or a command. `pitch` is 0 to 99.
@@ -91,7 +91,7 @@ class EspeakProcess:
             for kind, payload in answer:
                 if kind == child.PIECE:
                     pcm, marks = child.unpack_piece(payload)
-                    yield Piece(pcm, tuple(Mark(*mark) for mark in marks))
+                    yield SpokenPiece(pcm, tuple(WordMark(*mark) for mark in marks))
 
     def phonemes(self, text: str, voice: str = "en-us", tie: str = "") -> str:
         """The text in IPA with stress marks, a space between words, no punctuation.
@@ -145,18 +145,18 @@ class EspeakProcess:
         except (EOFError, OSError, ValueError) as error:  # ValueError: close() came in between
             raise EngineError("tts", f"espeak-ng {running.post_mortem(error)}") from error
 
-    def _running(self) -> _Espeak:
+    def _running(self) -> _EspeakChild:
         with self._lock:
             if self._closed:
                 raise EngineError("tts", "espeak-ng is closed")
             if self._child and not self._child.alive:
                 self._child.end()
                 self._child = None
-            self._child = self._child or _Espeak(self._command)
+            self._child = self._child or _EspeakChild(self._command)
             return self._child
 
 
-class _Espeak(Child):
+class _EspeakChild(Child):
     """The child, and the frames that go to and from it."""
 
     def __init__(self, command: list[str]) -> None:

@@ -14,7 +14,7 @@ from ..call_options import OptionError
 from ..english import English, english
 from ..espeak.process import EspeakProcess
 from ..onnx_graph import brief
-from ..phonemes import RATE, Spoken
+from ..phonemes import RATE, SpokenWords
 from . import espeak_phonemes
 from . import voices as kokoro_voices
 from .espeak_phonemes import EspeakPhonemizer
@@ -123,19 +123,19 @@ class Kokoro:
             styles, reader = self._manner(voice) if voice else (self._styles, self._reader)
         except ConfigError as error:
             raise OptionError("voice", str(error).removeprefix("[tts] ")) from error
-        read: Iterator[list[Spoken]]
+        read: Iterator[list[SpokenWords]]
         if isinstance(reader, English):
             read = (phonemes.known(words, self._vocabulary) for words in reader.sentences(text))
         else:
             read = phonemes.sentences(phonemes.known(reader.read(text), self._vocabulary))
 
-        def render(words: list[Spoken]) -> tuple[Samples, Sequence[float] | None]:
+        def render(words: list[SpokenWords]) -> tuple[Samples, Sequence[float] | None]:
             return self._render(words, styles, speed)
 
         yield from phonemes.speak(read, kokoro_voices.LENGTHS, render)
 
     def _render(
-        self, words: list[Spoken], styles: Samples, speed: float
+        self, words: list[SpokenWords], styles: Samples, speed: float
     ) -> tuple[Samples, Sequence[float] | None]:
         ids = phonemes.numbers(words, self._vocabulary)
         style = styles[len(ids) - 1][None]

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ... import languages
 from ...errors import ConfigError
-from ..phonemes import PUNCTUATION, Spoken, pieces
+from ..phonemes import PUNCTUATION, SpokenWords, pieces
 
 LANGUAGES = {
     "a": "en-us",
@@ -40,7 +40,7 @@ _SOUNDS = (
 _MARKS = str.maketrans({"«": "“", "»": "”", "’": "'"})
 
 
-class Espeak(Protocol):
+class EspeakPhonemes(Protocol):
     """What the phonemizer needs of espeak-ng."""
 
     def phonemes(self, text: str, voice: str = "en-us", tie: str = "") -> str: ...
@@ -72,11 +72,11 @@ def language(name: str, voice: str) -> str:
 class EspeakPhonemizer:
     """Reads texts of one language."""
 
-    def __init__(self, language: str, espeak: Espeak) -> None:
+    def __init__(self, language: str, espeak: EspeakPhonemes) -> None:
         self._espeak = espeak
         self._voice = _ESPEAK.get(language, language)
 
-    def read(self, text: str) -> list[Spoken]:
+    def read(self, text: str) -> list[SpokenWords]:
         """One for each of `text.split()`, in order; as `phonemes.pieces` of what is too long.
 
         Raises:
@@ -86,7 +86,7 @@ class EspeakPhonemizer:
         said = self._say([_items(piece) for _, piece in words])
         texts = iter(text.split())  # as it was, with the marks of its own
         return [
-            Spoken(next(texts) if word else "", phonemes)
+            SpokenWords(next(texts) if word else "", phonemes)
             for (word, _), phonemes in zip(words, said, strict=True)
         ]
 

@@ -14,12 +14,12 @@ from ..chat.tool_calls import Layout
 logger = logging.getLogger(__name__)
 
 SIZES = ("minLength", "maxLength", "minItems", "maxItems")
-MOST = 128
+MAX_REPETITIONS = 128
 """Repetitions that a schema may demand or limit. Each is spelled out: a million would hang us."""
 ANY = {"type": "object"}
 
 CHOICES = ("enum", "const")
-LONGEST = 32_000
+MAX_GRAMMAR_CHARACTERS = 32_000
 """Characters of a schema's grammar. With 240,000, an enum of 20,000, a token took 3 s, which other
 replies would wait."""
 
@@ -83,7 +83,7 @@ def _rules(schema: Mapping[str, Any], valid: Callable[[str], bool]) -> str | Non
         if _has_escaped_name(bounded):
             return None
         rules = _whole_characters(json_schema_to_gbnf(json.dumps(bounded)))
-        if len(rules) <= LONGEST and valid(rules):
+        if len(rules) <= MAX_GRAMMAR_CHARACTERS and valid(rules):
             return rules
     except Exception:  # anything may be wrong with a schema, or unknown to the library
         logger.debug("the schema makes no grammar", exc_info=True)
@@ -134,7 +134,7 @@ def _whole_characters(grammar: str) -> str:
 
 def _left_out(key: str, value: Any) -> bool:
     if key in SIZES:
-        return isinstance(value, int) and value > MOST
+        return isinstance(value, int) and value > MAX_REPETITIONS
     if key in CHOICES:  # the library does not escape what JSON has escaped
         return _is_escaped(value)
     return key == "pattern" and isinstance(value, str)  # and no property of that name

@@ -18,7 +18,7 @@ from ..call_options import new_seed
 from ..chat.prompt import informing, shortened, turns, without_oldest
 from ..chat.reasoning import ReasoningFilter
 from ..chat.tool_calls import new_id, offered
-from .client import DRAIN_S, Answer, RequestRejected, Server
+from .client import DRAIN_S, HttpAnswer, RequestRejected, Server
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def written(turn: Message) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Call:
+class _PartialCall:
     id: str
     name: str = ""
     arguments: str = ""
@@ -52,8 +52,8 @@ class ToolCallAssembler:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
-        self._calls: list[_Call] = []
-        self._at: dict[int | None, _Call] = {}
+        self._calls: list[_PartialCall] = []
+        self._at: dict[int | None, _PartialCall] = {}
 
     def add(self, pieces: Sequence[Any]) -> None:
         """Take one chunk's `tool_calls`. What is no piece of a call is passed over."""
@@ -82,12 +82,12 @@ class ToolCallAssembler:
                 logger.warning("no call to %r that can be made: %.200s", call.name, arguments)
         return calls
 
-    def _belongs(self, index: int | None, id: str) -> _Call:
+    def _belongs(self, index: int | None, id: str) -> _PartialCall:
         """The call a piece is of: that with its index, or none, unless it brings another id."""
         known = self._at.get(index)
         if known and (not id or id == known.id):
             return known
-        call = self._at[index] = _Call(id)
+        call = self._at[index] = _PartialCall(id)
         self._calls.append(call)
         return call
 
@@ -101,9 +101,6 @@ def _is_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
-
-
-logger = logging.getLogger(__name__)
 
 
 _DISPENSABLE = ("seed", "stream_options")
@@ -238,7 +235,7 @@ class OpenAIChat:
         )
 
     @asynccontextmanager
-    async def _post(self, request: dict[str, Any]) -> AsyncIterator[Answer]:
+    async def _post(self, request: dict[str, Any]) -> AsyncIterator[HttpAnswer]:
         """Send it; again, without what the server does not take, where it can do without."""
         path = "/chat/completions"
         async with AsyncExitStack() as stack:
@@ -257,7 +254,7 @@ class OpenAIChat:
                     self._refused |= set(names)  # nor will it take them for the next reply
             yield answer
 
-    async def _choices(self, answer: Answer) -> Stream[_Piece]:
+    async def _choices(self, answer: HttpAnswer) -> Stream[_Piece]:
         if answer.kind == "application/json":  # it does not stream
             text, calls, finish, cost, chances = self._piece(await answer.document(), "message")
             yield text, calls, finish or "stop", cost, chances

@@ -83,7 +83,7 @@ class RequestRejected(EngineError):
     kind = "refused"
 
 
-class Answer:
+class HttpAnswer:
     """One response. Every failure to read it is an EngineError made by `error`."""
 
     def __init__(
@@ -165,7 +165,7 @@ class Answer:
         return value
 
 
-async def complaint(answer: Answer) -> str:
+async def complaint(answer: HttpAnswer) -> str:
     """The server's own words about its status, as ": words"; empty if it has none."""
     text = b""
     async with aclosing(answer.chunks()) as chunks:
@@ -276,7 +276,7 @@ class Server:
         self._breaker = CircuitBreaker()
 
     @asynccontextmanager
-    async def post(self, path: str, **body: Any) -> AsyncIterator[Answer]:
+    async def post(self, path: str, **body: Any) -> AsyncIterator[HttpAnswer]:
         """Send `body` (httpx's json, data, files) and give the answer, its content still unread.
 
         Leaving the block before all was read closes the connection.
@@ -289,7 +289,7 @@ class Server:
         deadline = asyncio.get_running_loop().time() + self._timeout
         response = await self._send(path, body, deadline)
         try:
-            answer = Answer(response, self.error, deadline)
+            answer = HttpAnswer(response, self.error, deadline)
             if response.status_code != 200:
                 raise await self._refusal(path, answer)
             yield answer
@@ -356,7 +356,7 @@ class Server:
         if response.status_code not in RETRIED:
             return response
         try:
-            said = await complaint(Answer(response, self.error, deadline))
+            said = await complaint(HttpAnswer(response, self.error, deadline))
         except EngineError:
             said = ""  # the status says enough
         finally:
@@ -365,7 +365,7 @@ class Server:
         asked = f", asks to wait {wait:g} s" if wait else ""
         raise _RetryableError(f"answered {response.status_code}{asked}", wait, said)
 
-    async def _refusal(self, path: str, answer: Answer) -> EngineError:
+    async def _refusal(self, path: str, answer: HttpAnswer) -> EngineError:
         status, said = answer.status, await complaint(answer)
         if status in (401, 403):
             # Its own words may hold parts of the key.

@@ -59,7 +59,7 @@ class OpenAISynthesizer:
             if answer.kind not in (*UNDERSTOOD, *WAV):
                 raise self._server.error(f"sent {answer.kind}; only PCM and WAV can be played")
             rate = re.search(r"rate=(\d+)", answer.parameters)
-            sound = _Sound(int(rate[1]) if rate else PCM_RATE)
+            sound = _SoundStream(int(rate[1]) if rate else PCM_RATE)
             async with aclosing(answer.chunks()) as chunks:
                 async for chunk in chunks:
                     try:
@@ -73,7 +73,7 @@ class OpenAISynthesizer:
             raise self._server.error("sent no sound")
 
 
-class _Sound:
+class _SoundStream:
     """Whole samples of 16-bit mono PCM that arrives in pieces of any length, raw or as WAV.
 
     What it is shows in its first bytes, not in the media type: some servers call WAV PCM.

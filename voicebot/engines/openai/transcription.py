@@ -14,7 +14,7 @@ from ... import languages
 from ...audio import Audio, to_pcm16
 from ...concurrency.worker import Stream
 from .. import Segment, Word
-from .client import Answer, RequestRejected, Server
+from .client import HttpAnswer, RequestRejected, Server
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
@@ -81,7 +81,7 @@ class OpenAITranscriber:
                 for segment in self._read(await answer.document(), seconds):
                     yield segment
 
-    async def _streamed(self, answer: Answer, seconds: float) -> Stream[Segment]:
+    async def _streamed(self, answer: HttpAnswer, seconds: float) -> Stream[Segment]:
         """Each sentence as the next begins, or the segments of a server that sends those."""
         held, heard, done = "", False, False
         async with aclosing(answer.events()) as events:

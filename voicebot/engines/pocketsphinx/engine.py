@@ -20,7 +20,7 @@ from ...concurrency.worker import Stream, Worker
 from ...errors import ConfigError, EngineError, MissingDependency
 from .. import Segment, Word
 from ..call_options import OptionError
-from ..child_process import PATIENCE, Child
+from ..child_process import CHILD_TIMEOUT_S, Child
 from ..silero import RATE
 from ..speech_segments import SpeechSegment, stretches
 from . import child as sphinx_child
@@ -104,14 +104,14 @@ class PocketSphinx:
         try:
             pipe.send_bytes(to_pcm16(Audio(stretch.samples, RATE)))
             # It hears ten times faster than people speak; a minute is a hung child.
-            for _ in range(round(max(PATIENCE, stretch.seconds * 4) / LOOK)):
+            for _ in range(round(max(CHILD_TIMEOUT_S, stretch.seconds * 4) / LOOK)):
                 if pipe.poll(LOOK):
                     found: list[Found] = pipe.recv()
                     return found
                 if self.worker.abandoned:
                     pipe.send_bytes(b"")
                     for _ in range(2):  # an answer to the sound, and one to having it given up
-                        if not pipe.poll(PATIENCE):
+                        if not pipe.poll(CHILD_TIMEOUT_S):
                             raise TimeoutError
                         pipe.recv()
                     return []
@@ -132,7 +132,7 @@ class PocketSphinx:
             # A copy, because each end of it is closed by its owner.
             self._pipe = Connection(os.dup(child.socket.fileno()))
             try:
-                if not self._pipe.poll(PATIENCE):
+                if not self._pipe.poll(CHILD_TIMEOUT_S):
                     raise TimeoutError
                 self._pipe.recv()
             except (EOFError, OSError) as error:

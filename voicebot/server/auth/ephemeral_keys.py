@@ -15,7 +15,7 @@ SHORTEST, USUAL, LONGEST = 10, 600, 7200
 """Seconds a secret is good for: the bounds and the default of OpenAI's."""
 ANCHOR = "created_at"
 """When those seconds begin; there is nothing else they could begin at."""
-MOST = 1000
+MAX_KEYS = 1000
 """Secrets kept of a key; its oldest go first, so that asking for many costs no memory, and nobody
 else theirs."""
 SETTINGS = 10_000_000
@@ -63,7 +63,7 @@ class EphemeralKeys:
         used = sum(len(secret.settings) for secret in owned.values())
         by_use = sorted(owned, key=lambda value: owned[value].expires_at > self._now())
         for value in by_use:  # those that are good for nothing, then the oldest
-            if len(owned) < MOST and used + size <= SETTINGS:
+            if len(owned) < MAX_KEYS and used + size <= SETTINGS:
                 break
             used -= len(owned.pop(value).settings)
 

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 NAMED = 20
 """Ignored names that one answer tells: a body may hold thousands."""
-LONGEST = 60
+MAX_NAME_CHARACTERS = 60
 """Characters of such a name that are told."""
-REMEMBERED = 200
+LOGGED_SETS = 200
 """Sets of names that were logged, so that a program that asks all day is logged once."""
 
 
@@ -65,7 +65,7 @@ def understood(value: Any, schema: Schema, ignored: set[str], path: str = "") ->
         if known:
             kept[name] = understood(item, _any(known), ignored, before + name)
         elif len(ignored) < NAMED:
-            ignored.add((before + name)[:LONGEST])
+            ignored.add((before + name)[:MAX_NAME_CHARACTERS])
     return kept
 
 
@@ -111,7 +111,7 @@ class UnknownFieldsMiddleware:
         return await self._app(scope, receive, named)
 
     def _log(self, path: str, names: str) -> None:
-        if (path, names) in self._logged or len(self._logged) >= REMEMBERED:
+        if (path, names) in self._logged or len(self._logged) >= LOGGED_SETS:
             return
         self._logged.add((path, names))
         log.info("%s: fields that are not known here were ignored: %s", path, names)

@@ -16,7 +16,7 @@ from ...engines import Kind, Synthesizer, Transcriber
 from ...engines.call_options import OptionError, language, nearest_speed, taken
 from ...model_names import PLAIN
 from .. import voice_aliases as voices
-from ..model_catalog import Model, ModelCatalog, Served
+from ..model_catalog import CatalogModel, ModelCatalog, ServedEngine
 from .fields import ProtocolError, Table
 
 
@@ -34,7 +34,7 @@ class Capabilities:
     """What has these engines."""
     catalogue: ModelCatalog
     """What else there is to choose from."""
-    chosen: Mapping[Kind, Model] = field(default_factory=dict)
+    chosen: Mapping[Kind, CatalogModel] = field(default_factory=dict)
     """What was chosen, by its kind."""
     informed: bool = True
     """The chat model has the user's documents in view."""
@@ -49,7 +49,7 @@ class Capabilities:
         cls,
         parts: EngineSet,
         catalogue: ModelCatalog,
-        chosen: Mapping[Kind, Model],
+        chosen: Mapping[Kind, CatalogModel],
         *,
         informed: bool,
     ) -> Capabilities:
@@ -59,7 +59,7 @@ class Capabilities:
         return cls(parts.stt, parts.tts, takes, named, parts, catalogue, chosen, informed)
 
     def choosing(
-        self, changes: Mapping[Kind, Model], *, informed: bool | None = None
+        self, changes: Mapping[Kind, CatalogModel], *, informed: bool | None = None
     ) -> Capabilities:
         """The same with these models, which are loaded.
 
@@ -72,7 +72,7 @@ class Capabilities:
         parts = self.catalogue.parts(chosen.values(), informed=informed)
         return self._of(parts, self.catalogue, chosen, informed=informed)
 
-    def model(self, kind: Kind, name: str) -> Model:
+    def model(self, kind: Kind, name: str) -> CatalogModel:
         """The model called that.
 
         Raises:
@@ -80,7 +80,7 @@ class Capabilities:
         """
         return self.catalogue.find(kind, name.removesuffix(PLAIN) if kind == "llm" else name)
 
-    def speaks(self, voice: str) -> list[Model]:
+    def speaks(self, voice: str) -> list[CatalogModel]:
         """What may be meant to speak by the name of a voice: the usual one if it has that voice,
         else those that have it; some may first have to be loaded to tell."""
         usual, *others = self.catalogue.of("tts")
@@ -88,8 +88,8 @@ class Capabilities:
             return [usual]
         return [each for each in others if not each.is_loaded or self._has_voice(each, voice)]
 
-    def _has_voice(self, model: Model, voice: str) -> bool:
-        return Served("tts", model.name, self.catalogue.parts([model])).has_voice(voice)
+    def _has_voice(self, model: CatalogModel, voice: str) -> bool:
+        return ServedEngine("tts", model.name, self.catalogue.parts([model])).has_voice(voice)
 
     def language(self, name: str, param: str) -> str:
         """The code of the language called that; empty to find it out.

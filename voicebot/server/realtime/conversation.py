@@ -35,7 +35,7 @@ from .actions import (
 )
 from .dependencies import SessionDependencies
 from .fields import ProtocolError
-from .input_audio import LONGEST, InputAudioBuffer, as_text, decode
+from .input_audio import MAX_COMMIT_S, InputAudioBuffer, as_text, decode
 from .items import Item
 from .playout import Playout
 from .protocol import Protocol
@@ -62,7 +62,7 @@ class RealtimeConversation:
         playout: Playout | None = None,
     ) -> None:
         self._outside, self._protocol, self._quota = outside, protocol, quota
-        longest = quota.limits.utterance(LONGEST)
+        longest = quota.limits.utterance(MAX_COMMIT_S)
         hold = partial(protocol.hold, "what was appended")
         self._ears = InputAudioBuffer(
             outside.vad, self._listening(protocol.settings), longest, hold

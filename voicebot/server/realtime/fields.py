@@ -31,7 +31,7 @@ THING = 100
 
 T = TypeVar("T")
 
-PIECE = 1 << 16
+DECODE_CHUNK_CHARACTERS = 1 << 16
 """Characters decoded at once, a second of sound; must be a multiple of 8 to hold whole samples."""
 
 Table = dict[str, Any]
@@ -226,8 +226,8 @@ class Encoded:
         for number, text in enumerate(self.texts, 1):
             whole = left + text
             end = len(whole) if number == len(self.texts) else len(whole) // 8 * 8
-            for start in range(0, end, PIECE):
-                yield whole[start : min(start + PIECE, end)]
+            for start in range(0, end, DECODE_CHUNK_CHARACTERS):
+                yield whole[start : min(start + DECODE_CHUNK_CHARACTERS, end)]
             left = whole[end:]
 
     def _decoded(self, data: bytes) -> Audio:

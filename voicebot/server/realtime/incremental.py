@@ -14,9 +14,9 @@ from typing import Any
 from . import fields
 from .fields import ProtocolError, Table
 
-LONG = 1 << 16
+CHUNK_CHARACTERS = 1 << 16
 """Characters of a message, or of the sound in one, that are read at once: 0.2 ms for a second."""
-LONGEST = 21_000_000
+MAX_MESSAGE_BYTES = 21_000_000
 """Bytes of a message: the protocol's 15 MiB of sound in base64, and what is around it."""
 SOUNDS = 2000
 """Sounds in a message: as many as an item may have parts. Each takes time to cut out."""
@@ -36,7 +36,7 @@ def message(sent: str | IncrementalMessage) -> Table:
         Refused: it is no message, or too long.
     """
     if isinstance(sent, str):
-        if len(sent) <= LONG:
+        if len(sent) <= CHUNK_CHARACTERS:
             return fields.message(sent)
         text, sent = sent, IncrementalMessage()
         for start in range(0, len(text), _PIECE):
@@ -138,7 +138,7 @@ class IncrementalMessage:
         return ""
 
     def _close(self, sound: list[str]) -> None:
-        if sum(map(len, sound)) > LONG:
+        if sum(map(len, sound)) > CHUNK_CHARACTERS:
             name = f"sound {len(self._sounds)}"
             self._sounds[name] = tuple(sound)
         else:

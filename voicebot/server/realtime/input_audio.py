@@ -21,12 +21,12 @@ from .fields import RATES, Encoded, ProtocolError
 from .items import Item, Items, Part
 from .output_audio import encoded
 
-LONGEST = 300.0
+MAX_COMMIT_S = 300.0
 """Seconds that can be committed at once: 19 MB of memory."""
-SHORTEST = 0.1
+MIN_COMMIT_S = 0.1
 """Seconds that are worth committing; the protocol says so."""
 
-PIECE = 0.1
+LISTEN_CHUNK_S = 0.1
 """Seconds heard before others get their turn, and three calls of the detector at most: a client
 may append minutes."""
 
@@ -48,7 +48,7 @@ class InputAudioBuffer:
         self,
         vad: VoiceDetector,
         settings: EndpointingSettings | None,
-        longest: float = LONGEST,
+        longest: float = MAX_COMMIT_S,
         hold: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._vad, self._longest, self._hold = vad, longest, hold
@@ -86,7 +86,7 @@ class InputAudioBuffer:
                 "input_audio_buffer_full",
                 f"one utterance has at most {self._longest:g} s; commit or clear what there is",
             )
-        step = round(audio.rate * PIECE)
+        step = round(audio.rate * LISTEN_CHUNK_S)
         for start in range(0, len(audio.samples), step):
             if len(audio.samples) > step:
                 await asyncio.sleep(0)
@@ -122,14 +122,15 @@ class InputAudioBuffer:
                 moved = self._moved(ended)
                 self.clear()  # the end of a word would begin another utterance
                 return SpeechEnded(moved)
-        elif self._length >= SHORTEST:
+        elif self._length >= MIN_COMMIT_S:
             self._keep(self._resampler.finish())
             audio = Audio(await _joined(self._kept), self._vad.rate)
             self.listen(None)
             return audio
         raise ProtocolError(
             "input_audio_buffer_commit_empty",
-            f"at least {SHORTEST * 1000:g} ms are needed, and there are {self._length * 1000:.0f}",
+            f"at least {MIN_COMMIT_S * 1000:g} ms are needed, "
+            f"and there are {self._length * 1000:.0f}",
         )
 
     def clear(self) -> None:
@@ -167,7 +168,7 @@ async def decode(item: Item, limits: Limits, charge: Callable[[Audio], None]) ->
     Raises:
         Refused: it is not sound, or more than one utterance may have.
     """
-    most = limits.utterance(LONGEST)
+    most = limits.utterance(MAX_COMMIT_S)
     sounds = [part.encoded for part in item.content if part.encoded]
     seconds = sum(sound.samples / RATES[sound.form] for sound in sounds)
     if seconds > most:
@@ -194,22 +195,22 @@ async def _decoded(sound: Encoded, charge: Callable[[Audio], None]) -> Audio:
     return Audio(samples, RATES[sound.form])
 
 
-KEPT = 10.0
+KEPT_S = 10.0
 """Seconds a user's sound is kept once it has been recognised: clients that want it ask when they
 are told of its transcript. Longer costs 64 kB for each second said."""
-PIECE = 0.5
+ENCODE_CHUNK_S = 0.5
 """Seconds encoded at once: a user may have spoken for a minute, and others are waiting."""
 
 
 def forget_later(items: Items, item: Item, part: Part) -> None:
     """Let the sound of an item's part go once nobody is likely to ask for it."""
-    asyncio.get_running_loop().call_later(KEPT, items.forget, item, part)
+    asyncio.get_running_loop().call_later(KEPT_S, items.forget, item, part)
 
 
 async def as_text(audio: Audio, form: str) -> str:
     """The sound in base64, in one of the formats of RATES."""
     resampler = Resampler(RATES[form])
-    step, data = round(audio.rate * PIECE), []
+    step, data = round(audio.rate * ENCODE_CHUNK_S), []
     for start in range(0, len(audio.samples), step):
         piece = Audio(audio.samples[start : start + step], audio.rate)
         data.append(encoded(Audio(resampler.feed(piece), resampler.rate), form))

@@ -16,11 +16,11 @@ from ...engines import Message, ToolCall
 from . import fields
 from .fields import RATES, THING, Encoded, ProtocolError, Table
 
-MOST = 2000
+MAX_ITEMS = 2000
 """Items of a conversation; a client that wants more should delete some. Bounds memory."""
 UNHEARD = 300.0
 """Seconds of sound that wait to be recognised, 100 kB each. What is answered waits for no more."""
-LONGEST = 200_000
+MAX_TEXT_CHARACTERS = 200_000
 """Characters of one item's text: more than any of our models can read."""
 WRITTEN = 8_000_000
 """Characters of all items together, which is more too. Bounds memory."""
@@ -182,8 +182,8 @@ class Items:
         Raises:
             Refused: there are so many items that no answer is to come to them.
         """
-        if len(self._items) >= MOST:
-            reason = f"a conversation has at most {MOST} items; delete some of them"
+        if len(self._items) >= MAX_ITEMS:
+            reason = f"a conversation has at most {MAX_ITEMS} items; delete some of them"
             raise ProtocolError("too_many_items", reason)
 
     def _insert(self, at: int, item: Item, characters: int, size: int) -> str | None:
@@ -313,7 +313,7 @@ def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:
     fields.choice(kind, ("message", "function_call", "function_call_output"), f"{where}.type")
     role = fields.choice(table.get("role"), tuple(_CONTENT), f"{where}.role")
     parts = fields.array(table.get("content"), f"{where}.content")
-    if not parts or len(parts) > MOST:
+    if not parts or len(parts) > MAX_ITEMS:
         raise ProtocolError(
             "invalid_value", f"{where}.content should have parts", f"{where}.content"
         )
@@ -345,8 +345,10 @@ def _part(value: Any, role: str, form: str, where: str) -> Part:
 
 
 def _bounded(text: str, param: str) -> str:
-    if len(text) > LONGEST:
-        raise ProtocolError("too_long", f"{param} has at most {LONGEST} characters", param)
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ProtocolError(
+            "too_long", f"{param} has at most {MAX_TEXT_CHARACTERS} characters", param
+        )
     return text
 
 

@@ -10,7 +10,7 @@ from ...assistant.on_demand import OnDemand, Unavailable
 from ...engines import Kind
 from ...model_names import PLAIN
 from ..errors import ApiError
-from ..model_catalog import Model
+from ..model_catalog import CatalogModel
 from .capabilities import Capabilities, adjusted
 from .fields import ProtocolError, Table
 
@@ -73,7 +73,7 @@ def choose(offered: Capabilities, patch: Table, own_voice: str) -> ModelChoice:
     own_voice: that of the usual engine.
     """
     choice = ModelChoice(offered)
-    changes: dict[Kind, Model] = {}
+    changes: dict[Kind, CatalogModel] = {}
     informed = None
     if (name := _named(patch, MODEL)) and (model := _loaded(choice, "llm", name, MODEL)):
         changes["llm"] = model
@@ -85,7 +85,7 @@ def choose(offered: Capabilities, patch: Table, own_voice: str) -> ModelChoice:
             changes["stt"] = model
     if voice := _named(patch, _VOICE):
         usual, *_ = offered.catalogue.of("tts")
-        fitting: Sequence[Model] = ()
+        fitting: Sequence[CatalogModel] = ()
         if voice not in (own_voice, "default"):
             fitting = [model for model in offered.speaks(voice) if model.is_loaded]
         changes["tts"] = fitting[0] if len(fitting) == 1 else usual
@@ -93,7 +93,7 @@ def choose(offered: Capabilities, patch: Table, own_voice: str) -> ModelChoice:
     return choice
 
 
-def _loaded(choice: ModelChoice, kind: Kind, name: str, param: str) -> Model | None:
+def _loaded(choice: ModelChoice, kind: Kind, name: str, param: str) -> CatalogModel | None:
     """The model of that name; None, and a word about it, where it cannot be had."""
     offered = choice.offered
     try:
@@ -111,7 +111,7 @@ def _loaded(choice: ModelChoice, kind: Kind, name: str, param: str) -> Model | N
     return None
 
 
-def _found(offered: Capabilities, kind: Kind, name: str) -> Model | None:
+def _found(offered: Capabilities, kind: Kind, name: str) -> CatalogModel | None:
     try:
         return offered.model(kind, name)
     except ApiError:

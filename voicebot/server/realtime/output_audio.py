@@ -12,7 +12,7 @@ from .fields import RATES
 LEAD = 5.0
 """Seconds sent before they can have been heard. More rides out a worse network; less makes less
 that is thrown away when the user interrupts."""
-PIECE = 0.2
+MESSAGE_S = 0.2
 """Seconds in a message. Longer holds up what is told in between; shorter costs more messages."""
 
 
@@ -40,7 +40,7 @@ class RealtimeSpeaker:
 
     async def play(self, audio: Audio) -> None:
         """Send `audio`, waiting while much is still unheard."""
-        step = round(audio.rate * PIECE)
+        step = round(audio.rate * MESSAGE_S)
         for start in range(0, len(audio.samples), step):
             samples = self._resampler.feed(Audio(audio.samples[start : start + step], audio.rate))
             self._give(Audio(samples, self._resampler.rate))

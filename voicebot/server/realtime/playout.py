@@ -18,7 +18,7 @@ import numpy as np
 from ...audio import Audio, Samples
 from ...audio.opus import Encoder
 from ...audio.resample import Resampler
-from .output_audio import LEAD, PIECE
+from .output_audio import LEAD, MESSAGE_S
 from .response import Response
 
 RATE = 24_000
@@ -88,7 +88,7 @@ class Playout:
 
     async def play(self, audio: Audio) -> None:
         """Queue `audio`, waiting while much is still unheard."""
-        step = round(audio.rate * PIECE)
+        step = round(audio.rate * MESSAGE_S)
         for start in range(0, len(audio.samples), step):
             piece = Audio(audio.samples[start : start + step], audio.rate)
             self._add(self._resampler.feed(piece))

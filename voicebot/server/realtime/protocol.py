@@ -355,7 +355,7 @@ class Protocol:
 
     def _truncate(self, message: Table) -> None:
         id = fields.text(message, "item_id")
-        index = fields.whole(message, "content_index", 0, items.MOST)
+        index = fields.whole(message, "content_index", 0, items.MAX_ITEMS)
         end = fields.number(message, "audio_end_ms", 0, float("inf"))
         kept = self.items.truncate(id, index, end / 1000)
         self._send(

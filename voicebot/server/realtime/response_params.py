@@ -99,8 +99,8 @@ def read(given: Table, default: ResponseParams, known: ParseContext) -> Response
 
 
 def _context(given: list[Any], known: ParseContext) -> list[Item]:
-    if len(given) > items.MOST:
-        raise ProtocolError("too_many_items", f"an input has at most {items.MOST} items")
+    if len(given) > items.MAX_ITEMS:
+        raise ProtocolError("too_many_items", f"an input has at most {items.MAX_ITEMS} items")
     context: list[Item] = []
     parts = characters = 0
     for i, value in enumerate(given):
@@ -114,7 +114,7 @@ def _context(given: list[Any], known: ParseContext) -> list[Item]:
         # One item may be referred to as often as another is written.
         parts += len(context[-1].content)
         characters += context[-1].characters
-        if parts > items.MOST or characters > items.WRITTEN:
-            reason = f"an input has at most {items.MOST} parts and {items.WRITTEN} characters"
+        if parts > items.MAX_ITEMS or characters > items.WRITTEN:
+            reason = f"an input has at most {items.MAX_ITEMS} parts and {items.WRITTEN} characters"
             raise ProtocolError("too_many_items", reason, "response.input")
     return context

@@ -29,14 +29,14 @@ from . import beta, fields
 from .actions import Action
 from .dependencies import SessionOptions, opened
 from .fields import ProtocolError, Table
-from .incremental import LONGEST as MESSAGE
+from .incremental import MAX_MESSAGE_BYTES as MESSAGE
 from .incremental import IncrementalMessage
 from .protocol import as_text, new_id, root
 from .session import Session
 
 _log = logging.getLogger(__name__)
 
-PATIENCE = 10.0
+UNREAD_TIMEOUT_S = 10.0
 """Seconds a client may leave what it is told unread before it is given up. Bounds memory."""
 BODY = 1_000_000
 """Bytes of a request for a secret: a session's settings, with all its tools."""
@@ -198,7 +198,7 @@ class _Connection:
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             while True:
                 for event in self._session.take():
-                    async with asyncio.timeout(PATIENCE):
+                    async with asyncio.timeout(UNREAD_TIMEOUT_S):
                         await self._websocket.send_text(as_text(event))
                 await self._session.on_change.wait()
 

@@ -28,10 +28,10 @@ from ..http.json_schema import Schema
 from ..http.streaming import CancellableStreamingResponse, begun, events, unless_gone
 from ..http.unknown_fields import body
 from ..http.uploads import LONGEST_S, foreign
-from ..model_catalog import ModelCatalog, Served, header
+from ..model_catalog import ModelCatalog, ServedEngine, header
 from ..speaking import Counted, sound, spoken
 from . import transcripts
-from .transcripts import Transcript
+from .transcripts import RecordingTranscript
 
 TEXT = 4096
 """Characters of a text to speak, as at OpenAI: five minutes."""
@@ -159,7 +159,7 @@ class _Audio:
     async def _heard(
         self,
         request: Request,
-        stt: Served,
+        stt: ServedEngine,
         fields: dict[str, Any],
         options: dict[str, Any],
         stack: AsyncExitStack,
@@ -185,7 +185,7 @@ class _Audio:
             )
         task = "translate" if options.get("translate") else "transcribe"
         found = await unless_gone(request, _all(heard))
-        transcript = Transcript(found, heard_of.seconds, task)
+        transcript = RecordingTranscript(found, heard_of.seconds, task)
         response = transcripts.answer(transcript, style, granularities)
         response.headers.update(headers)
         return response
@@ -211,7 +211,7 @@ class _Audio:
         raise AssertionError("an exit stack of ours swallows nothing")
 
 
-async def _said(tts: Served, text: str, options: dict[str, Any]) -> Stream[Speech]:
+async def _said(tts: ServedEngine, text: str, options: dict[str, Any]) -> Stream[Speech]:
     """
     Raises:
         Refusal: there is nothing in it to say.

@@ -21,7 +21,7 @@ from ...engines import ToolCall
 from ..admission import AdmissionControl, AdmissionMiddleware
 from ..http.bodies import DOCUMENT, UPLOAD, document
 from ..http.streaming import CancellableStreamingResponse, begun, events, unless_gone
-from ..model_catalog import ModelCatalog, Served
+from ..model_catalog import ModelCatalog, ServedEngine
 from . import chat_audio
 from . import chat_schema as chat
 from .chat_audio import AudioOutput
@@ -68,7 +68,7 @@ LEAST = -9999.0
 
 
 @dataclass(slots=True)
-class _Answer:
+class _ChatCompletion:
     """What is the same in every piece of an answer, and what its replies have cost."""
 
     id: str
@@ -106,7 +106,7 @@ class _Chat:
         chat_audio.recalled(fields, self._kept, request)
         await unless_gone(request, chat_audio.listened(self._parts, fields, request.scope))
         messages, wish = chat.messages(fields), _wish(fields)
-        answer = _Answer(
+        answer = _ChatCompletion(
             f"chatcmpl-{uuid4().hex}",
             int(time.time()),
             fields["model"],
@@ -141,7 +141,7 @@ class _Chat:
 
     async def _chosen(
         self, fields: dict[str, Any], request: Request
-    ) -> tuple[Served, AudioOutput | None]:
+    ) -> tuple[ServedEngine, AudioOutput | None]:
         """What answers, and how it is read aloud if it is."""
         model = await self._catalogue.served("llm", fields["model"])
         return model, await chat_audio.aloud(fields, self._catalogue, request.scope)
@@ -166,7 +166,7 @@ def _text(told: Sequence[chat_audio.Heard], index: int) -> str:
     return "".join(piece for at, piece in told if at == index and isinstance(piece, str))
 
 
-def _completion(answer: _Answer, told: Sequence[chat_audio.Heard]) -> dict[str, Any]:
+def _completion(answer: _ChatCompletion, told: Sequence[chat_audio.Heard]) -> dict[str, Any]:
     choices = []
     for index in range(len(answer.accounts)):
         pieces = [piece for at, piece in told if at == index]
@@ -216,7 +216,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _chunks(
-    answer: _Answer, told: Stream[chat_audio.Heard], with_usage: bool, kept: ResponseStore
+    answer: _ChatCompletion, told: Stream[chat_audio.Heard], with_usage: bool, kept: ResponseStore
 ) -> Stream[dict[str, Any]]:
     head = answer.head("chat.completion.chunk")
     if with_usage:

@@ -21,7 +21,7 @@ from ...transcription.transcribe import RATE, segments
 from ..auth.middleware import quota
 from ..errors import ApiError
 from ..http.uploads import LONGEST_S, foreign
-from ..model_catalog import ModelCatalog, Served
+from ..model_catalog import ModelCatalog, ServedEngine
 from ..speaking import Counted, sound, spoken
 from .audio import decoded, voice_named
 from .replies import Piece
@@ -84,7 +84,7 @@ def recalled(fields: dict[str, Any], kept: ResponseStore, request: Request) -> N
 class AudioOutput:
     """How an answer is read aloud, and under which id it is remembered."""
 
-    tts: Served
+    tts: ServedEngine
     form: str
     options: dict[str, Any]
     scope: Scope

@@ -15,7 +15,7 @@ from ...engines.call_options import OptionError, estimated_tokens
 from ...errors import ContextExceeded
 from ..auth.middleware import charge
 from ..errors import ApiError
-from ..model_catalog import Served
+from ..model_catalog import ServedEngine
 from ..tool_choice import ToolChoiceError, offer, without_calls
 from .stop_sequences import until
 
@@ -74,7 +74,11 @@ class ReplyUsage:
 
 
 def reply(
-    model: Served, messages: list[Message], wish: ReplyParams, account: ReplyUsage, scope: Scope
+    model: ServedEngine,
+    messages: list[Message],
+    wish: ReplyParams,
+    account: ReplyUsage,
+    scope: Scope,
 ) -> Stream[str | ToolCall]:
     """The words and calls of the model's reply to `messages`; what else it tells is in `account`.
 
@@ -90,7 +94,7 @@ def reply(
     return _told(model.parts.llm, messages, options, wish, account, scope)
 
 
-def _options(model: Served, wish: ReplyParams) -> dict[str, Any]:
+def _options(model: ServedEngine, wish: ReplyParams) -> dict[str, Any]:
     options = model.option("max_tokens", wish.max_tokens)
     takes = model.takes
     if (

@@ -20,14 +20,14 @@ from ..errors import ApiError, too_long
 from ..http.bodies import DOCUMENT, document
 from ..http.streaming import CancellableStreamingResponse, unless_gone
 from ..http.streaming import begun as first_of
-from ..model_catalog import ModelCatalog, Served
+from ..model_catalog import ModelCatalog, ServedEngine
 from . import responses_schema as fields_of
 from .replies import ReplyParams, reply, sampling
 from .responses_answer import Event, ResponseBuilder, Told, events
 from .responses_store import ResponseStore, StoredResponse
 
 
-def routes(responder: Responder, admission: AdmissionControl) -> Sequence[BaseRoute]:
+def routes(responder: ResponsesService, admission: AdmissionControl) -> Sequence[BaseRoute]:
     made = _Responses(responder)
     one = "/v1/responses/{id}"
     return [
@@ -43,13 +43,13 @@ def routes(responder: Responder, admission: AdmissionControl) -> Sequence[BaseRo
     ]
 
 
-class Responder:
+class ResponsesService:
     """Answers what is asked of `/v1/responses`, over HTTP or a websocket."""
 
     def __init__(self, catalogue: ModelCatalog, kept: ResponseStore) -> None:
         self._catalogue, self.kept = catalogue, kept
 
-    async def model(self, answer: ResponseBuilder) -> Served:
+    async def model(self, answer: ResponseBuilder) -> ServedEngine:
         """What `answer` is to be made by.
 
         Raises:
@@ -58,7 +58,11 @@ class Responder:
         return await self._catalogue.served("llm", answer.fields["model"])
 
     def begin(
-        self, answer: ResponseBuilder, model: Served, scope: Scope, connection: str | None = None
+        self,
+        answer: ResponseBuilder,
+        model: ServedEngine,
+        scope: Scope,
+        connection: str | None = None,
     ) -> tuple[Told, Callable[[], None]]:
         """What `answer` is to be made of, and what keeps it once it is whole.
 
@@ -98,7 +102,7 @@ class Responder:
 
 
 class _Responses:
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: ResponsesService) -> None:
         self._responder, self._kept = responder, responder.kept
 
     async def create(self, request: Request) -> Response:

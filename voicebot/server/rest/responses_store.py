@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ApiError
 
-MOST = 1000
+MAX_RESPONSES = 1000
 """Responses kept of a key."""
 BYTES = 8 * 2**20
 """Of all kept of a key, as JSON: each holds its conversation, so that any may be deleted."""
@@ -36,7 +36,9 @@ class StoredResponse:
 class ResponseStore:
     """Nobody finds what another key's owner has asked. Lost at a restart."""
 
-    def __init__(self, most: int = MOST, size: int = BYTES, altogether: int = ALTOGETHER) -> None:
+    def __init__(
+        self, most: int = MAX_RESPONSES, size: int = BYTES, altogether: int = ALTOGETHER
+    ) -> None:
         self._most, self._size, self._altogether = most, size, altogether
         # As text: objects take several times the memory.
         self._texts: OrderedDict[tuple[str | None, str], bytes] = OrderedDict()

@@ -39,8 +39,8 @@ from ..errors import ApiError, error, response, unsuitable
 from ..http.bodies import DOCUMENT, LARGE, checked, parsed
 from ..memory_budget import let_in
 from ..realtime.protocol import as_text, new_id
-from ..realtime.websocket import PATIENCE, REFUSED, RESTART, hang_up
-from .responses import Responder, failed
+from ..realtime.websocket import REFUSED, RESTART, UNREAD_TIMEOUT_S, hang_up
+from .responses import ResponsesService, failed
 from .responses_answer import Event, ResponseBuilder, events
 from .responses_schema import RESPONSE
 
@@ -64,7 +64,7 @@ _ENVELOPE = {"type", "stream_id", "generate", "stream", "event_id"}
 
 
 def routes(
-    responder: Responder, admission: AdmissionControl, sessions: int = SESSIONS
+    responder: ResponsesService, admission: AdmissionControl, sessions: int = SESSIONS
 ) -> list[BaseRoute]:
     """sessions: how many conversations the house may hold for another one to begin."""
 
@@ -120,7 +120,7 @@ class _Connection:
     """A websocket, and what is asked for on it."""
 
     def __init__(
-        self, websocket: WebSocket, responder: Responder, admission: AdmissionControl
+        self, websocket: WebSocket, responder: ResponsesService, admission: AdmissionControl
     ) -> None:
         self._websocket, self._scope = websocket, websocket.scope
         self._responder, self._admission = responder, admission
@@ -327,7 +327,7 @@ class _Connection:
 
     async def _send(self, event: Event) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(UNREAD_TIMEOUT_S):
                 await self._websocket.send_text(as_text(event))
         except TimeoutError:
             self._unread.set()

@@ -19,7 +19,7 @@ FORMS = ("json", "text", "srt", "verbose_json", "vtt")
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class RecordingTranscript:
     """What was said in a recording, as the routes of `/v1/audio` answer it."""
 
     segments: Sequence[Segment]
@@ -33,7 +33,7 @@ class Transcript:
         return " ".join(segment.text.strip() for segment in self.segments)
 
 
-def answer(transcript: Transcript, form: str, granularities: Collection[str]) -> Response:
+def answer(transcript: RecordingTranscript, form: str, granularities: Collection[str]) -> Response:
     """The transcript in one of FORMS.
 
     granularities: what the verbose form times, "word" or "segment" or both; none is segments.
@@ -50,12 +50,12 @@ def answer(transcript: Transcript, form: str, granularities: Collection[str]) ->
     return PlainTextResponse(f"{transcript.text}\n")
 
 
-def short(transcript: Transcript) -> dict[str, Any]:
+def short(transcript: RecordingTranscript) -> dict[str, Any]:
     usage = {"type": "duration", "seconds": math.ceil(round(transcript.seconds, 3))}
     return {"text": transcript.text, "usage": usage}
 
 
-def verbose(transcript: Transcript, granularities: Collection[str]) -> dict[str, Any]:
+def verbose(transcript: RecordingTranscript, granularities: Collection[str]) -> dict[str, Any]:
     segments = transcript.segments
     document: dict[str, Any] = {
         "task": transcript.task,

@@ -21,7 +21,7 @@ from .session import Cursor, InputOverflow, ResumeWindowExceeded, Session, Sound
 
 _log = logging.getLogger(__name__)
 
-PATIENCE = 10.0
+UNREAD_TIMEOUT_S = 10.0
 """Seconds a client may leave a message unread before its connection is given up."""
 
 NORMAL, REFUSED, TOO_LONG, BROKEN, RESTART, LATER = 1000, 1008, 1009, 1011, 1012, 1013
@@ -232,7 +232,7 @@ async def receive(websocket: WebSocket) -> str | bytes | ConnectionEnded:
 
 async def send(websocket: WebSocket, message: dict[str, Any] | bytes) -> None:
     """Raises: TimeoutError, where the client does not read."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(UNREAD_TIMEOUT_S):
         # Who has gone is noticed where we listen; to send once more is a RuntimeError.
         with suppress(WebSocketDisconnect, RuntimeError):
             if isinstance(message, bytes):

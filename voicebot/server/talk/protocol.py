@@ -20,9 +20,9 @@ from .session import Cursor, Flushed, OutboundEvent, Sound, SoundEnded
 Codec = Literal["pcm16", "opus"]
 
 RATES = range(8000, 48001)
-LONGEST = 1.0
+MAX_FRAME_S = 1.0
 """Seconds in a binary frame: longer ones come late, and are held in memory several times."""
-LINE = 4000
+MAX_TEXT_CHARACTERS = 4000
 """Characters of a typed question: a page of text, more than is read aloud in an answer."""
 MESSAGE = 50_000
 """Characters of a text frame: such a question with each of its characters escaped."""
@@ -143,8 +143,8 @@ def hearing(data: bytes, rate: int) -> Audio:
         BadMessage: it ends in half a sample.
         TooLong: it is more than a second.
     """
-    if len(data) > 2 * rate * LONGEST:
-        raise MessageTooLong("too_long", f"a binary frame holds at most {LONGEST:g} s of sound")
+    if len(data) > 2 * rate * MAX_FRAME_S:
+        raise MessageTooLong("too_long", f"a binary frame holds at most {MAX_FRAME_S:g} s of sound")
     if len(data) % 2:
         raise BadMessage("half_sample", f"a sample has 2 bytes; this frame has {len(data)}")
     return from_pcm16(data, rate)
@@ -226,8 +226,10 @@ def _text(given: dict[str, Any], key: str) -> str:
     value = given.get(key)
     if not isinstance(value, str) or not value.strip():
         raise BadMessage("bad_field", f"{key} should be some text, not {str(value)[:40]}")
-    if len(value) > LINE:
-        raise BadMessage("bad_field", f"{key} has {len(value)} characters; {LINE} are enough")
+    if len(value) > MAX_TEXT_CHARACTERS:
+        raise BadMessage(
+            "bad_field", f"{key} has {len(value)} characters; {MAX_TEXT_CHARACTERS} are enough"
+        )
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise BadMessage("bad_field", f"{key} holds half a character (a lone surrogate)")
     return value.strip()

@@ -13,7 +13,7 @@ from ...audio.resample import Resampler
 
 AHEAD = 1.0
 """Seconds sent before they are heard. More rides out a worse network; less resends less."""
-PIECE = 0.25
+FRAME_S = 0.25
 """Seconds in a piece. Longer holds up what is told between two pieces, and the loop to resample."""
 
 
@@ -81,7 +81,7 @@ class RemoteSpeaker:
     async def play(self, audio: Audio) -> None:
         """Queue `audio`, waiting while a second is still unheard."""
         self._resampler = self._resampler or Resampler(self.rate)
-        step = round(audio.rate * PIECE)
+        step = round(audio.rate * FRAME_S)
         for start in range(0, len(audio.samples), step):
             piece = Audio(audio.samples[start : start + step], audio.rate)
             self._add(self._resampler.feed(piece))

@@ -39,9 +39,9 @@ BURST = 40.0
 off a client that sends, after an interruption, what it has recorded meanwhile."""
 TYPED = 1.0
 """Seconds of sound that a typed line counts as: it costs a turn."""
-KEPT = 256
+KEPT_EVENTS = 256
 """What was told that is kept for a client that comes back: some minutes of conversation."""
-PIECE = 0.064
+LISTEN_CHUNK_S = 0.064
 """Seconds listened to before others get their turn: under a millisecond of voice detection."""
 
 
@@ -85,7 +85,7 @@ class RemoteMicrophone:
         """Yield it all in small pieces; ends only when it is closed."""
         while True:
             given, seconds = await self._given.get()
-            step = round(given.rate * PIECE) if isinstance(given, Audio) else 1
+            step = round(given.rate * LISTEN_CHUNK_S) if isinstance(given, Audio) else 1
             if isinstance(given, Audio) and len(given.samples) > step:
                 for start in range(0, len(given.samples), step):
                     yield Audio(given.samples[start : start + step], given.rate)
@@ -143,7 +143,7 @@ class Session:
         self.speaker = RemoteSpeaker(rate, self._tell)
         self.conversation = converse(self.speaker, self._tell)
         self.choices = VoiceOptions(self.conversation.stt, self.conversation.tts)
-        self._log: deque[OutboundEvent] = deque(maxlen=KEPT)
+        self._log: deque[OutboundEvent] = deque(maxlen=KEPT_EVENTS)
         self._told = 0
         self._on_change = asyncio.Event()
         self._replying = False
@@ -200,7 +200,9 @@ class Session:
             self._on_change.clear()
             missed = self._told - place.told
             if missed > len(self._log):
-                raise ResumeWindowExceeded(f"{missed} messages behind, and only {KEPT} are kept")
+                raise ResumeWindowExceeded(
+                    f"{missed} messages behind, and only {KEPT_EVENTS} are kept"
+                )
             told = self._log[-missed] if missed > 0 else None
             sound = self.speaker.after(place.turn, place.samples)
             if told and not (sound and isinstance(told.event, SoundEnded)):

@@ -56,9 +56,9 @@ from .session import Cursor, Session
 
 WINDOW = 30.0
 """Seconds a conversation waits for its client to come back. More keeps more dead ones."""
-LONGEST = 4 * words.MESSAGE
+MAX_FRAME_BYTES = 4 * words.MESSAGE
 """Bytes of a frame: of the longest text, or of a second of sound, and some more."""
-GREETING = 10.0
+HELLO_TIMEOUT_S = 10.0
 """Seconds a client has to say how it begins."""
 
 
@@ -108,7 +108,7 @@ class TalkWebSocket:
             with self._place(scope):
                 pass  # there is one now; whether it is needed is known when something was said
         with self._admission.memory.messages(client_of(scope)) as messages:
-            let_in(scope, LONGEST, messages)
+            let_in(scope, MAX_FRAME_BYTES, messages)
             await self._carry(websocket)
 
     async def _carry(self, websocket: WebSocket) -> None:
@@ -148,7 +148,7 @@ class TalkWebSocket:
 
     async def _greeting(self, websocket: WebSocket) -> words.Hello | words.Resume | ConnectionEnded:
         try:
-            async with asyncio.timeout(GREETING):
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
                 while True:
                     match await receive(websocket):
                         case ConnectionEnded() as over:
@@ -161,7 +161,7 @@ class TalkWebSocket:
                             except words.BadMessage as error:
                                 await send(websocket, words.complaint(error))
         except TimeoutError:
-            return ConnectionEnded(REFUSED, f"no hello within {GREETING:g} s")
+            return ConnectionEnded(REFUSED, f"no hello within {HELLO_TIMEOUT_S:g} s")
 
     def _known(self, message: words.Message, scope: Scope) -> words.Hello | words.Resume:
         match message:

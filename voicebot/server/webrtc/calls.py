@@ -34,7 +34,7 @@ from ..realtime import fields
 from ..realtime.actions import Action
 from ..realtime.dependencies import SessionOptions
 from ..realtime.fields import ProtocolError, Table
-from ..realtime.incremental import LONG, IncrementalMessage
+from ..realtime.incremental import CHUNK_CHARACTERS, IncrementalMessage
 from ..realtime.playout import Playout, quiet
 from ..realtime.protocol import as_text, new_id, root
 from ..realtime.session import Session
@@ -54,11 +54,11 @@ EXTRA = "webrtc"
 """The extra that holds aiortc."""
 CONNECT_S = 20.0
 """Seconds a client has to be there once it has our answer."""
-PATIENCE = 10.0
+UNREAD_TIMEOUT_S = 10.0
 """Seconds a client may leave events unread before it is given up."""
 UNREAD = 1 << 20
 """Bytes of events that may be on their way to it. Bounds memory."""
-KEPT = 1000
+KEPT_EVENTS = 1000
 """Events kept for a client until it opens a data channel, which it need not ever do."""
 AHEAD_S = 5.0
 """Seconds of the user's sound that wait to be listened to; what comes beyond is dropped."""
@@ -167,7 +167,7 @@ async def _asked(request: Request) -> tuple[str, list[Table]]:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/sdp":
-        body = await limited(request, offer.LONGEST).body()
+        body = await limited(request, offer.MAX_OFFER_BYTES).body()
         return body.decode(errors="replace"), []
     if kind != "multipart/form-data":
         reason = "the body should be application/sdp, or multipart/form-data with sdp and session"
@@ -280,7 +280,7 @@ class _Connection:
 
     async def _tell(self) -> None:
         """Send the client what it has to know; ends when it does not read."""
-        kept: deque[Table] = deque(maxlen=KEPT)
+        kept: deque[Table] = deque(maxlen=KEPT_EVENTS)
         while not (channel := self._peer.channel):
             kept.extend(self._session.take())
             await self._session.on_change.wait()
@@ -295,7 +295,7 @@ class _Connection:
                     self._send(channel, event)
                     while channel.bufferedAmount > UNREAD:
                         drained.clear()
-                        async with asyncio.timeout(PATIENCE):
+                        async with asyncio.timeout(UNREAD_TIMEOUT_S):
                             await drained.wait()
                 kept.clear()
                 await self._session.on_change.wait()
@@ -311,7 +311,7 @@ class _Connection:
 async def _sent(message: str | bytes) -> str | IncrementalMessage:
     """What came, a long message little by little."""
     text = message if isinstance(message, str) else message.decode(errors="replace")
-    if len(text) <= LONG:
+    if len(text) <= CHUNK_CHARACTERS:
         return text
-    step = LONG // 2
+    step = CHUNK_CHARACTERS // 2
     return await taken_in(text[start : start + step] for start in range(0, len(text), step))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .addresses import is_near
 
-LONGEST = 64 * 2**10
+MAX_OFFER_BYTES = 64 * 2**10
 """Bytes of an offer; a browser's with sound and a data channel has 3 kB."""
-LINES = 1000
+MAX_OFFER_LINES = 1000
 """Of an offer, some 5 ms to read; a browser's has 100, and 300 with pictures."""
 SECTIONS = 4
 """Kinds of media it may have; each costs sockets until the call is made."""
@@ -32,9 +32,10 @@ def usable(text: str, *, far: bool) -> str:
     if not any(line.startswith("m=audio ") for line in lines):
         raise BadOffer("the offer has no audio; add a track or an audio transceiver before it")
     media = [line.split()[0] for line in lines if line.startswith("m=")]
-    if len(lines) > LINES or len(media) > SECTIONS or media.count("m=application") > 1:
+    if len(lines) > MAX_OFFER_LINES or len(media) > SECTIONS or media.count("m=application") > 1:
         raise BadOffer(
-            f"the offer is too long: at most {LINES} lines, {SECTIONS} sections m= and one of data"
+            f"the offer is too long: at most {MAX_OFFER_LINES} lines, "
+            f"{SECTIONS} sections m= and one of data"
         )
     for needed in ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"):
         if not any(line.startswith(needed) for line in lines):
