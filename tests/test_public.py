@@ -29,8 +29,8 @@ engine = "espeak"
 folder = "{ROOT / "examples" / "house"}"
 """
 FOR_ENGINES = {
-    "ChatModel", "Delta", "EngineError", "Message", "Segment", "Speech", "Synthesizer", "Tool",
-    "ToolCall", "Transcriber", "VoiceDetector", "Word", "Worker",
+    "ChatModel", "Delta", "EngineError", "Message", "OptionError", "Segment", "Speech",
+    "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector", "Word", "Worker",
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from .engines import (
     Speech,
     Synthesizer,
     Transcriber,
+    VoiceDetector,
     Word,
 )
 from .events import Event, Passage
@@ -224,6 +225,7 @@ class Room:
     def __init__(
         self,
         *words: str,
+        vad: VoiceDetector | None = None,
         stt: Transcriber | None = None,
         tts: Synthesizer | None = None,
         llm: ChatModel | None = None,
@@ -239,7 +241,13 @@ class Room:
         """What happened, with when."""
         settings.setdefault("fallbacks", Fallbacks(speech=SpeechSettings(0, 0, 0)))
         self.conversation = Conversation(
-            LoudnessDetector(), self.stt, self.llm, self.tts, self.speaker, self.note, **settings
+            vad or LoudnessDetector(),
+            self.stt,
+            self.llm,
+            self.tts,
+            self.speaker,
+            self.note,
+            **settings,
         )
 
     def note(self, event: Event) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args, get_origin
 from ..concurrency.worker import Worker
 from ..errors import ConfigError, EngineError, MissingDependency
 from ..spelling import there_is
+from .call_options import OptionError
 from .protocols import (
     Chance,
     ChatModel,
@@ -39,8 +40,8 @@ from .registry import Entry, Kind, Registry
 
 __all__ = [
     "ENGINES", "Chance", "ChatModel", "Delta", "EngineError", "Entry", "Kind", "Message",
-    "Segment", "Speech", "Synthesizer", "Tool", "ToolCall", "Transcriber", "VoiceDetector",
-    "Word", "Worker",
+    "OptionError", "Segment", "Speech", "Synthesizer", "Tool", "ToolCall", "Transcriber",
+    "VoiceDetector", "Word", "Worker",
     "check", "complete", "find", "fits", "install", "lacking", "load", "options",
 ]  # fmt: skip
 
