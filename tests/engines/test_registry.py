@@ -168,6 +168,20 @@ def test_entry_points_that_cannot_be_read_stop_nothing(site, tmp_path):
     assert "voicebot-gone: its entry points cannot be read" in done.stderr
 
 
+@pytest.mark.parametrize("points", ["gone = nowhere:Gone", "no equals sign"])
+@pytest.mark.parametrize("metadata", [None, "Version: 1.0"])
+def test_a_distribution_without_a_name_is_told_by_its_place(site, tmp_path, points, metadata):
+    install(site, "voicebot-gone", points)
+    about = site / "voicebot_gone-1.0.dist-info" / "METADATA"
+    about.unlink()
+    if metadata:
+        about.write_text(metadata)
+    done = voicebot(tmp_path, "", "engines")
+    assert (done.returncode, "  parrot  " in done.stdout) == (0, True), done.stderr
+    (line,) = done.stderr.splitlines()
+    assert f"a distribution without a name in {site}: " in line
+
+
 def test_help_looks_for_no_engine(site, tmp_path):
     (site / "parrot.py").write_text("raise SystemExit('was imported')")
     done = voicebot(tmp_path, "", "--help")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +107,17 @@ def _installed() -> Iterator[tuple[str, EntryPoint]]:
     for distribution in distributions():
         try:
             for point in distribution.entry_points.select(group=GROUP):
-                yield distribution.name, point
+                yield _named(distribution), point
         except Exception as error:  # noqa: BLE001 - whatever reading a damaged file raises
-            log.warning("%s: its entry points cannot be read: %s", distribution.name, error)
+            log.warning("%s: its entry points cannot be read: %s", _named(distribution), error)
+
+
+def _named(distribution: Distribution) -> str:
+    try:
+        name = distribution.name
+    except Exception:  # noqa: BLE001 - its metadata is damaged, or gone
+        name = ""
+    return name or f"a distribution without a name in {distribution.locate_file('')}"
 
 
 def _described(point: EntryPoint, owner: str) -> tuple[Kind, str, Entry]:
