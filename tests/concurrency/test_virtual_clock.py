@@ -1,6 +1,7 @@
 """The loop without waiting."""
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -44,3 +45,27 @@ def test_real_work_takes_as_long_as_it_takes():
 def test_waiting_for_what_never_comes_is_an_error():
     with pytest.raises(RuntimeError, match="nothing can wake them"):
         live(asyncio.Event().wait())
+
+
+def test_what_was_sent_has_arrived_before_time_passes():
+    async def read():
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            theirs.send(b"hello")
+            loop = asyncio.get_running_loop()
+            data = await asyncio.wait_for(loop.sock_recv(ours, 5), 60)
+            reading = asyncio.create_task(loop.sock_recv(ours, 5))
+            await asyncio.sleep(0)
+            theirs.send(b"again")
+            return data, await asyncio.wait_for(reading, 60), loop.time()
+
+    assert live(read()) == (b"hello", b"again", 0)
+
+
+def test_a_busy_machine_can_be_pretended():
+    async def wait():
+        asyncio.get_running_loop().blocked(2.0)
+        return asyncio.get_running_loop().time()
+
+    assert live(wait()) == 2

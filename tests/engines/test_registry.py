@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +181,14 @@ def test_a_distribution_without_a_name_is_told_by_its_place(site, tmp_path, poin
     assert (done.returncode, "  parrot  " in done.stdout) == (0, True), done.stderr
     (line,) = done.stderr.splitlines()
     assert f"a distribution without a name in {site}: " in line
+
+
+def test_a_distribution_that_lies_on_the_path_twice_is_one(site, tmp_path):
+    shutil.copytree(site, tmp_path / "other")
+    code = "import sys; sys.path.append('other'); from voicebot.cli import main; main(['engines'])"
+    done = python(tmp_path, "-c", code)
+    assert done.stdout.count("  parrot  ") == 1
+    assert done.stderr == ""
 
 
 def test_help_looks_for_no_engine(site, tmp_path):
