@@ -49,7 +49,7 @@ def test_nothing_is_measured_but_the_answer():
     assert "filler" in config.latency.degradations
     measured = answering(config)
     assert (
-        measured.budget.degradations == "fewer_passages short_clause single_decode fallback_voice"
+        measured.latency.degradations == "fewer_passages short_clause single_decode fallback_voice"
     )
     assert not measured.documents.folder
     assert answering(config, documents=True).documents == config.documents
