@@ -33,6 +33,12 @@ def test_the_readme_is_short():
     assert len(README.split()) < 1200
 
 
+def test_the_readmes_program_is_one_that_tests_run():
+    """tests/test_public.py runs the programs of docs/api.md."""
+    (program,) = re.findall(r"```python\n.*?```", README, re.DOTALL)
+    assert program in doc("api")
+
+
 def anchors(text):
     """The names by which the headings of a page can be linked to, as GitHub makes them."""
     headings = re.findall(
