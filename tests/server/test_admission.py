@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 
 from voicebot.config import ServerSettings
 from voicebot.engines import Delta, Segment
-from voicebot.server import admission as house_room
+from voicebot.server import admission as admission_module
 from voicebot.server.admission import LINE, PLACES, QUEUE_TIMEOUT_S, AdmissionControl
 from voicebot.server.app import create
 from voicebot.server.errors import ApiError
@@ -239,7 +239,7 @@ def announce(url):
 
 
 def test_a_full_house_refuses_before_it_reads_a_body(monkeypatch):
-    monkeypatch.setattr(house_room, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(admission_module, "QUEUE_TIMEOUT_S", 0.05)
     llm = Thinking()
     question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Well?"}]}
 

@@ -118,8 +118,8 @@ def test_who_does_not_read_its_answer_is_hung_up_on():
 
 
 def test_one_connection_too_many_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr(uvicorn_protocols, "MOST", 3)
-    monkeypatch.setattr(uvicorn_protocols, "RESERVE", 0)
+    monkeypatch.setattr(uvicorn_protocols, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(uvicorn_protocols, "RESERVED_CONNECTIONS", 0)
     monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 10.0)
     with served(app()) as url:
         with line(url) as a, line(url), line(url), line(url) as late:
@@ -130,7 +130,7 @@ def test_one_connection_too_many_is_hung_up_on(monkeypatch):
 
 
 def test_where_all_connections_are_taken_the_server_still_says_that_it_lives(monkeypatch):
-    monkeypatch.setattr(uvicorn_protocols, "MOST", 2)
+    monkeypatch.setattr(uvicorn_protocols, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(uvicorn_protocols, "RESERVED_S", 0.2)
     monkeypatch.setattr(uvicorn_protocols, "LOOK_S", 10.0)
     with served(app()) as url, line(url), line(url), line(url) as late:

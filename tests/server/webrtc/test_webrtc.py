@@ -487,7 +487,7 @@ def test_a_recorded_call_goes_as_it_went_when_it_is_held_again(tmp_path):
 
 
 def test_a_client_that_opens_no_channel_is_heard_and_answered_all_the_same(monkeypatch):
-    monkeypatch.setattr(calls, "KEPT", 3)
+    monkeypatch.setattr(calls, "KEPT_EVENTS", 3)
 
     async def talk(client):
         await client.until(lambda: client.heard)
