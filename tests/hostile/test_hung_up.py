@@ -11,7 +11,7 @@ import pytest
 import room
 from serving import app, served, wav
 
-from voicebot.engines import Segment
+from voicebot.engines import Delta, Segment, Speech
 from voicebot.server.admission import PLACES
 
 
@@ -40,14 +40,14 @@ class Wits(Left):
     async def reply(self, messages):
         if messages[-1].text == "Hello.":
             await self.wait()
-        yield room.Delta("Yes.")
+        yield Delta("Yes.")
 
 
 class Mouth(Left):
     async def synthesize(self, text):
         if "At last" in text:
             await self.wait()
-        yield room.Speech(room.sound(1, 24000))
+        yield Speech(room.sound(1, 24000))
 
 
 HELLO = [{"role": "user", "content": "Hello."}]

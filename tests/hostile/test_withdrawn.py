@@ -6,13 +6,12 @@ from contextlib import suppress
 
 import httpx
 import pytest
-import room
 from serving import parts, served
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from voicebot.config import ServerSettings
-from voicebot.engines import Message
+from voicebot.engines import Delta, Message
 from voicebot.server.app import create
 from voicebot.server.auth import keys
 
@@ -25,12 +24,12 @@ class Endless:
 
     async def reply(self, messages: list[Message]):
         if messages[-1].text not in ("Begin.", "Wait."):  # the server's own first question
-            yield room.Delta("Yes.", finish="stop")
+            yield Delta("Yes.", finish="stop")
             return
         self.loop = asyncio.get_running_loop()
         try:
             if messages[-1].text == "Begin.":
-                yield room.Delta("Yes")
+                yield Delta("Yes")
             self.begun.set()
             await asyncio.Event().wait()
         finally:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from voicebot.config import ServerSettings
-from voicebot.engines import Delta, Segment
+from voicebot.engines import Delta, Segment, Speech
 from voicebot.server import admission as admission_module
 from voicebot.server.admission import LINE, PLACES, QUEUE_TIMEOUT_S, AdmissionControl
 from voicebot.server.app import create
@@ -322,10 +322,10 @@ class Endless(room.Synthesizer):
 
     async def synthesize(self, text):
         try:
-            yield room.Speech(room.sound(1, 24000))
+            yield Speech(room.sound(1, 24000))
             while "Endless" in text:
                 await asyncio.sleep(0)
-                yield room.Speech(room.sound(10, 24000))
+                yield Speech(room.sound(10, 24000))
         finally:
             if "Endless" in text:
                 self.left.set()

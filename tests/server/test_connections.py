@@ -20,6 +20,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
+from voicebot.engines import Speech
 from voicebot.server import uvicorn_protocols
 
 
@@ -411,7 +412,7 @@ def test_a_client_that_is_given_up_has_no_connection_any_more(monkeypatch):
         async def synthesize(self, text):
             while True:
                 await asyncio.sleep(0.001)
-                yield room.Speech(room.sound(1, RATE))
+                yield Speech(room.sound(1, RATE))
 
     async def script():
         async with serving(Parts("Yes.", tts=Endless()), window=0.1) as host, wired(host) as wire:
