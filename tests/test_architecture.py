@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,15 @@ def rooms(scope):
     return modules | {path.parent.name for path in folder.glob("*/__init__.py")}
 
 
+@cache
+def nodes(path):
+    return [*ast.walk(ast.parse(path.read_text("utf-8")))]
+
+
 def imported(path):
     """The dotted names that a file imports, wherever in it."""
     within = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             base = within[: len(within) + 1 - node.level] if node.level else ()
             module = [*base, *(node.module or "").split(".")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniatures import gguf, kokoro, whisper
+from miniatures import gguf, kokoro
 
 from voicebot import engines
 from voicebot.assistant.assembly import assemble, build, choose
@@ -31,6 +31,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """A models folder with a miniature where each of the small profile's weights belong."""
+    whisper = pytest.importorskip("miniatures.whisper")
     folder = tmp_path_factory.mktemp("models")
     whisper.build(folder / "whisper-base", "what time is it in paris")
     (folder / "granite-1b").mkdir()
@@ -62,12 +63,14 @@ def named(chosen):
 
 
 def test_without_weights_the_engines_everybody_has_are_taken(tmp_path):
+    pytest.importorskip("hibari")
     assert named(choose(Config(), tmp_path)) == {
         "vad": "silero", "stt": "pocketsphinx", "llm": "extractive", "tts": "hibari",
     }  # fmt: skip
 
 
 def test_hibari_is_given_its_other_voices_where_they_were_pulled(tmp_path):
+    pytest.importorskip("hibari")
     lock(tmp_path, "hibari", "hibari-voices")
     for asked in ("auto", "hibari"):
         (tts,) = choose(Config(tts=EngineChoice(asked)), tmp_path, ["tts"])
@@ -77,6 +80,7 @@ def test_hibari_is_given_its_other_voices_where_they_were_pulled(tmp_path):
 
 
 def test_each_says_the_one_command_that_gets_a_better_one(tmp_path):
+    pytest.importorskip("faster_whisper")
     said = {c.kind: str(c) for c in choose(Config(), tmp_path)}
     assert said["stt"] == "pocketsphinx listens; better: voicebot models pull whisper-base"
     assert said["vad"] == "silero detects speech"
@@ -168,6 +172,8 @@ def test_what_asks_for_a_setting_is_never_taken_by_itself(tmp_path, monkeypatch)
     ],
 )
 def test_what_cannot_be_had_is_told_with_the_way_out(tmp_path, choice, error, says):
+    if choice.engine == "whisper":
+        pytest.importorskip("faster_whisper")
     with pytest.raises(error, match=says):
         choose(Config(stt=choice), tmp_path)
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from miniatures import gguf, kokoro, whisper
 
 from voicebot.audio import Audio
 from voicebot.bench import alone, knowledge, llm, tts
@@ -19,6 +18,8 @@ from voicebot.engines import Speech
 from voicebot.errors import ConfigError, EngineError
 
 pytest.importorskip("onnxruntime")
+pytest.importorskip("faster_whisper")
+from miniatures import gguf, kokoro, whisper
 
 NOISE = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
 SOUNDS = (Sound("one", Audio(NOISE, 16000)), Sound("other", Audio(NOISE[:8000], 16000)))
@@ -44,7 +45,6 @@ def test_a_voice_detector_judges_window_after_window(capsys):
 
 
 def test_a_transcriber_writes_down_recordings(tmp_path, capsys):
-    pytest.importorskip("faster_whisper")
     model = whisper.build(tmp_path / "whisper", "Hello.", size="nano")
     _, rows = told(Job("stt", "whisper", {"model": str(model)}, SOUNDS, times=2), capsys)
     assert rows["transcript of up to 2 s of sound", "ms"] == ["one", "other"]

@@ -30,7 +30,7 @@ def parrot(tmp_path, monkeypatch):
         'Requires-Dist: feather; sys_platform == "linux" and extra == "voice"\n'
         'Provides-Extra: torch\nRequires-Dist: voicebot-daemon[voice]; extra == "torch"\n'
         'Requires-Dist: beak<2; python_version < "3.4" and extra == "torch"\n'
-        "Provides-Extra: dev\n"
+        "Provides-Extra: test\nProvides-Extra: dev\n"
     )
     found = Distribution.at(info)
     monkeypatch.setattr(install, "distribution", lambda name: found)

@@ -6,7 +6,6 @@ from contextlib import aclosing
 import pytest
 import recordings
 from engines.loopback import Loopback, pieces, whole
-from miniatures.whisper import build
 
 from voicebot.audio import join
 from voicebot.engines import Message
@@ -19,6 +18,9 @@ from voicebot.engines.openai.transcription import OpenAITranscriber
 from voicebot.engines.pocketsphinx.engine import PocketSphinx
 from voicebot.engines.whisper.engine import Whisper
 from voicebot.events import Passage
+
+pytest.importorskip("faster_whisper")
+from miniatures.whisper import build
 
 HELLO = [Message("user", "Hello.")]
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from pocketsphinx import Decoder
 
 from voicebot.audio import Audio as Sound
 from voicebot.audio import join, to_pcm16
@@ -20,6 +19,8 @@ from voicebot.engines.espeak.engine import Espeak
 from voicebot.engines.espeak.process import EspeakProcess
 from voicebot.engines.silero import probabilities
 from voicebot.errors import ConfigError, EngineError, MissingDependency
+
+pytest.importorskip("espeakng_loader")
 
 A_LONG_STORY = "And then they walked on for another mile. " * 250  # 10 500 characters
 
@@ -75,7 +76,7 @@ def test_what_it_says_is_speech(espeak):
 def test_another_machine_understands_it():
     with closing(Espeak(speed=0.8)) as espeak:
         speech = at_16k(say(espeak, "one two three four five"))
-    decoder = Decoder(samprate=16000, loglevel="FATAL")
+    decoder = pytest.importorskip("pocketsphinx").Decoder(samprate=16000, loglevel="FATAL")
     decoder.start_utt()
     decoder.process_raw(to_pcm16(Sound(speech, 16000)), full_utt=True)
     decoder.end_utt()

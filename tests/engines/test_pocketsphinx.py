@@ -9,7 +9,6 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
-import jiwer
 import numpy as np
 import pytest
 import recordings
@@ -17,6 +16,9 @@ import recordings
 from voicebot.audio import Audio, join, silence
 from voicebot.engines.pocketsphinx.engine import PocketSphinx
 from voicebot.errors import ConfigError, EngineError
+
+jiwer = pytest.importorskip("jiwer")
+pytest.importorskip("pocketsphinx")
 
 
 @pytest.fixture(scope="module")

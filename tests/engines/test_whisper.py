@@ -13,13 +13,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import recordings
-from miniatures.whisper import build
 
 from voicebot.audio import Audio, join, silence
 from voicebot.engines.call_options import active_degradations
 from voicebot.engines.whisper.decoding import Hypothesis, recognise, says_again
 from voicebot.engines.whisper.engine import Whisper
 from voicebot.errors import ConfigError, EngineError, MissingDependency
+
+pytest.importorskip("faster_whisper")
+from miniatures.whisper import build
 
 QUESTION = "What time is it in Paris?"
 

@@ -47,6 +47,7 @@ def test_encoded_data_is_named_instead_of_read():
     assert said(f"Here: {data} end") == "Here: a long string of characters end"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_any_mixture_of_signs_keeps_its_words(language):
     alphabet = "aZ059 .,:;-–/\\$€%°'\"()[]<>*_`#@&+=~^|²½\n\t\u200b\u202e🎉éßñ中x"

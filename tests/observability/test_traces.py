@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from opentelemetry import context, propagate
 from otlp import collecting
 from room import ChatModel, Drawing, Room, Synthesizer, Transcriber, user
 
@@ -35,6 +34,9 @@ from voicebot.observability.otlp import WAITING, Export
 from voicebot.observability.provenance import Provenance
 from voicebot.observability.traces import traced
 from voicebot.observability.turn_log import TurnLogger
+
+context = pytest.importorskip("opentelemetry.context")
+propagate = pytest.importorskip("opentelemetry.propagate")
 
 ROOT = Path(__file__).resolve().parents[2]
 ASK = ("speak", 1.0)

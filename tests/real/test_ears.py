@@ -3,11 +3,9 @@
 import asyncio
 from contextlib import aclosing
 
-import jiwer
 import numpy as np
 import pytest
 import recordings
-from whisper_normalizer.english import EnglishTextNormalizer
 
 from voicebot.audio import Audio
 from voicebot.conversation.endpointing import EndpointingSettings
@@ -16,6 +14,9 @@ from voicebot.engines.speech_segments import stretches
 from voicebot.engines.whisper.decoding import says_again
 from voicebot.engines.whisper.engine import Whisper
 from voicebot.transcription.transcribe import segments
+
+jiwer = pytest.importorskip("jiwer")
+EnglishTextNormalizer = pytest.importorskip("whisper_normalizer.english").EnglishTextNormalizer
 
 MODELS = ["whisper-tiny.en", "whisper-base"]
 normal = EnglishTextNormalizer()

@@ -4,11 +4,9 @@ import asyncio
 import shutil
 from contextlib import aclosing, closing
 
-import jiwer
 import numpy as np
 import pytest
 import soxr
-from whisper_normalizer.english import EnglishTextNormalizer
 
 from voicebot.audio import join
 from voicebot.engines import silero
@@ -16,6 +14,9 @@ from voicebot.engines.hibari import Hibari
 from voicebot.engines.kokoro.engine import Kokoro
 from voicebot.engines.kokoro.export import export
 from voicebot.errors import ConfigError
+
+jiwer = pytest.importorskip("jiwer")
+EnglishTextNormalizer = pytest.importorskip("whisper_normalizer.english").EnglishTextNormalizer
 
 SENTENCES = [
     "He lives in Paris with a close friend.",

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 
-import jiwer
+import pytest
 
 from voicebot.audio import Audio, join
 from voicebot.audio.recordings import decode
 from voicebot.engines.whisper.engine import Whisper
+
+jiwer = pytest.importorskip("jiwer")
 
 
 def plain(text: str) -> str:

@@ -17,6 +17,8 @@ from talk_order import Observer as TalkOrder
 from voicebot.audio import Audio
 from voicebot.engines import Delta, Segment, Speech
 
+pytestmark = pytest.mark.soak
+
 RATE = 24000
 EACH = 50
 """Conversations of either kind."""

@@ -9,6 +9,9 @@ from fractions import Fraction
 import av
 import httpx
 import numpy as np
+import pytest
+
+pytest.importorskip("aiortc")
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 

@@ -21,8 +21,8 @@ from ..spelling import there_is
 
 DISTRIBUTION = "voicebot-daemon"
 """The name this is installed by; "voicebot" is another project's on the package index."""
-FOR_WORK = "dev"
-"""The extra of those who work on voicebot, which is not offered."""
+FOR_WORK = ("dev", "test")
+"""The extras of those who work on voicebot, which are not offered."""
 
 _EXTRA = re.compile(r"""\(?\s*\bextra\s*==\s*["']([\w-]+)["']\s*\)?""")
 _BELOW = re.compile(r"""python_version\s*<\s*["'](\d+)\.(\d+)["']""")
@@ -61,7 +61,7 @@ def run(names: list[str], *, again: bool = False) -> int:
 def names(here: Distribution | None = None) -> list[str]:
     """The extras that there are to install."""
     here = here or _distribution()
-    return [name for name in here.metadata.get_all("Provides-Extra", []) if name != FOR_WORK]
+    return [name for name in here.metadata.get_all("Provides-Extra", []) if name not in FOR_WORK]
 
 
 def requirements(name: str, here: Distribution) -> list[str]:

@@ -19,6 +19,8 @@ from voicebot.server.realtime.items import messages
 from voicebot.server.realtime.protocol import Protocol, as_text
 from voicebot.server.realtime.settings import initial
 
+pytestmark = pytest.mark.soak
+
 PIECE = to_pcm16(silence(0.1, 24000))
 RUBBISH = [
     None, True, -1, 0, 1e300, 10**30, 10**309, "", "x", "\ud800", [], {}, [[]], {"type": 3}, "root",

@@ -4,11 +4,12 @@ import base64
 
 import pytest
 import room
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import GenerationMode, checks
 from scripted import Scripted
 from serving import app, served, wav
+
+schemathesis = pytest.importorskip("schemathesis")
+from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402 - after the skip
+from schemathesis import GenerationMode, checks  # noqa: E402
 
 OPERATIONS = [
     ("post", "/v1/audio/transcriptions"),

@@ -10,6 +10,8 @@ from serving import parts
 from talk_order import Observer
 from test_realtime_fuzz import spoil
 
+pytestmark = pytest.mark.soak
+
 STORY = "One two three. Four five six. Seven eight nine.".split()  # noqa: SIM905 - reads as the sentences it is
 CLIENT = [
     {"type": "hello", "rate": 8000},

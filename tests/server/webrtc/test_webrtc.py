@@ -5,7 +5,6 @@ import threading
 import time
 from dataclasses import replace
 
-import aioice
 import httpx
 import numpy as np
 import pytest
@@ -27,6 +26,8 @@ from voicebot.server.auth import keys
 from voicebot.server.webrtc import calls, offer
 from voicebot.server.webrtc.addresses import is_near
 from voicebot.server.webrtc.microphone import Microphone
+
+aioice = pytest.importorskip("aioice")
 
 STORY = "One two three. Four five six. Seven eight nine. Ten eleven twelve.".split()  # noqa: SIM905 - reads as the sentences it is
 LONG = " ".join(f"Now comes number {n}." for n in range(12)).split()
