@@ -77,7 +77,7 @@ async def converse(
 
     Raises:
         ConfigError: `url` is not the address of a server, or it has no such voice or language.
-        Missing: no voicebot answers there, or it has ended the conversation.
+        MissingDependency: no voicebot answers there, or it has ended the conversation.
     """
     address = _address(url)
     wishes = {"voice": voice, "language": language}

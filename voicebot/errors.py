@@ -1,10 +1,10 @@
 """Everything that can go wrong, who should catch it, and the exit code it ends a command with.
 
 VoicebotError
-├── ConfigError      2  a setting or an argument; shown at start-up, never later
-├── Missing          4  a package, weights or a sound device that is not there
-├── InputError       5  a recording that cannot be read
-└── EngineError      1  a model failed; ends the turn, not the conversation
+├── ConfigError       2  a setting or an argument; shown at start-up, never later
+├── MissingDependency 4  a package, weights or a sound device that is not there
+├── InputError        5  a recording that cannot be read
+└── EngineError       1  a model failed; ends the turn, not the conversation
     ├── Silence         it gave nothing for too long
     ├── Wordless        it replied with nothing that can be said
     └── ContextExceeded the conversation is longer than it can read

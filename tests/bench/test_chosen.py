@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from room import ChatModel, InstantLoop, Transcriber
 from test_trial import parts
 
@@ -37,6 +38,7 @@ def test_simulated_engines_have_the_costs_they_are_given():
 
 
 def test_an_engine_without_weights_is_simulated_and_the_line_says_what_makes_them():
+    pytest.importorskip("faster_whisper")  # where it is absent the line says how to install it
     config, missing = choose(Config(), "random", Costs(), NOWHERE)
     assert config.llm.engine == "voicebot.bench.simulated:Writer"
     assert len(missing) == 3
@@ -66,7 +68,7 @@ def test_weights_that_are_there_are_used(tmp_path):
         assert "llm: llama needs llama_cpp" in missing[1]
 
 
-def test_what_a_mindless_model_hears_is_our_question():
+def test_what_a_model_of_random_weights_hears_is_our_question():
     heard = scripted(parts(stt=Transcriber("gibberish", takes=0.3)), Costs()).stt
     (segment,) = run(all_of(heard.transcribe(silence(1.0, 16000))))
     assert segment.text == QUESTION

@@ -65,7 +65,7 @@ def choose(
     without: the names of engines that "auto" passes over.
 
     Raises:
-        Missing: no engine of a kind has all it needs, or the one named lacks its weights.
+        MissingDependency: no engine of a kind has all it needs, or the one named lacks its weights.
         ConfigError: an engine named does not exist.
     """
     return [_chosen(kind, config, models, without) for kind in kinds]
@@ -402,7 +402,7 @@ def build(config: Config, models: Path, now: EngineSet | None = None) -> EngineS
     Documents are read anew.
 
     Raises:
-        ConfigError, Missing: as `choose`, or as an engine's constructor.
+        ConfigError, MissingDependency: as `choose`, or as an engine's constructor.
         EngineError: as `choose_trusted`.
     """
     chosen = choose_trusted(config, models)

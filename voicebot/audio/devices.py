@@ -51,7 +51,7 @@ async def microphone(wanted: str | None = None) -> Stream[Audio]:
 
     Raises:
         ConfigError: `wanted` does not name one device.
-        Missing: there is no microphone, it cannot be opened, or it is unplugged.
+        MissingDependency: there is no microphone, it cannot be opened, or it is unplugged.
     """
     device = choose(devices(), "microphone", wanted)
     loop = asyncio.get_running_loop()
@@ -135,7 +135,7 @@ class LocalSpeaker:
 
     Raises:
         ConfigError: `wanted` does not name one device.
-        Missing: there is no loudspeaker, or it cannot be opened.
+        MissingDependency: there is no loudspeaker, or it cannot be opened.
     """
 
     def __init__(self, wanted: str | None = None) -> None:
@@ -170,7 +170,7 @@ class LocalSpeaker:
         """Queue `audio`, waiting while a fraction of a second is still unheard.
 
         Raises:
-            Missing: the loudspeaker is unplugged.
+            MissingDependency: the loudspeaker is unplugged.
         """
         self._resampler = self._resampler or Resampler(self._playback.rate)
         step = round(audio.rate * _PIECE)
@@ -183,7 +183,7 @@ class LocalSpeaker:
         """Wait until all of it has been heard.
 
         Raises:
-            Missing: the loudspeaker is unplugged.
+            MissingDependency: the loudspeaker is unplugged.
         """
         if self._resampler:
             self._playback.add(self._resampler.finish())

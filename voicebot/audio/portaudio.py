@@ -32,7 +32,7 @@ def devices() -> list[Device]:
     """Every sound device PortAudio knows.
 
     Raises:
-        Missing: sounddevice or PortAudio is not installed.
+        MissingDependency: sounddevice or PortAudio is not installed.
     """
     sounddevice = library()
     default_in, default_out = sounddevice.default.device
@@ -56,7 +56,7 @@ def choose(
 
     Raises:
         ConfigError: no device or more than one is meant.
-        Missing: there is none of this kind at all.
+        MissingDependency: there is none of this kind at all.
     """
     recording = kind == "microphone"
     able = [each for each in found if (each.inputs if recording else each.outputs)]
@@ -91,7 +91,7 @@ def library() -> Any:
     """The module sounddevice.
 
     Raises:
-        Missing: it or PortAudio is not installed.
+        MissingDependency: it or PortAudio is not installed.
     """
     try:
         return import_module("sounddevice")

@@ -101,7 +101,7 @@ def measure(
     Raises:
         ConfigError: there are no recordings with texts there.
         InputError: one of them, or a manifest, cannot be read.
-        Missing: what compares the words is not installed.
+        MissingDependency: what compares the words is not installed.
         EngineError: the recogniser failed.
     """
     normal = normaliser()
@@ -154,7 +154,7 @@ def normaliser() -> Normal:
     Other languages without case and punctuation, and letter by letter where they have no spaces.
 
     Raises:
-        Missing: the packages for it are not there.
+        MissingDependency: the packages for it are not there.
     """
     try:
         import jiwer  # noqa: F401 - only to see that it is there

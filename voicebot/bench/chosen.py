@@ -1,4 +1,4 @@
-"""Which engines a benchmark runs on, and words for those that have no mind."""
+"""Which engines a benchmark runs on, and words for those on random weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..errors import MissingDependency
 from .simulated import QUESTION, Costs
 
 SIZES = ("miniature", "random")
-"""Weights without a mind: as small as they can be, or as large and slow as published ones."""
+"""Random weights: as small as they can be, or as large and slow as published ones."""
 INSTEAD = ("filler", "apology")
 """Degradations that say something else than the answer."""
 WEIGHTS: dict[Kind, tuple[str, str]] = {
@@ -68,11 +68,11 @@ def choose(config: Config, engines: str, costs: Costs, models: Path) -> tuple[Co
     missing = []
     for kind in WEIGHTS if engines in SIZES else ():
         try:
-            mindless = _mindless(kind, engines, models)
+            random_weights = _random(kind, engines, models)
         except MissingDependency as error:
             missing.append(f"{error}; simulated instead")
         else:
-            picked[kind] = EngineChoice(mindless.name, mindless.options)
+            picked[kind] = EngineChoice(random_weights.name, random_weights.options)
     replaced: dict[str, Any] = {**picked}
     return dataclasses.replace(config, **replaced), missing
 
@@ -81,16 +81,16 @@ def one(kind: Kind, config: Config, engines: str, models: Path) -> EngineSpec:
     """The engine of one kind. `engines` is "configured" or one of SIZES.
 
     Raises:
-        Missing: it cannot run here; nothing is simulated instead.
+        MissingDependency: it cannot run here; nothing is simulated instead.
         ConfigError: it does not exist.
     """
     if engines in SIZES:
-        return _mindless(kind, engines, models)
+        return _random(kind, engines, models)
     (chosen,) = assembly.choose(config, models, [kind])
     return chosen
 
 
-def _mindless(kind: Kind, size: str, models: Path) -> EngineSpec:
+def _random(kind: Kind, size: str, models: Path) -> EngineSpec:
     name, file = WEIGHTS[kind]
     path = folder(models, size) / file
     if absent := lacking(entry := ENGINES[kind][name]):

@@ -111,7 +111,7 @@ def toml(config: Config) -> str:
     """The settings that a measured server needs, as its file holds them."""
     sections = {
         "turn_detection": dataclasses.asdict(config.turn_detection),
-        "budget": dataclasses.asdict(config.latency),
+        "latency": dataclasses.asdict(config.latency),
         "speech": dataclasses.asdict(config.speech),
     }
     for kind in ("vad", "stt", "llm", "tts"):

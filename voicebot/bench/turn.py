@@ -35,7 +35,7 @@ def measure(
 ) -> dict[str, Any]:
     """A run for each number of sessions, as JSON's values.
 
-    engines: "simulated" by `costs`; "miniature" or "random", weights of no mind in two sizes; or
+    engines: "simulated" by `costs`; "miniature" or "random", random weights of two sizes; or
     "configured", those of `config`.
     tell: is given a line for people now and then.
 

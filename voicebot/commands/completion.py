@@ -21,7 +21,7 @@ def print_code(shell: str) -> int:
     """Print what makes `shell` complete our commands: source <(voicebot completion bash).
 
     Raises:
-        Missing: argcomplete is not installed.
+        MissingDependency: argcomplete is not installed.
     """
     try:
         from argcomplete.shell_integration import shellcode

@@ -35,7 +35,7 @@ def run(names: list[str], *, again: bool = False) -> int:
 
     Raises:
         ConfigError: there is no such extra.
-        Missing: it cannot be had for this Python, or this Python has no pip.
+        MissingDependency: it cannot be had for this Python, or this Python has no pip.
         VoicebotError: pip failed.
     """
     here = _distribution()
@@ -69,7 +69,7 @@ def requirements(name: str, here: Distribution) -> list[str]:
 
     Raises:
         ConfigError: there is no such extra.
-        Missing: one of its packages does not run on this Python.
+        MissingDependency: one of its packages does not run on this Python.
     """
     known = names(here)
     if name not in known:

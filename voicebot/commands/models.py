@@ -51,8 +51,8 @@ def pull(
 
     Raises:
         ConfigError: there is no such name, `folder` cannot be written to, or `given` is none.
-        Missing: no source has it.
-        Refused: what the sources have is not what was promised.
+        MissingDependency: no source has it.
+        IntegrityError: what the sources have is not what was promised.
     """
     near = Path(given).expanduser() if given else None
     if near and not near.is_dir():
@@ -75,7 +75,7 @@ def remove(names: list[str], folder: Path) -> int:
 
     Raises:
         ConfigError: there is no such name, or `folder` cannot be written to.
-        Missing: none of the model's files is here.
+        MissingDependency: none of the model's files is here.
     """
     models = weights.chosen(names)
     for name, model in zip(names, models, strict=False):
@@ -94,7 +94,7 @@ def verify(names: list[str], folder: Path) -> int:
 
     Raises:
         ConfigError: there is no such name.
-        Missing: none of the model's files is here.
+        MissingDependency: none of the model's files is here.
     """
     models = weights.chosen(names or [*weights.manifest()])
     here = [
@@ -121,7 +121,7 @@ def path(name: str, folder: Path) -> int:
     """Where an engine finds the model.
 
     Raises:
-        Missing: it has not been pulled.
+        MissingDependency: it has not been pulled.
         ConfigError: there is no such model.
     """
     print(weights.resolve(name, folder))

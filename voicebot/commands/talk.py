@@ -110,7 +110,7 @@ def print_devices() -> int:
     """List the sound devices, the system's choice marked with a star.
 
     Raises:
-        Missing: there are none, or no library to reach them.
+        MissingDependency: there are none, or no library to reach them.
     """
     found = devices()
     if not found:
@@ -154,7 +154,7 @@ def _mouth(output: str | None, *, typing: bool) -> Device | None:
     """The loudspeaker; None where what is typed is answered without one.
 
     Raises:
-        Missing: there is none, and only sound would do.
+        MissingDependency: there is none, and only sound would do.
     """
     try:
         return choose(devices(), "loudspeaker", output)

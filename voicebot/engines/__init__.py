@@ -217,7 +217,7 @@ def load(kind: Kind, name: str, **settings: Any) -> Any:
 
     Raises:
         ConfigError: no such engine, or it does not take these settings.
-        Missing: its packages are not installed.
+        MissingDependency: its packages are not installed.
     """
     check(kind, name, settings)
     complete(kind, name, settings)

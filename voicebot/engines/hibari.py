@@ -79,7 +79,7 @@ class Hibari:
 
     Raises:
         ConfigError: a setting it does not know, or a file that is not the one released.
-        Missing: the package or a voice's file is not there.
+        MissingDependency: the package or a voice's file is not there.
     """
 
     rate = RATE

@@ -21,7 +21,7 @@ def traced(config: Config) -> Iterator[Spans | None]:
     """What makes spans of turns while the block lasts; None where no traces are wanted.
 
     Raises:
-        Missing: OpenTelemetry is not installed.
+        MissingDependency: OpenTelemetry is not installed.
         ConfigError: as `Export`.
     """
     if not config.traces.endpoint:

@@ -56,7 +56,7 @@ def draw(text: str, out: TextIO) -> None:
     """Draw `text` as a QR code on a terminal, dark on light whatever its colours are.
 
     Raises:
-        Missing: the package that makes such codes is not installed.
+        MissingDependency: the package that makes such codes is not installed.
     """
     try:
         import segno

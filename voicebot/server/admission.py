@@ -60,7 +60,7 @@ class AdmissionControl:
         client: whose it is: a key or an address.
 
         Raises:
-            Refusal: none becomes free in time, too many wait, or the house is closing.
+            ApiError: none becomes free in time, too many wait, or the house is closing.
         """
         with self._counted():
             await self._place(client)
@@ -116,7 +116,7 @@ class AdmissionControl:
         """The time of a conversation, which the house waits for when it closes.
 
         Raises:
-            Refusal: there are `most` already, or the house is closing.
+            ApiError: there are `most` already, or the house is closing.
         """
         if self.sessions.total() >= most:
             raise ApiError(

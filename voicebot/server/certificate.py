@@ -33,7 +33,7 @@ def own(folder: Path, addresses: Collection[str], now: datetime | None = None) -
     addresses: IP addresses it is reached at, besides those of loopback.
 
     Raises:
-        Missing: the package that makes certificates is not installed.
+        MissingDependency: the package that makes certificates is not installed.
         ConfigError: it cannot be kept in `folder`.
     """
     try:

@@ -83,7 +83,7 @@ class Share:
         """Of `what` there are now `size` bytes.
 
         Raises:
-            Full: it would be more than there were, and there is no room. They count as before.
+            MemoryBudgetExceeded: there is no room for more than before. They count as before.
         """
         if self._is_over:
             return

@@ -77,7 +77,7 @@ class ServedEngine:
         """The option of one call, where it was asked for.
 
         Raises:
-            Refusal: the engine takes no such option.
+            ApiError: the engine takes no such option.
         """
         if value is None:
             return {}
@@ -100,7 +100,7 @@ class ServedEngine:
         """The option that asks for this voice; nothing for that of the settings.
 
         Raises:
-            Refusal: the engine has only one.
+            ApiError: the engine has only one.
         """
         if name is None or name == "default":
             return {}
@@ -145,7 +145,7 @@ class ModelCatalog:
         """The one called that: by the settings, by its weights or engine, or by other servers.
 
         Raises:
-            Refusal: there is no such model.
+            ApiError: there is no such model.
         """
         if found := self.named(kind, name):
             return found
@@ -168,7 +168,7 @@ class ModelCatalog:
         """The model called that, once it is loaded.
 
         Raises:
-            Refusal: there is no such model, or it cannot be loaded.
+            ApiError: there is no such model, or it cannot be loaded.
         """
         bare = name.removesuffix(PLAIN) if kind == "llm" else name
         return await self.loaded(self.find(kind, bare), informed=bare == name)
@@ -198,7 +198,7 @@ class ModelCatalog:
             that has the voice speaks, if the usual one has not.
 
         Raises:
-            Refusal: there is no such model, it cannot be loaded, or several others have the voice.
+            ApiError: there is no such model, it cannot be loaded, or several others have the voice.
         """
         tts = await (self.served("tts", name) if name else self.usual("tts"))
         if not voice or voice == "default" or tts.has_voice(voice):
@@ -233,7 +233,7 @@ class ModelCatalog:
         """The one called that, as OpenAI describes models.
 
         Raises:
-            Refusal: there is no such model.
+            ApiError: there is no such model.
         """
         known = {entry["id"]: entry for entry in self.models()}
         if name in known:
@@ -255,7 +255,7 @@ class ModelCatalog:
         """The voices as Open WebUI, Kokoro-FastAPI and speaches list them.
 
         Raises:
-            Refusal: there is no such model, or it cannot be loaded.
+            ApiError: there is no such model, or it cannot be loaded.
         """
         tts = await (self.served("tts", model) if model else self.usual("tts"))
         names = VoiceOptions(tts.parts.stt, tts.parts.tts).voices or ["default"]

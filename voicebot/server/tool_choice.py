@@ -24,7 +24,7 @@ def offer(
     takes: the options that the model's `reply` takes.
 
     Raises:
-        Unsuitable: a function must be called that is not there, or by a model that calls none.
+        ToolChoiceError: a function must be called that is not there, or by a model that calls none.
     """
     if isinstance(choice, Mapping):
         named = [tool for tool in tools if tool.name == choice["name"]]

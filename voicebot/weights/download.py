@@ -33,7 +33,7 @@ class IntegrityError(VoicebotError):
 
 
 class Place(Protocol):
-    """A source of one model's files. All of it may raise Missing or Refused."""
+    """A source of one model's files. All of it may raise MissingDependency or IntegrityError."""
 
     def offered(self, file: File) -> File | None:
         """The file with all that is known of it there; None if it is not one of those there."""
@@ -58,8 +58,8 @@ def pull(
     given: a folder to look into before any other source.
 
     Raises:
-        Refused: a file, or the commit, is not the one promised; a wrong file does not stay.
-        Missing: a source or something on it cannot be had.
+        IntegrityError: a file, or the commit, is not the one promised; a wrong file does not stay.
+        MissingDependency: a source or something on it cannot be had.
         ConfigError: `folder` cannot be written to.
     """
     with _writing(folder):
@@ -132,8 +132,8 @@ class _OnHub:
         """The file, on whose size and hash the hub agrees with what was promised.
 
         Raises:
-            Refused: it does not, or what the hub has is another commit than was pulled before.
-            Missing: the hub or the file is not there.
+            IntegrityError: it does not, or the hub has another commit than was pulled before.
+            MissingDependency: the hub or the file is not there.
         """
         listing, name = self._listed(), self._model.name
         if not (there := listing.files.get(file.path)):
@@ -194,7 +194,7 @@ def _complete(model: Model, folder: Path, places: list[Place], file: File, repor
     """Have the file from the first source that gives the right one.
 
     Raises:
-        Missing, Refused: none does; with the reason of each.
+        MissingDependency, IntegrityError: none does; with the reason of each.
     """
     path = folder / model.name / file.path
     if file.sha256 and path.is_file() and file.sha256 == sha256(path):

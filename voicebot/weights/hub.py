@@ -57,7 +57,7 @@ class Hub:
         """Read HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, as every tool for this hub does.
 
         Raises:
-            Missing: httpx is not installed, or the user wants to stay offline.
+            MissingDependency: httpx is not installed, or the user wants to stay offline.
             ConfigError: HF_TOKEN cannot be a token.
         """
         try:
@@ -88,7 +88,7 @@ class Hub:
         """What `repository` holds at `revision`, a commit or a name.
 
         Raises:
-            Missing: no such repository or revision, or it is not open to us, or no hub answers.
+            MissingDependency: no such repository or revision, it is not public, or no hub answers.
         """
 
         def ask() -> Any:
@@ -124,7 +124,7 @@ class Hub:
         It never grows longer than `file.size`.
 
         Raises:
-            Missing: no such file, or it is not open to us, or the hub went away and stayed away.
+            MissingDependency: no such file, or it is not public, or the hub stopped answering.
             VoicebotError: the hub sends more than it should.
         """
         path = file.path

@@ -257,7 +257,7 @@ def resolve(name_or_path: str | Path, folder: Path) -> Path:
     """What an engine opens for a model of the manifest, or for a path of the user's own.
 
     Raises:
-        Missing: the model has not been pulled, or there is nothing at the path.
+        MissingDependency: the model has not been pulled, or there is nothing at the path.
         ConfigError: neither a known name nor a path.
     """
     name = str(name_or_path)

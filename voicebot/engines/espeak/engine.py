@@ -38,7 +38,7 @@ class Espeak:
 
     Raises:
         ConfigError: no such voice, or a speed or a pitch out of range.
-        Missing: espeak-ng is not installed or cannot be started.
+        MissingDependency: espeak-ng is not installed or cannot be started.
     """
 
     rate = RATE

@@ -51,7 +51,7 @@ class EspeakProcess:
     """espeak-ng in a child process. Its methods block: call them in one `flow.Worker`.
 
     Raises:
-        Missing: the package with the library is not installed.
+        MissingDependency: the package with the library is not installed.
     """
 
     def __init__(self) -> None:

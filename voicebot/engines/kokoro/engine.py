@@ -30,7 +30,7 @@ class Kokoro:
 
     Raises:
         ConfigError: a setting it does not know, or a file that is not what its name says.
-        Missing: a file or a package is not there.
+        MissingDependency: a file or a package is not there.
     """
 
     rate = RATE

@@ -48,7 +48,7 @@ def export(model: Path, out: Path | None = None) -> Path:
     Raises:
         ConfigError: a file in the folder is not what its name says.
         EngineError: the export failed, or does not give the same sound, or would not be quicker.
-        Missing: there is nothing to make it of, or a package is not there.
+        MissingDependency: there is nothing to make it of, or a package is not there.
     """
     folder = model if model.is_dir() else model.parent
     target = out or folder / "model.onnx"

@@ -54,7 +54,7 @@ def open_network(model: Path, backend: str, threads: int) -> Network:
 
     Raises:
         ConfigError: no such backend, or a file is not a Kokoro network.
-        Missing: the folder does not hold it, or its library is not installed.
+        MissingDependency: the folder does not hold it, or its library is not installed.
     """
     if backend not in ("auto", "onnx", "torch"):
         there = there_is(backend, ("auto", "onnx", "torch"))
@@ -188,7 +188,7 @@ def kmodel(folder: Path) -> Any:
 
     Raises:
         ConfigError: a file in the folder is not what its name says.
-        Missing: a file or the package is not there.
+        MissingDependency: a file or the package is not there.
     """
     config, weights = folder / "config.json", checkpoints(folder)
     for present, name in ((config.exists(), "config.json"), (weights, ".pth file")):

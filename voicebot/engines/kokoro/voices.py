@@ -55,7 +55,7 @@ def load(folder: Path, spec: str) -> Samples:
 
     Raises:
         ConfigError: no such voice, or its file is not one.
-        Missing: the folder holds no voice at all.
+        MissingDependency: the folder holds no voice at all.
     """
     parts = shares(spec)
     if not (names := present(folder)):

@@ -91,7 +91,7 @@ class Llama:
         layers on a GPU where llama.cpp was built for one. `grammar`, in GBNF, confines replies.
 
         Raises:
-            Missing: there is no such file.
+            MissingDependency: there is no such file.
             ConfigError: it is no GGUF file, or none that can hold a conversation; a number or the
                 grammar is wrong.
         """

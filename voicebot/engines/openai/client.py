@@ -282,7 +282,7 @@ class Server:
         Leaving the block before all was read closes the connection.
 
         Raises:
-            Refused: the server understood the request and does not take it.
+            RequestRejected: the server understood the request and does not take it.
             ContextExceeded: because the messages in it are too long.
             EngineError: nothing but failures, or no answer in time.
         """

@@ -47,7 +47,7 @@ class PocketSphinx:
         """
         Raises:
             ConfigError: another language than English.
-            Missing: its model or Silero's is not there.
+            MissingDependency: its model or Silero's is not there.
         """
         if wrong := _foreign(languages.code(language)):
             raise ConfigError(f"[stt] {wrong}")

@@ -57,7 +57,7 @@ class Whisper:
                 is heard, for a tenth more time. A turn that is short of time follows 1.
 
         Raises:
-            Missing: a file of the model, or Silero, is not there.
+            MissingDependency: a file of the model, or Silero, is not there.
             ConfigError: a file is not what it should be, or a setting has a wrong value.
         """
         self._model = _load(Path(model).expanduser(), device, compute_type, threads)

@@ -126,7 +126,7 @@ class AuthMiddleware:
         """Serve until the key is removed; then what is not begun is refused, and the rest cut off.
 
         Raises:
-            Refusal: the key was removed before the answer began.
+            ApiError: the key was removed before the answer began.
         """
         begun = False
 

@@ -135,7 +135,7 @@ class Quota:
         """Count a request.
 
         Raises:
-            Exceeded: something is used up; it is not counted then.
+            RateLimitExceeded: something is used up; it is not counted then.
         """
         for what, span, bucket in self._all():
             # Of a request all is known beforehand; of what it costs, only whether any is left.
@@ -167,7 +167,7 @@ class Quota:
         """The time of a conversation, however many connections carry it.
 
         Raises:
-            Exceeded: there are too many.
+            RateLimitExceeded: there are too many.
         """
         if self.limits.sessions and self._sessions >= self.limits.sessions:
             raise RateLimitExceeded(f"{self.limits.sessions} conversations at once", SESSION_S)

@@ -49,7 +49,7 @@ async def document(
     sound: of a conversation, how many of them are sound; the rest may be DOCUMENT.
 
     Raises:
-        Refusal: it is too large, no JSON, or not as the schema says.
+        ApiError: it is too large, no JSON, or not as the schema says.
     """
     _expect(request, "application/json")
     body = await limited(request, most).body()
@@ -72,7 +72,7 @@ def parsed(body: bytes, name: str = "the body") -> Any:
     """The value that a JSON text stands for. name: what errors call it.
 
     Raises:
-        Refusal: it is no JSON, or holds more than could be read while others wait.
+        ApiError: it is no JSON, or holds more than could be read while others wait.
     """
     if exceeds(body, "{[", PARTS):
         raise ApiError(
@@ -92,7 +92,7 @@ async def form(request: Request, schema: Schema) -> AsyncIterator[dict[str, Any]
     A file is an UploadFile, on disk if it is large, and is gone when the block ends.
 
     Raises:
-        Refusal: it is too large, no form, or not as the schema says.
+        ApiError: it is too large, no form, or not as the schema says.
     """
     _expect(request, "multipart/form-data")
     try:
@@ -146,7 +146,7 @@ def limited(request: Request, most: int) -> Request:
     may send, and keeps coming.
 
     Raises:
-        Refusal: it says itself that it is larger. Whoever reads it may be told so, too.
+        ApiError: it says itself that it is larger. Whoever reads it may be told so, too.
     """
     most = quota(request.scope).limits.upload(most)
     told = request.headers.get("content-length", "")
@@ -180,7 +180,7 @@ def checked(scope: Scope, value: Any, schema: Schema) -> Any:
     """The value, less what is null or not known to the schema.
 
     Raises:
-        Refusal: it is not as the schema says.
+        ApiError: it is not as the schema says.
     """
     ignored: set[str] = set()
     known = understood(value, schema, ignored)

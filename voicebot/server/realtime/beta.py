@@ -108,7 +108,7 @@ def nested(given: Table, where: str) -> Table:
     What is there already stays: a client that knows the present name means that.
 
     Raises:
-        Refused: a format is none.
+        ProtocolError: a format is none.
     """
     found = {key: v for key, v in given.items() if key not in _FLAT and key not in _WITHOUT_EFFECT}
     for key, path in _FLAT.items():

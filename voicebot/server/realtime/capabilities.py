@@ -76,7 +76,7 @@ class Capabilities:
         """The model called that.
 
         Raises:
-            Refusal: there is no such model.
+            ApiError: there is no such model.
         """
         return self.catalogue.find(kind, name.removesuffix(PLAIN) if kind == "llm" else name)
 
@@ -95,7 +95,7 @@ class Capabilities:
         """The code of the language called that; empty to find it out.
 
         Raises:
-            Refused: the recogniser does not understand it.
+            ProtocolError: the recogniser does not understand it.
         """
         try:
             return language(self.stt, name)

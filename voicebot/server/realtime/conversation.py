@@ -176,7 +176,7 @@ class RealtimeConversation:
         """The wish for a response that may begin now, its sound decoded.
 
         Raises:
-            Refused: as `_decode`, or there is no room for it.
+            ProtocolError: as `_decode`, or there is no room for it.
         """
         if wish.context is not None:
             await self._decode(wish.context)

@@ -104,7 +104,7 @@ class SessionOptions:
         """What the session is set to then.
 
         Raises:
-            Refused: as `Settings.merge`.
+            ProtocolError: as `Settings.merge`.
         """
         return await opened(parts, self.changes)
 
@@ -113,7 +113,7 @@ async def opened(parts: EngineSet, changes: Iterable[Table]) -> Settings:
     """What a session is set to after these changes, with the models it can have of those it wants.
 
     Raises:
-        Refused: as `Settings.merge`.
+        ProtocolError: as `Settings.merge`.
     """
     now = settings(parts)
     for change in changes:

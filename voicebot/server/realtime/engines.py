@@ -64,7 +64,7 @@ class SessionEngines:
     def writes(self, wish: ResponseParams) -> TrackedChatModel:
         """
         Raises:
-            Unsuitable: a function must be called, and cannot be.
+            ToolChoiceError: a function must be called, and cannot be.
         """
         takes = self._outside.takes
         tools = [

@@ -53,7 +53,7 @@ def message(text: str) -> Table:
     """One message of the client's.
 
     Raises:
-        Refused: it is not a JSON object, or too long.
+        ProtocolError: it is not a JSON object, or too long.
     """
     _bounded(text, "but for its sound a message")
     try:
@@ -68,7 +68,7 @@ def message(text: str) -> Table:
 def _bounded(text: str, what: str, more: int = 0) -> None:
     """
     Raises:
-        Refused: it is too long, or too many things are in it.
+        ProtocolError: it is too long, or too many things are in it.
     """
     if len(text) > REST + more:
         raise ProtocolError("message_too_long", f"{what} has at most {REST} characters")
@@ -81,7 +81,7 @@ def weight(value: Any, what: str) -> int:
     """Bytes of memory that a client's value takes, at most.
 
     Raises:
-        Refused: there is more in `what` it is than in any message.
+        ProtocolError: there is more in `what` it is than in any message.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     _bounded(text, what, OURS)
@@ -92,7 +92,7 @@ def unescaped(text: str) -> str:
     """The text that JSON has between two quotes.
 
     Raises:
-        Refused: it cannot stand there.
+        ProtocolError: it cannot stand there.
     """
     try:
         decoded: str = _DECODER.decode(f'"{text}"')
@@ -117,7 +117,7 @@ def only(table: Table, known: Collection[str], where: str) -> None:
     """Expect none but these names in it; what is null is not there.
 
     Raises:
-        Refused: there is another, which nothing here would carry out.
+        ProtocolError: there is another, which nothing here would carry out.
     """
     for key, value in table.items():
         if key not in known and value is not None:
@@ -207,7 +207,7 @@ class Encoded:
         """Decode it bit by bit: to do minutes at once would keep everybody waiting.
 
         Raises:
-            Refused: it is not what it should be. What came before is sound all the same.
+            ProtocolError: it is not what it should be. What came before is sound all the same.
         """
         is_over = False
         for text in self._cut():

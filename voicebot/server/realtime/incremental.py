@@ -33,7 +33,7 @@ def message(sent: str | IncrementalMessage) -> Table:
     """What a client has sent; sound longer than LONG is a tuple of texts.
 
     Raises:
-        Refused: it is no message, or too long.
+        ProtocolError: it is no message, or too long.
     """
     if isinstance(sent, str):
         if len(sent) <= CHUNK_CHARACTERS:

@@ -79,7 +79,7 @@ class InputAudioBuffer:
         """Yield after each window what has changed in it.
 
         Raises:
-            Refused: more is kept than can be committed, or than there is room for.
+            ProtocolError: more is kept than can be committed, or than there is room for.
         """
         if self._listener is None and self._length + audio.seconds > self._longest:
             raise ProtocolError(
@@ -115,7 +115,7 @@ class InputAudioBuffer:
         """What was being said, or what was appended, is complete.
 
         Raises:
-            Refused: it is nothing, or too little.
+            ProtocolError: it is nothing, or too little.
         """
         if self._listener:
             if ended := self._listener.finish():
@@ -166,7 +166,7 @@ async def decode(item: Item, limits: Limits, charge: Callable[[Audio], None]) ->
     charge: is given each piece of it, and may refuse to go on.
 
     Raises:
-        Refused: it is not sound, or more than one utterance may have.
+        ProtocolError: it is not sound, or more than one utterance may have.
     """
     most = limits.utterance(MAX_COMMIT_S)
     sounds = [part.encoded for part in item.content if part.encoded]

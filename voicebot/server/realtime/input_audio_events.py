@@ -51,7 +51,7 @@ class InputAudioEvents:
         """The user has said something. It becomes an item, to be told in `transcribed`.
 
         Raises:
-            Refused: too much of what was said before waits for that already.
+            ProtocolError: too much of what was said before waits for that already.
         """
         part = Part("input_audio", None, audio)
         item = Item(self._item or self._new_id("item"), role="user", content=[part])

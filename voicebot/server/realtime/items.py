@@ -138,7 +138,7 @@ class Items:
     def find(self, id: str) -> Item:
         """
         Raises:
-            Refused: there is no such item.
+            ProtocolError: there is no such item.
         """
         for item in self._items:
             if item.id == id:
@@ -151,7 +151,7 @@ class Items:
         Returns the id of the item before it.
 
         Raises:
-            Refused: there is no such item before it, the id is taken, or there are too many.
+            ProtocolError: there is no such item before it, the id is taken, or there are too many.
         """
         self.expect_answer()
         characters, size = item.characters, item.size
@@ -180,7 +180,7 @@ class Items:
     def expect_answer(self) -> None:
         """
         Raises:
-            Refused: there are so many items that no answer is to come to them.
+            ProtocolError: there are so many items that no answer is to come to them.
         """
         if len(self._items) >= MAX_ITEMS:
             reason = f"a conversation has at most {MAX_ITEMS} items; delete some of them"
@@ -208,7 +208,7 @@ class Items:
     def expect(self, item: Item) -> None:
         """
         Raises:
-            Refused: with `item`, more sound would wait to be recognised than is kept.
+            ProtocolError: with `item`, more sound would wait to be recognised than is kept.
         """
         items = [*self._items, item] if any(part.audio for part in item.content) else []
         parts = chain.from_iterable(item.content for item in items)
@@ -231,7 +231,7 @@ class Items:
         Never more than was sent, and never again more than was kept before.
 
         Raises:
-            Refused: there is no such item, or it has no sound of ours.
+            ProtocolError: there is no such item, or it has no sound of ours.
         """
         item = self.find(id)
         if not (0 <= index < len(item.content) and item.content[index].spoken):
@@ -299,7 +299,7 @@ def read(table: Table, form: str, new_id: str, where: str = "item") -> Item:
     """An item as a client writes it; its sound, in format `form`, is not decoded.
 
     Raises:
-        Refused: it is not one.
+        ProtocolError: it is not one.
     """
     id = fields.text(table, "id", f"{where}.") if table.get("id") is not None else new_id
     if not 0 < len(id) <= 64:

@@ -41,7 +41,7 @@ class NeededModel:
     async def load(self) -> None:
         """
         Raises:
-            Refused: it is asked for by its name, and cannot be loaded.
+            ProtocolError: it is asked for by its name, and cannot be loaded.
         """
         try:
             await self.model.get()

@@ -176,7 +176,7 @@ class Protocol:
         """Count `size` bytes as what is held of that now.
 
         Raises:
-            Refused: there is no room for more than before.
+            ProtocolError: there is no room for more than before.
         """
         try:
             self._share.hold(what, size)
@@ -189,7 +189,7 @@ class Protocol:
         """Change the settings; what they ask for is loaded.
 
         Raises:
-            Refused: as `Settings.merge`, or the settings take too much memory.
+            ProtocolError: as `Settings.merge`, or the settings take too much memory.
         """
         before = self.settings
         now = before.merge(patch)
@@ -203,7 +203,7 @@ class Protocol:
         """Keep an item of the client's, after the one named.
 
         Raises:
-            Refused: as `Items.add`, or too much sound would wait to be recognised.
+            ProtocolError: as `Items.add`, or too much sound would wait to be recognised.
         """
         self.items.expect(item)
         self._add(item, after)
@@ -227,7 +227,7 @@ class Protocol:
     def expect(self, wish: ResponseParams) -> None:
         """
         Raises:
-            Refused: there is no room for a response to this, or for what it will say.
+            ProtocolError: there is no room for a response to this, or for what it will say.
         """
         if wish.in_conversation:
             self.items.expect_answer()
@@ -259,7 +259,7 @@ class Protocol:
         """Let it wait for the responses before it.
 
         Raises:
-            Refused: so many wait already.
+            ProtocolError: so many wait already.
         """
         if len(self.queued) >= ASIDES:
             reason = f"{ASIDES} responses wait until the one that is spoken is over; wait for one"

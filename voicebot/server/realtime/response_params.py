@@ -64,7 +64,7 @@ def read(given: Table, default: ResponseParams, known: ParseContext) -> Response
     """The wish in a `response.create`; what it leaves out is as in `default`.
 
     Raises:
-        Refused: a field has the wrong value, or refers to no item.
+        ProtocolError: a field has the wrong value, or refers to no item.
     """
     # A null is what leaving it out is: clients send every field they know.
     given = {key: value for key, value in given.items() if value is not None}

@@ -143,8 +143,8 @@ class Settings:
         """With what `patch` changes; what it leaves out stays.
 
         Raises:
-            Refused: there is no such setting, or it has a value that is wrong or that no engine
-                here can do. Nothing is changed then.
+            ProtocolError: there is no such setting, or its value is wrong, or no engine here can
+                do it. Nothing is changed then.
         """
         if not self.offered:
             return self._merged(patch)
@@ -206,7 +206,7 @@ class Settings:
         """What the engines can do instead of what is `asked`, and what the client is told of it.
 
         Raises:
-            Refused: nothing they can do is near to it.
+            ProtocolError: nothing they can do is near to it.
         """
         told: list[Table] = []
         can: dict[str, Any] = {}
@@ -383,7 +383,7 @@ _NO_CALLS = "the model here cannot call functions"
 def must_call(offered: Capabilities, where: str) -> None:
     """
     Raises:
-        Refused: the model cannot be made to call a function.
+        ProtocolError: the model cannot be made to call a function.
     """
     if not offered.must_call():
         param = f"{where}tool_choice"
@@ -395,7 +395,7 @@ def possible(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
     """What is done instead of what one response is asked to be, as far as no engine can do it.
 
     Raises:
-        Refused: nothing is near to it.
+        ProtocolError: nothing is near to it.
     """
     if not settings.offered:
         return {}

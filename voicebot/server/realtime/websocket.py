@@ -133,7 +133,7 @@ class RealtimeWebSocket:
         """One that is opened with `patch`, as its client is told of it.
 
         Raises:
-            Refused: as `Settings.merge`.
+            ProtocolError: as `Settings.merge`.
         """
         session = await opened(self._parts, [patch])
         return {"id": new_id("sess"), "object": "realtime.session", **session.as_json()}
@@ -238,7 +238,7 @@ async def _body(request: Request) -> Table:
     """The object that a request holds.
 
     Raises:
-        Refusal: it holds something else, or too much.
+        ApiError: it holds something else, or too much.
     """
     data = await limited(request, BODY).body()
     with refusing():

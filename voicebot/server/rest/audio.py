@@ -214,7 +214,7 @@ class _Audio:
 async def _said(tts: ServedEngine, text: str, options: dict[str, Any]) -> Stream[Speech]:
     """
     Raises:
-        Refusal: there is nothing in it to say.
+        ApiError: there is nothing in it to say.
     """
     silent = True
     async with aclosing(spoken(tts.parts, _once(text), options)) as speech:
@@ -229,7 +229,7 @@ async def _sent_as_json(request: Request) -> dict[str, Any]:
     """The fields of a transcription whose file is in Base64, perhaps as a data URI.
 
     Raises:
-        Refusal: they are not as the schema says, or the file is no Base64.
+        ApiError: they are not as the schema says, or the file is no Base64.
     """
     fields = await document(request, TRANSCRIPTION_JSON, UPLOAD * 4 // 3 + FORM)
     at = "input_audio" if "input_audio" in fields else "file"
@@ -247,7 +247,7 @@ def decoded(text: str, field: str) -> bytes:
     """The bytes of Base64, or of a data URI of it.
 
     Raises:
-        Refusal: it is none.
+        ApiError: it is none.
     """
     if text.startswith("data:"):
         text = text.partition(",")[2]

@@ -71,7 +71,7 @@ def recalled(fields: dict[str, Any], kept: ResponseStore, request: Request) -> N
     """Put the words in place of the sound of earlier answers that is named by its id.
 
     Raises:
-        Refusal: it is not known, or not any more.
+        ApiError: it is not known, or not any more.
     """
     for at, message in enumerate(fields["messages"]):
         id = message.get("audio", {}).get("id")
@@ -135,7 +135,7 @@ async def aloud(
     """How the answer is to be read aloud; None where nobody asks for it.
 
     Raises:
-        Refusal: there is no such voice, or more than one answer is asked for.
+        ApiError: there is no such voice, or more than one answer is asked for.
     """
     if "audio" not in fields.get("modalities", ()):
         return None

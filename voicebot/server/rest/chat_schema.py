@@ -142,7 +142,7 @@ def messages(fields: dict[str, Any]) -> list[Message]:
     """What was said, called and returned; the user or a function has the last word.
 
     Raises:
-        Refusal: a message lacks what its role needs, or a call and what it returned are not
+        ApiError: a message lacks what its role needs, or a call and what it returned are not
             together.
     """
     read: list[Message] = []
@@ -163,7 +163,7 @@ def paired(read: Sequence[Message], field: str) -> None:
     field: the one of the request that holds them.
 
     Raises:
-        Refusal: it does not.
+        ApiError: it does not.
     """
     called: set[str] = set()
     for index, message in enumerate(read):
@@ -184,7 +184,7 @@ def schema(form: dict[str, Any] | None) -> dict[str, Any] | None:
     """The JSON Schema of the reply that `response_format` asks for; None for any text.
 
     Raises:
-        Refusal: a schema is announced and not there.
+        ApiError: a schema is announced and not there.
     """
     kind = (form or {"type": "text"})["type"]
     if form is None or kind == "text":

@@ -85,7 +85,7 @@ def reply(
     However it ends, it is on the client's account.
 
     Raises:
-        Refusal: the model cannot do what is asked.
+        ApiError: the model cannot do what is asked.
     """
     options = _options(model, wish)
     if "tools" not in model.takes:

@@ -53,7 +53,7 @@ class ResponsesService:
         """What `answer` is to be made by.
 
         Raises:
-            Refusal: there is no such model, or it cannot be loaded.
+            ApiError: there is no such model, or it cannot be loaded.
         """
         return await self._catalogue.served("llm", answer.fields["model"])
 
@@ -70,7 +70,7 @@ class ResponsesService:
             stored can be gone on from all the same.
 
         Raises:
-            Refusal: it cannot be done.
+            ApiError: it cannot be done.
         """
         fields = answer.fields
         before: list[dict[str, Any]] = []

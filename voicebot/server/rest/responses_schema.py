@@ -89,7 +89,7 @@ def items(sent: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The items of `input`, each with its type and an id.
 
     Raises:
-        Refusal: an item lacks what its type needs.
+        ApiError: an item lacks what its type needs.
     """
     if isinstance(sent, str):
         sent = [{"role": "user", "content": sent}]
@@ -131,7 +131,7 @@ def messages(instructions: str | None, items: Sequence[dict[str, Any]]) -> list[
     """What was said, called and returned; the user or a function has the last word.
 
     Raises:
-        Refusal: a call and what it returned are not together.
+        ApiError: a call and what it returned are not together.
     """
     read = [Message("system", instructions)] if instructions else []
     for item in items:
@@ -169,7 +169,7 @@ def schema(fields: dict[str, Any]) -> dict[str, Any] | None:
     """The JSON Schema that the text follows; None for any text.
 
     Raises:
-        Refusal: a schema is announced and not there.
+        ApiError: a schema is announced and not there.
     """
     form = fields.get("text", {}).get("format", {"type": "text"})
     if form["type"] == "text":

@@ -59,7 +59,7 @@ class ResponseStore:
     def find(self, owner: str | None, id: str, param: str | None = None) -> StoredResponse:
         """
         Raises:
-            Refusal: there is none, or not any more.
+            ApiError: there is none, or not any more.
         """
         if text := self._texts.get((owner, id)):
             return StoredResponse(*json.loads(text))
@@ -70,7 +70,7 @@ class ResponseStore:
     def delete(self, owner: str | None, id: str) -> None:
         """
         Raises:
-            Refusal: there is none, or not any more.
+            ApiError: there is none, or not any more.
         """
         self.find(owner, id)
         del self._texts[owner, id]

@@ -340,7 +340,7 @@ def _text(message: Message, most: int) -> bytes:
     """What came, in whatever frames.
 
     Raises:
-        Refusal: it is too long.
+        ApiError: it is too long.
     """
     if (given := message.get("bytes")) is None:
         pieces = message.get("fragments") or [message["text"]]
@@ -354,7 +354,7 @@ def _text(message: Message, most: int) -> bytes:
 async def _read(text: bytes) -> dict[str, Any]:
     """
     Raises:
-        Refusal: it is no JSON object.
+        ApiError: it is no JSON object.
     """
     if len(text) < LARGE:
         asked = parsed(text, "the message")
@@ -368,7 +368,7 @@ async def _read(text: bytes) -> dict[str, Any]:
 def _lane(asked: dict[str, Any]) -> str | None:
     """
     Raises:
-        Refusal: it is not the name of a lane.
+        ApiError: it is not the name of a lane.
     """
     name = asked.get("stream_id")
     if name is None or (isinstance(name, str) and _LANE.fullmatch(name)):

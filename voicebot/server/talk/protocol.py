@@ -102,7 +102,7 @@ def parse(text: str) -> Message:
 
     Raises:
         BadMessage: it is not JSON, not one of our messages, or a field is missing or wrong.
-        TooLong: it is longer than any of them.
+        MessageTooLong: it is longer than any of them.
     """
     if len(text) > MESSAGE:
         raise MessageTooLong("too_long", f"a text frame has at most {MESSAGE} characters")
@@ -141,7 +141,7 @@ def hearing(data: bytes, rate: int) -> Audio:
 
     Raises:
         BadMessage: it ends in half a sample.
-        TooLong: it is more than a second.
+        MessageTooLong: it is more than a second.
     """
     if len(data) > 2 * rate * MAX_FRAME_S:
         raise MessageTooLong("too_long", f"a binary frame holds at most {MAX_FRAME_S:g} s of sound")
@@ -243,7 +243,7 @@ class Frames(Protocol):
 
         Raises:
             BadMessage: there is none in it.
-            TooLong: there is too much.
+            MessageTooLong: there is too much.
         """
 
     def begin(self, sound: Sound) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class RemoteMicrophone:
         """Take what comes next.
 
         Raises:
-            Flooded: it is too much at once.
+            InputOverflow: it is too much at once.
         """
         seconds = given.seconds if isinstance(given, Audio) else TYPED
         now = asyncio.get_running_loop().time()
@@ -193,7 +193,7 @@ class Session:
         What is told goes first, but that the sound has ended comes after the sound.
 
         Raises:
-            Behind: part of it is no longer kept.
+            ResumeWindowExceeded: part of it is no longer kept.
         """
         place.told = min(place.told, self._told)  # nobody is ahead of what there is to tell
         while True:

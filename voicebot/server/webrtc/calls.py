@@ -163,7 +163,7 @@ async def _asked(request: Request) -> tuple[str, list[Table]]:
     """The offer in a request, and the sessions it asks for.
 
     Raises:
-        Refusal: there is none, or too much.
+        ApiError: there is none, or too much.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/sdp":
@@ -208,7 +208,7 @@ class _Connection:
         """The answer to an offer, beside a connection that ends with the block.
 
         Raises:
-            Refusal: it is no offer that could be answered.
+            ApiError: it is no offer that could be answered.
         """
         try:
             try:
