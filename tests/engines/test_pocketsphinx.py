@@ -163,7 +163,7 @@ def children():
     """Process ids of the decoders that belong to this process."""
     for tasks in Path("/proc/self/task").glob("*/children"):
         for pid in tasks.read_text().split():
-            if b"sphinx_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"pocketsphinx/child.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 yield int(pid)
 
 

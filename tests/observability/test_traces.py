@@ -433,7 +433,7 @@ def test_the_names_that_the_documentation_tells_are_ours():
     named = set(re.findall(r"voicebot\.[a-z_]+(?:\.[a-z_]+)*", told))
     ours = {value for value in vars(genai).values() if isinstance(value, str)}
     assert {"voicebot.first_audio_ms", "voicebot.turn.outcome"} <= named
-    assert named <= ours
+    assert named - {"voicebot.log"} <= ours  # the example of a log's file
 
 
 # A whole turn with real engines
