@@ -49,7 +49,7 @@ def test_the_real_server_is_asked_from_outside(audio, tmp_path):
         assert turn["floor_ms"] < turn["first_audio_ms"]
         assert sum(turn["stages_ms"].values()) == pytest.approx(turn["first_audio_ms"], abs=1)
     assert result["settings"]["costs"]["recognition_s"] == 0.05
-    assert result["settings"]["listen"]["silence_duration_ms"] == 480
+    assert result["settings"]["turn_detection"]["silence_duration_ms"] == 480
     assert result["machine"]
     assert result["python"]
     assert picture.read_text().startswith("<svg")
